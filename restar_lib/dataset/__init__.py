@@ -1,0 +1,1 @@
+"""Training sets: truths, sides of the split, leakage guards, immutable snapshots."""

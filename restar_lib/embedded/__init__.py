@@ -1,0 +1,1 @@
+"""`make run`: PostgreSQL, Airflow, the API and a mail catcher on one machine, supervised by us."""

@@ -1,0 +1,61 @@
+"""Every situation that Re*Star reports by name.
+
+One base class; a message says what happened, to which id, and what to do. The edges (HTTP, the command line, Airflow
+tasks) map these to codes in one table each; nothing else catches them to hide them.
+"""
+
+from __future__ import annotations
+
+
+class RestarError(Exception):
+    """Something that Re*Star knows by name went wrong."""
+
+    exit_code = 1
+
+
+class ConfigurationError(RestarError):
+    """A configuration key is unknown, or its value is outside the allowed range."""
+
+    exit_code = 2
+
+
+class SourceError(RestarError):
+    """A source cannot be read, or the state belongs to another source."""
+
+    exit_code = 3
+
+
+class LeaseLost(RestarError):
+    """The claim on a task has expired or went to somebody else; nothing was written."""
+
+
+class NothingToUndo(RestarError):
+    """The labeler has no recent label that can still be taken back."""
+
+
+class SnapshotError(RestarError):
+    """A training set cannot be built, or a stored one is not what its manifest says."""
+
+
+class ArtifactError(RestarError):
+    """A model folder is incomplete or altered; it is refused and the champion keeps serving."""
+
+
+class ProbeFailed(RestarError):
+    """A model loaded but its answers to the probe are not the recorded ones."""
+
+
+class ReleaseConflict(RestarError):
+    """The release log moved while this release was being prepared, or there is no version to go back to."""
+
+
+class EmbeddedError(RestarError):
+    """The one-machine set-up cannot start: a port in use, a stale lock, a full disk, a missing tool."""
+
+    exit_code = 4
+
+
+class TurnFailed(RestarError):
+    """A turn of the loop did not complete."""
+
+    exit_code = 5

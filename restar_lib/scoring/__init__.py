@@ -1,0 +1,1 @@
+"""The inference engine (ONNX Runtime, no torch) and batch scoring into table `prediction`."""

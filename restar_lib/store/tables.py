@@ -1,0 +1,345 @@
+"""All tables of Re*Star's database, typed.
+
+Declares columns, keys, checks and indexes; holds no statement (those stand in the module that owns the table) and no
+engine. A test holds the migrations against this file and the enums here against Postgres' own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from restar_lib.domain import (
+    LabelSource,
+    QuarantineReason,
+    Reason,
+    ReleaseKind,
+    Sentiment,
+    Side,
+    TaskStatus,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def pg_enum(kind: type[StrEnum], name: str) -> Enum:
+    """A Postgres enum type whose labels are the values of `kind`."""
+    return Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
+
+
+SENTIMENT = pg_enum(Sentiment, "sentiment")
+SIDE = pg_enum(Side, "side")
+REASON = pg_enum(Reason, "reason")
+TASK_STATUS = pg_enum(TaskStatus, "task_status")
+LABEL_SOURCE = pg_enum(LabelSource, "label_source")
+QUARANTINE_REASON = pg_enum(QuarantineReason, "quarantine_reason")
+RELEASE_KIND = pg_enum(ReleaseKind, "release_kind")
+
+Moment = DateTime(timezone=True)
+
+
+class Base(DeclarativeBase):
+    """Root of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: Moment, str: Text, dict[str, Any]: JSONB, list[Any]: JSONB}
+
+
+class IngestRun(Base):
+    """One run of ingest: how every row that it read ended. Owned by `ingest.upsert`."""
+
+    __tablename__ = "ingest_run"
+    __table_args__ = (
+        CheckConstraint("rows_read = new + already_known + duplicate_text + quarantined", name="counts_add_up"),
+    )
+
+    ingest_run_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str]
+    run_key: Mapped[str]
+    """Who asked: an Airflow run id, or `cli`."""
+    window_start: Mapped[datetime | None]
+    window_end: Mapped[datetime | None]
+    rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    new: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    already_known: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    duplicate_text: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    quarantined: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+
+class SourceCursor(Base):
+    """How far a source is read; committed with the rows. Owned by `ingest.upsert`."""
+
+    __tablename__ = "source_cursor"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[dict[str, Any]]
+    rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ReviewRow(Base):
+    """One review. Owned by `ingest.upsert`."""
+
+    __tablename__ = "review"
+    __table_args__ = (
+        CheckConstraint("rating between 1 and 5", name="rating_range"),
+        # One original per text; its copies point at it.
+        Index("uq_review_text_hash_original", "text_hash", unique=True, postgresql_where=text("duplicate_of is null")),
+        Index("ix_review_side_reviewed_at", "side", "reviewed_at", postgresql_where=text("duplicate_of is null")),
+        Index("ix_review_ingest_run_id", "ingest_run_id"),
+    )
+
+    review_id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    text: Mapped[str]
+    title: Mapped[str | None]
+    rating: Mapped[int | None] = mapped_column(SmallInteger)
+    asin: Mapped[str | None]
+    parent_asin: Mapped[str | None]
+    product_category: Mapped[str | None]
+    user_id: Mapped[str | None]
+    reviewed_at: Mapped[datetime]
+    words: Mapped[int]
+    text_hash: Mapped[str]
+    side: Mapped[Side] = mapped_column(SIDE)
+    """Decided at ingest, for good, by a keyed hash of the normalised text."""
+    duplicate_of: Mapped[str | None] = mapped_column(ForeignKey("review.review_id"))
+    """The review that had this text first; copies are kept, but never scored, asked about or trained on."""
+    ingest_run_id: Mapped[int] = mapped_column(ForeignKey("ingest_run.ingest_run_id"))
+    ingested_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Quarantine(Base):
+    """A row that was not taken, with the reason. Owned by `ingest.upsert`."""
+
+    __tablename__ = "quarantine"
+
+    row_hash: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 (hex) of source name and raw row."""
+    source: Mapped[str]
+    reason: Mapped[QuarantineReason] = mapped_column(QUARANTINE_REASON)
+    detail: Mapped[str]
+    raw: Mapped[str]
+    ingest_run_id: Mapped[int] = mapped_column(ForeignKey("ingest_run.ingest_run_id"))
+    first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class PredictionRow(Base):
+    """One model version's calibrated probabilities for one review. Owned by `scoring.batch`."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (Index("ix_prediction_model_version_scored_at", "model_version", "scored_at"),)
+
+    review_id: Mapped[str] = mapped_column(ForeignKey("review.review_id"), primary_key=True)
+    model_version: Mapped[str] = mapped_column(primary_key=True)
+    p_negative: Mapped[float]
+    p_neutral: Mapped[float]
+    p_positive: Mapped[float]
+    sentiment: Mapped[Sentiment] = mapped_column(SENTIMENT)
+    confidence: Mapped[float]
+    abstained: Mapped[bool]
+    scored_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class LabelTask(Base):
+    """One review in the labeling queue. Owned by `labeling.queue`.
+
+    open: nobody has it. claimed: `claimed_by` holds a lease until `lease_expires_at` under `claim_token`.
+    done: enough labels, `consensus` is set. merged: that consensus is in a snapshot, no undo any more.
+    """
+
+    __tablename__ = "label_task"
+    __table_args__ = (
+        CheckConstraint("inclusion_probability > 0 and inclusion_probability <= 1", name="inclusion_probability_range"),
+        CheckConstraint("cardinality(reasons) > 0", name="has_a_reason"),
+        CheckConstraint(
+            "(status = 'claimed') = (claimed_by is not null and lease_expires_at is not null)", name="claimed_has_a_lease"
+        ),
+        CheckConstraint("(status in ('done', 'merged')) = (consensus is not null)", name="done_has_a_consensus"),
+        CheckConstraint("(status = 'merged') = (merged_at is not null)", name="merged_has_a_time"),
+        Index("ix_label_task_open", text("priority desc"), "task_id", postgresql_where=text("status = 'open'")),
+        Index("ix_label_task_claimed", "lease_expires_at", postgresql_where=text("status = 'claimed'")),
+        Index("ix_label_task_done", "task_id", postgresql_where=text("status = 'done'")),
+    )
+
+    task_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    review_id: Mapped[str] = mapped_column(ForeignKey("review.review_id"), unique=True)
+    status: Mapped[TaskStatus] = mapped_column(TASK_STATUS, server_default="open")
+    reasons: Mapped[list[Reason]] = mapped_column(ARRAY(REASON))
+    priority: Mapped[float]
+    """Higher is asked first: the model's uncertainty in [0, 1], audits and feedback above it."""
+    inclusion_probability: Mapped[float]
+    """Probability with which this review came into the queue: 1 where its uncertainty decided, else the audit rate."""
+    audit_rate: Mapped[float | None]
+    """The audit rate in force when it was drawn; null where it was not drawn as an audit."""
+    model_version: Mapped[str | None]
+    """Whose prediction put it here."""
+    claimed_by: Mapped[str | None]
+    claim_token: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Fencing token: grows with every claim; a submit under an older one is refused."""
+    lease_expires_at: Mapped[datetime | None]
+    consensus: Mapped[Sentiment | None] = mapped_column(SENTIMENT)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    done_at: Mapped[datetime | None]
+    merged_at: Mapped[datetime | None]
+
+
+class Label(Base):
+    """One person's answer to one task. Owned by `labeling.queue`."""
+
+    __tablename__ = "label"
+    __table_args__ = (UniqueConstraint("task_id", "labeler"), Index("ix_label_labeler_labeled_at", "labeler", "labeled_at"))
+
+    label_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("label_task.task_id"))
+    labeler: Mapped[str]
+    sentiment: Mapped[Sentiment] = mapped_column(SENTIMENT)
+    source: Mapped[LabelSource] = mapped_column(LABEL_SOURCE)
+    seconds: Mapped[float | None]
+    """From claim to submit."""
+    labeled_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class LabelSkip(Base):
+    """A labeler passed on a task and is not asked again. Owned by `labeling.queue`."""
+
+    __tablename__ = "label_skip"
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("label_task.task_id"), primary_key=True)
+    labeler: Mapped[str] = mapped_column(primary_key=True)
+    skipped_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class SnapshotRow(Base):
+    """An immutable training set; its rows are in the folder `snapshots/<hash>`. Owned by `dataset.snapshot`."""
+
+    __tablename__ = "snapshot"
+
+    snapshot_hash: Mapped[str] = mapped_column(primary_key=True)
+    train_rows: Mapped[int]
+    validation_rows: Mapped[int]
+    test_rows: Mapped[int]
+    people_rows: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class SnapshotLabel(Base):
+    """Which finished tasks are in a snapshot. Owned by `dataset.snapshot`."""
+
+    __tablename__ = "snapshot_label"
+
+    snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.snapshot_hash"), primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("label_task.task_id"), primary_key=True)
+
+
+class VerdictRow(Base):
+    """The gate's answer about one challenger. Owned by `gate`."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (
+        CheckConstraint("not (passed and provisional)", name="provisional_is_not_passed"),
+        UniqueConstraint("challenger", "champion", "snapshot_hash", postgresql_nulls_not_distinct=True),
+    )
+
+    verdict_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    challenger: Mapped[str]
+    champion: Mapped[str | None]
+    snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.snapshot_hash"))
+    passed: Mapped[bool]
+    provisional: Mapped[bool]
+    """Under the floors, better than the majority class, and the configuration lets such a first model serve."""
+    lines: Mapped[list[Any]]
+    """Every check with its numbers."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class VerdictReview(Base):
+    """The gate rows of a verdict: how often a row has judged before is counted here. Owned by `gate`."""
+
+    __tablename__ = "verdict_review"
+    __table_args__ = (Index("ix_verdict_review_review_id", "review_id"),)
+
+    verdict_id: Mapped[int] = mapped_column(ForeignKey("verdict.verdict_id"), primary_key=True)
+    review_id: Mapped[str] = mapped_column(ForeignKey("review.review_id"), primary_key=True)
+
+
+class ReleaseRow(Base):
+    """One change of the champion, append-only; the newest row is what serves. Owned by `registry.release`."""
+
+    __tablename__ = "release"
+    __table_args__ = (
+        # The log is a chain: each row names the one before it, so two releases at once cannot both be appended.
+        UniqueConstraint("previous_release_id", postgresql_nulls_not_distinct=True),
+    )
+
+    release_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    previous_release_id: Mapped[int | None] = mapped_column(ForeignKey("release.release_id"))
+    model_version: Mapped[str]
+    kind: Mapped[ReleaseKind] = mapped_column(RELEASE_KIND)
+    provisional: Mapped[bool]
+    released_by: Mapped[str]
+    reason: Mapped[str]
+    released_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class DriftReport(Base):
+    """One look at the newest window. Owned by `monitoring.drift`."""
+
+    __tablename__ = "drift_report"
+
+    drift_report_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    run_key: Mapped[str] = mapped_column(unique=True)
+    """Who asked (an Airflow run id): asking again for the same run finds the same report."""
+    model_version: Mapped[str]
+    window_rows: Mapped[int]
+    window_start: Mapped[datetime | None]
+    window_end: Mapped[datetime | None]
+    enough_rows: Mapped[bool]
+    findings: Mapped[dict[str, Any]]
+    report_file: Mapped[str | None]
+    """Path below the reports folder."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AlertRow(Base):
+    """Something a person should act on. Owned by `monitoring.alerts`."""
+
+    __tablename__ = "alert"
+
+    alert_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    alert_key: Mapped[str] = mapped_column(unique=True)
+    """What makes raising it twice harmless, for example `drift:<run key>`."""
+    kind: Mapped[str]
+    subject: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    report_file: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    mailed_at: Mapped[datetime | None]
