@@ -49,6 +49,10 @@ class ReleaseConflict(RestarError):
     """The release log moved while this release was being prepared, or there is no version to go back to."""
 
 
+class MailFailed(RestarError):
+    """A mail did not leave; its alert stays unmailed and the next run tries again."""
+
+
 class EmbeddedError(RestarError):
     """The one-machine set-up cannot start: a port in use, a stale lock, a full disk, a missing tool."""
 

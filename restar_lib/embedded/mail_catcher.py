@@ -1,0 +1,115 @@
+"""The local mail catcher: an SMTP server on loopback that keeps every mail as a file and sends none on.
+
+`make run` starts it as `restar mail-catcher`, so that alert mails can be read without a mail server. Files are
+`<time>-<number>.eml`, complete from the moment they are visible, readable by their owner alone. It relays nothing,
+wants no login, and is not for production: there Airflow's SMTP connection names a real relay.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from restar_lib.errors import EmbeddedError
+from restar_lib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+MAX_BYTES = 10 * 2**20
+Clock = Callable[[], datetime]
+
+
+def mails_dir(settings: Settings) -> Path:
+    """Where the caught mails lie."""
+    return settings.home / "mails"
+
+
+def run(settings: Settings) -> None:
+    """Catch mails until SIGTERM or SIGINT. Raises `EmbeddedError` where the port is taken."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with catching(mails_dir(settings), port=settings.embedded.mail_port):
+        log.info("catching mails on %s:%d into %s", LOOPBACK, settings.embedded.mail_port, mails_dir(settings))
+        stop.wait()
+    log.info("mail catcher stopped")
+
+
+@contextmanager
+def catching(folder: Path, *, port: int, clock: Clock = lambda: datetime.now(UTC)) -> Iterator[int]:
+    """Catch mails into `folder` while the block runs; yields the port, which is a free one where `port` is 0."""
+    from aiosmtpd.controller import Controller
+
+    folder.mkdir(parents=True, exist_ok=True)
+    listener = _listen(port)
+    with listener:
+        controller = Controller(
+            Keeper(folder, clock=clock),
+            hostname=LOOPBACK,
+            port=listener.getsockname()[1],
+            server_kwargs={"data_size_limit": MAX_BYTES, "enable_SMTPUTF8": True, "ident": "Re*Star mail catcher"},
+        )
+    controller.start()
+    try:
+        yield controller.port
+    finally:
+        controller.stop()
+
+
+class Keeper:
+    """What aiosmtpd calls for each mail."""
+
+    def __init__(self, folder: Path, *, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._numbers = count(1)
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
+        """Keep one mail, its envelope in front; a full disk is the sender's to try again."""
+        try:
+            path = self._keep(envelope)
+        except OSError as error:
+            log.exception("a mail from %s could not be kept in %s", envelope.mail_from, self._folder)
+            return f"452 cannot keep this mail now: {error.strerror}"
+        log.info("mail from %s to %s kept as %s", envelope.mail_from, ", ".join(envelope.rcpt_tos), path.name)
+        return "250 kept"
+
+    def _keep(self, envelope: Any) -> Path:
+        path = self._folder / f"{self._clock():%Y%m%dT%H%M%S.%f}-{next(self._numbers):04d}.eml"
+        sender = f"X-Envelope-From: {envelope.mail_from}\r\n"
+        recipients = f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}\r\n"
+        _write(path, (sender + recipients).encode() + envelope.content)
+        return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Complete from the moment it is visible; a mail may hold what others should not read."""
+    unfinished = path.with_name(f".{path.name}")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    unfinished.replace(path)
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket that proves the port is free and, for port 0, finds one."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise EmbeddedError(
+            f"the mail catcher cannot listen on port {port} ({error.strerror}): stop what listens there, or choose "
+            "another with RESTAR_EMBEDDED__MAIL_PORT=<port> make run"
+        ) from None
+    return listener
