@@ -1,0 +1,28 @@
+"""On which side of the split a text stands: decided by a keyed hash of its normalised text, once and for good.
+
+So every copy of a text stands on the same side, the side does not depend on what else was read or when, and a row
+that may judge a model is in no model's training set. It looks at nothing but the hash: no stratification, no time.
+`ingest.upsert` stores the side with the review; `dataset.snapshot` reads it from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from restar_lib.domain import Side
+from restar_lib.settings import Dataset
+
+
+def side_of(text_hash: str, config: Dataset) -> Side:
+    """The side of the text whose hash is `text_hash`: test, then validation, then train along [0, 1)."""
+    place = _uniform(text_hash, key=config.split_key)
+    if place < config.test_share:
+        return Side.TEST
+    return Side.VALIDATION if place < config.test_share + config.validation_share else Side.TRAIN
+
+
+def _uniform(value: str, *, key: str) -> float:
+    """A number in [0, 1] that only `value` and `key` decide, evenly spread over values."""
+    # blake2b takes at most 64 bytes of key, so a key of any length is hashed to that first.
+    digest = hashlib.blake2b(value.encode(), key=hashlib.blake2b(key.encode()).digest(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
