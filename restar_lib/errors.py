@@ -59,6 +59,12 @@ class EmbeddedError(RestarError):
     exit_code = 4
 
 
+class NothingToDo(RestarError):
+    """There is nothing to do, which is a good answer; the message says why, and what would change it."""
+
+    exit_code = 0
+
+
 class TurnFailed(RestarError):
     """A turn of the loop did not complete."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Mapping
@@ -117,6 +117,8 @@ class Training(Section):
     """`head`: inverse L2 strength (scikit-learn's C)."""
     seed: int = 7
     min_train_rows: int = Field(default=200, ge=10)
+    cooldown_minutes: float = Field(default=60.0, ge=0)
+    """No automatic training sooner than this after the last verdict; by hand is always possible."""
 
 
 class Scoring(Section):
@@ -213,7 +215,8 @@ class Mail(Section):
 class Orchestration(Section):
     """When the DAGs run."""
 
-    start_date: date = date(2026, 1, 1)
+    start_date: datetime = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+    """No scheduled run is for a time before this; `make run` sets its first start, so that nothing fires at once."""
     ingest_schedule: str = "0 2 * * *"
     watch_schedule: str = "0 5 * * *"
     retrain_schedule: str = "0 4 * * 0"
