@@ -59,6 +59,8 @@ class Picture:
 
     title: str
     caption: str
+    full: float
+    """The value at which a bar is full; larger ones are cut."""
     bars: tuple[Bar, ...]
 
 

@@ -1,0 +1,235 @@
+"""The mails of Re*Star: an alert, and a task that failed for good; each as text and as HTML.
+
+Building is pure: the same alert gives the same mail, Message-ID included, so a mail program shows a repeated one once.
+Templates are in `include/email`; whatever stands in them from outside is escaped. Nothing in a mail is loaded from
+anywhere. `send` speaks SMTP to a given server; which server that is, and its login, is Airflow's connection and
+`orchestration`'s business. It does not decide what deserves a mail.
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import ssl
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from functools import cache, partial
+from hashlib import sha256
+from typing import Any, Literal
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from sqlalchemy import Engine
+
+from restar_lib.errors import MailFailed
+from restar_lib.monitoring.alerts import Alert, AlertKind, Bar, MailCounts, Picture, mail_waiting
+from restar_lib.settings import PROJECT_ROOT, Settings
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = PROJECT_ROOT / "include" / "email"
+WIDTH = 76
+RED, AMBER = "#d0312d", "#d98a00"
+EYEBROWS = {AlertKind.DRIFT: "drift", AlertKind.QUEUE: "labeling queue"}
+ACCENTS = {AlertKind.DRIFT: RED, AlertKind.QUEUE: AMBER}
+FAILURE_ACTIONS = (
+    "Read the last lines of the log: an error of ours names the id and says what to do.",
+    "When the cause is gone, clear the task in Airflow. Every task may be run again: it finds what is done already.",
+    "Nothing is lost meanwhile: the champion keeps serving, and what was not read, scored or merged waits.",
+)
+
+Sender = Callable[[EmailMessage], None]
+"""Sends one mail, or raises `MailFailed`."""
+Security = Literal["none", "starttls", "tls"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A page to open."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Where an alert leads."""
+
+    report: str | None = None
+    run: str | None = None
+    more: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFailure:
+    """A task that failed and is not tried again."""
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    try_number: int
+    log_url: str | None
+    error: str
+
+
+def send_alerts(engine: Engine, settings: Settings, *, sender: Sender, now: datetime) -> MailCounts:
+    """Mail every alert that waits. Raises `MailFailed` at the end where some did not leave; those keep waiting."""
+
+    def deliver(alert: Alert) -> None:
+        sender(build_message(alert, settings, links_for(alert, settings)))
+
+    counts = mail_waiting(engine, deliver=deliver, now=now)
+    recipients = ", ".join(settings.mail.recipients)
+    if counts.sent:
+        log.info("mailed %d alerts to %s", counts.sent, recipients)
+    if counts.failed:
+        raise MailFailed(
+            f"{counts.failed} of {counts.failed + counts.sent} alerts could not be mailed to {recipients}: "
+            f"check the Airflow connection {settings.mail.conn_id!r}; they stay unmailed and the next run tries again"
+        )
+    return counts
+
+
+def links_for(alert: Alert, settings: Settings) -> Links:
+    """The pages of an alert in Airflow's UI."""
+    base = settings.orchestration.airflow_url.rstrip("/")
+    details = alert.details
+    run = f"{base}/dags/{quote(details.dag_id)}/runs/{quote(details.run_key, safe='')}"
+    return Links(
+        report=f"{base}/restar/reports/{quote(alert.report_file)}" if alert.report_file else None,
+        # Airflow's run ids are `<kind>__<time>`; whoever asks from a terminal has no run to show.
+        run=run if "__" in details.run_key else None,
+        more=(Place(text="Open the label desk", url=f"{base}/restar/desk/"),) if alert.kind is AlertKind.QUEUE else (),
+    )
+
+
+def build_message(alert: Alert, settings: Settings, links: Links) -> EmailMessage:
+    """The mail of one alert: what, since when, how bad, the picture, where to look, what to do."""
+    content = {
+        "alert": alert,
+        "details": alert.details,
+        "links": links,
+        "eyebrow": EYEBROWS[alert.kind],
+        "accent": ACCENTS[alert.kind],
+    }
+    message = _message(settings, "alert", title=alert.subject, content=content)
+    _identify(message, f"alert {alert.alert_key}", when=alert.created_at)
+    return message
+
+
+def build_failure_message(failure: TaskFailure, settings: Settings, *, now: datetime) -> EmailMessage:
+    """The mail of a task that failed for good."""
+    content = {
+        "failure": failure,
+        "failed_at": now,
+        "actions": FAILURE_ACTIONS,
+        "eyebrow": "task failed",
+        "accent": RED,
+    }
+    title = f"{failure.dag_id}: {failure.task_id} failed"
+    message = _message(settings, "failure", title=title, content=content)
+    key = f"failure {failure.dag_id} {failure.task_id} {failure.run_id} {failure.try_number}"
+    _identify(message, key, when=now)
+    return message
+
+
+def send(
+    message: EmailMessage,
+    *,
+    host: str,
+    port: int,
+    login: str | None = None,
+    password: str | None = None,
+    security: Security = "none",
+    timeout: float = 30,
+) -> None:
+    """Send one mail. Raises `MailFailed` where the server cannot be reached or refuses a single recipient."""
+    try:
+        with _connected(host, port, security=security, timeout=timeout) as server:
+            if login:
+                server.login(login, password or "")
+            refused = server.send_message(message)
+    except (OSError, smtplib.SMTPException) as error:
+        raise MailFailed(f"{message['Subject']!r} did not leave over {host}:{port}: {_said(error)}") from error
+    if refused:
+        raise MailFailed(f"{message['Subject']!r}: {host}:{port} refused {', '.join(sorted(refused))}")
+
+
+def sender_over(*, host: str, port: int) -> Sender:
+    """A sender over a plain server, such as the mail catcher."""
+    return partial(send, host=host, port=port)
+
+
+def _connected(host: str, port: int, *, security: Security, timeout: float) -> smtplib.SMTP:
+    if security == "tls":
+        return smtplib.SMTP_SSL(host, port, timeout=timeout, context=ssl.create_default_context())
+    server = smtplib.SMTP(host, port, timeout=timeout)
+    if security == "starttls":
+        server.starttls(context=ssl.create_default_context())
+    return server
+
+
+def _said(error: Exception) -> str:
+    """What went wrong; an SMTP error's own text is a tuple."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "; ".join(f"{name} refused ({code})" for name, (code, _) in error.recipients.items())
+    if isinstance(error, smtplib.SMTPResponseException):
+        reason = error.smtp_error
+        return f"{error.smtp_code} {reason.decode(errors='replace') if isinstance(reason, bytes) else reason}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _message(settings: Settings, template: str, *, title: str, content: Mapping[str, Any]) -> EmailMessage:
+    notice = settings.simulated_notice
+    # A line break in a header would be another header; names of tasks and columns come from outside.
+    subject = " ".join(f"[Re*Star] {title}{f' ({notice})' if notice else ''}".split())
+    values = {**content, "title": title, "subject": subject, "notice": notice}
+    message = EmailMessage()
+    message["Subject"] = subject
+    message["From"] = settings.mail.sender
+    message["To"] = ", ".join(settings.mail.recipients)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_templates().get_template(f"{template}.txt").render(values))
+    message.add_alternative(_templates().get_template(f"{template}.html").render(values), subtype="html")
+    return message
+
+
+def _identify(message: EmailMessage, key: str, *, when: datetime) -> None:
+    message["Date"] = format_datetime(when)
+    message["Message-ID"] = f"<{sha256(f'{key} {when.isoformat()}'.encode()).hexdigest()[:32]}@restar>"
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"moment": _moment, "wrapped": _wrapped, "filled": _filled, "text_width": _text_width}
+    return environment
+
+
+def _moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _filled(bar: Bar, picture: Picture) -> int:
+    """How much of a bar's track is full, in percent; something is never drawn as nothing."""
+    if bar.value <= 0:
+        return 0
+    return max(1, min(100, round(100 * bar.value / picture.full)))
+
+
+def _text_width(picture: Picture) -> int:
+    return 16 + 7 * max((len(bar.text) for bar in picture.bars), default=0)
