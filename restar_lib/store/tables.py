@@ -181,7 +181,8 @@ class LabelTask(Base):
         CheckConstraint("inclusion_probability > 0 and inclusion_probability <= 1", name="inclusion_probability_range"),
         CheckConstraint("cardinality(reasons) > 0", name="has_a_reason"),
         CheckConstraint(
-            "(status = 'claimed') = (claimed_by is not null and lease_expires_at is not null)", name="claimed_has_a_lease"
+            "num_nonnulls(claimed_by, claimed_at, lease_expires_at) = case status when 'claimed' then 3 else 0 end",
+            name="claimed_has_a_lease",
         ),
         CheckConstraint("(status in ('done', 'merged')) = (consensus is not null)", name="done_has_a_consensus"),
         CheckConstraint("(status = 'merged') = (merged_at is not null)", name="merged_has_a_time"),
@@ -203,6 +204,7 @@ class LabelTask(Base):
     model_version: Mapped[str | None]
     """Whose prediction put it here."""
     claimed_by: Mapped[str | None]
+    claimed_at: Mapped[datetime | None]
     claim_token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Fencing token: grows with every claim; a submit under an older one is refused."""
     lease_expires_at: Mapped[datetime | None]
@@ -292,7 +294,7 @@ class VerdictReview(Base):
 
 
 class ReleaseRow(Base):
-    """One change of the champion, append-only; the newest row is what serves. Owned by `registry.release`."""
+    """One change of the champion, append-only; the newest row is what serves. Owned by `registry.release_log`."""
 
     __tablename__ = "release"
     __table_args__ = (
