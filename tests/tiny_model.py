@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.domain import SENTIMENTS
+from restar_lib.domain import SENTIMENTS, Sentiment
+from restar_lib.monitoring.features import Columns, Reference, write_reference
 
 WORDS: dict[str, tuple[str, ...]] = {
     "negative": (
@@ -60,7 +61,7 @@ def make_tiny_model(
     _write_network(folder, table, np.asarray(bias, dtype=np.float32))
     _write_json(folder / "model.json", _description(temperature, snapshot_hash, simulated, max_tokens))
     _write_json(folder / "probe.json", _probe(folder, temperature))
-    _write_json(folder / "reference.json", _reference())
+    write_reference(folder, _reference())
     _write_json(folder / "metrics.json", {"validation": {"rows": 0}})
     return folder
 
@@ -163,22 +164,18 @@ def _probe(folder: Path, temperature: float) -> dict[str, Any]:
     return {"texts": list(PROBE_TEXTS), "probabilities": rows}
 
 
-def _reference() -> dict[str, Any]:
-    rows = 60
-    return {
-        "columns": {
-            "text_length": [12 + index % 20 for index in range(rows)],
-            "oov_share": [0.1 * (index % 3) for index in range(rows)],
-            "product_category": [("Kitchen", "Garden")[index % 2] for index in range(rows)],
-            "rating": [(5, 5, 4, 3, 1)[index % 5] for index in range(rows)],
-            "predicted": [
-                ("positive", "positive", "positive", "neutral", "negative")[index % 5] for index in range(rows)
-            ],
-            "confidence": [0.95 - 0.01 * (index % 10) for index in range(rows)],
-        },
-        "class_shares": {"negative": 0.2, "neutral": 0.2, "positive": 0.6},
-        "vocabulary": sorted(word for group in WORDS.values() for word in group),
-    }
+def _reference() -> Reference:
+    classes = (Sentiment.POSITIVE, Sentiment.POSITIVE, Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
+    rows = range(60)
+    columns = Columns(
+        text_length=tuple(12 + row % 20 for row in rows),
+        oov_share=tuple(0.1 * (row % 3) for row in rows),
+        product_category=tuple(("Kitchen", "Garden")[row % 2] for row in rows),
+        rating=tuple((5, 5, 4, 3, 1)[row % 5] for row in rows),
+        predicted=tuple(classes[row % 5] for row in rows),
+        confidence=tuple(0.95 - 0.01 * (row % 10) for row in rows),
+    )
+    return Reference(columns=columns, vocabulary=tuple(sorted(word for group in WORDS.values() for word in group)))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -22,7 +22,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from restar_lib.errors import ArtifactError
 
@@ -103,15 +102,6 @@ def versions(models_dir: Path) -> tuple[str, ...]:
     """All sealed versions, the one that was sealed first comes first."""
     manifests = [path for path in models_dir.glob(f"*/{MANIFEST}") if VERSION.fullmatch(path.parent.name)]
     return tuple(path.parent.name for path in sorted(manifests, key=lambda path: (path.stat().st_mtime_ns, path)))
-
-
-def describe(folder: Path) -> dict[str, Any]:
-    """What model.json says: labels, mode, snapshot, whether it learned from simulated reviews."""
-    try:
-        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"model {folder.name}: model.json cannot be read ({error}); {_REMEDY}") from None
-    return dict(content)
 
 
 def sibling(models_dir: Path, version: str, name: str) -> Path:
