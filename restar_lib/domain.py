@@ -19,7 +19,7 @@ class Sentiment(StrEnum):
     POSITIVE = "positive"
 
     @property
-    def index(self) -> int:
+    def position(self) -> int:
         """Position of this class in every probability array: 0 negative, 1 neutral, 2 positive."""
         return SENTIMENTS.index(self)
 

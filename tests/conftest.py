@@ -29,7 +29,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A running server, stopped and deleted after the session."""
     with tempfile.TemporaryDirectory(prefix="restar-tests-") as folder:
         Path(folder).chmod(0o755)
-        server = EmbeddedPostgres(home=Path(folder), password="only for this test session")  # noqa: S106
+        server = EmbeddedPostgres(home=Path(folder), password="only for this test session")
         server.prepare()
         with (Path(folder) / "postgres.log").open("w") as log:
             # fsync off: a test database need not survive a power cut, and cloning is five times as fast.

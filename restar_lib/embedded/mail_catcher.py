@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from restar_lib.errors import EmbeddedError
-from restar_lib.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +28,13 @@ MAX_BYTES = 10 * 2**20
 Clock = Callable[[], datetime]
 
 
-def mails_dir(settings: Settings) -> Path:
-    """Where the caught mails lie."""
-    return settings.home / "mails"
-
-
-def run(settings: Settings) -> None:
+def run(*, port: int, folder: Path) -> None:
     """Catch mails until SIGTERM or SIGINT. Raises `EmbeddedError` where the port is taken."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with catching(mails_dir(settings), port=settings.embedded.mail_port):
-        log.info("catching mails on %s:%d into %s", LOOPBACK, settings.embedded.mail_port, mails_dir(settings))
+    with catching(folder, port=port) as listening:
+        log.info("catching mails on %s:%d into %s", LOOPBACK, listening, folder)
         stop.wait()
     log.info("mail catcher stopped")
 

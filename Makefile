@@ -1,0 +1,68 @@
+# The words of CI and of people. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install run reset test check bench pins clean
+
+PYTHON ?= python3
+VENV   := .venv
+UV     := $(VENV)/uv/bin/uv
+# torch: a wheel from PIP_FIND_LINKS where that is set (uv reads it under its own name), else uv fetches the build that
+# TORCH_BACKEND names: `cpu` (default), `auto` for the machine's GPU, `cu130`, ...
+TORCH_BACKEND ?= cpu
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+TORCH_OPTION :=
+else
+TORCH_OPTION := --torch-backend=$(TORCH_BACKEND)
+endif
+UV_VERSION := 0.13.8
+INSTALL := $(UV) pip install --quiet --python $(VENV)/bin/python $(TORCH_OPTION)
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+install: $(VENV)/.run ## everything that runs, pinned, into .venv
+
+run: $(VENV)/.run ## the whole loop: `make run`, `make run ONCE=1`, `make run REVIEWS=<file, glob or folder>`
+	@$(VENV)/bin/restar run $(if $(filter-out 0,$(ONCE)),--once) $(if $(REVIEWS),--reviews '$(REVIEWS)')
+
+reset: $(VENV)/.run ## wipe the state in var/, after asking (YES=1 does not ask)
+	@$(VENV)/bin/restar reset $(if $(filter-out 0,$(YES)),--yes)
+
+test: $(VENV)/.dev ## unit, Postgres, DAG, web and one end-to-end turn
+	@PYTHON=$(VENV)/bin/python scripts/browser
+	@$(VENV)/bin/pytest $(TESTS)
+
+check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python scripts/pins --check
+
+bench: $(VENV)/.dev ## side-by-side measurements, each prints a table
+	@for file in benchmarks/*.py; do $(VENV)/bin/python $$file || exit 1; done
+
+pins: $(VENV)/.dev ## compile requirements/*.in into pinned requirements/*.txt
+	@UV=$(UV) $(VENV)/bin/python scripts/pins
+
+clean: ## remove .venv (state in var/ stays; `make reset` removes that)
+	@rm -rf $(VENV)
+
+# --- how things get installed
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; choose one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m pip --version > /dev/null 2>&1 || { echo "pip is missing for $(PYTHON): install it (Debian: apt-get install python3-pip python3-venv)"; exit 1; }
+	@echo "installing into $(VENV): about two minutes the first time"
+	@mkdir -p $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(VENV)/uv uv==$(UV_VERSION)
+	@$(UV) venv --quiet --allow-existing --python $$($(PYTHON) -c 'import sys; print(sys.executable)') $(VENV)
+
+$(VENV)/.run: $(UV) requirements/run.txt pyproject.toml
+	@$(INSTALL) -r requirements/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $@

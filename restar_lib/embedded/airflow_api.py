@@ -1,0 +1,127 @@
+"""The few calls of Airflow's REST API that the runner needs: trigger a DAG, look at runs and tasks.
+
+Logs in with a user's password, logs in again when the token has expired, and waits out a restart of the API server.
+Airflow's JSON is turned into our own dataclasses here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+
+FINISHED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DagRun:
+    """One run of a DAG."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    queued_at: datetime
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of it will change any more."""
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """The newest try of one task in a run."""
+
+    task_id: str
+    state: str
+    try_number: int
+    started: datetime | None
+
+
+@dataclass
+class AirflowApi:
+    """A client for one Airflow."""
+
+    base_url: str
+    user: str
+    password: str
+    _client: httpx.Client = field(init=False)
+    _token: str = ""
+
+    def __post_init__(self) -> None:
+        self._client = httpx.Client(base_url=self.base_url, timeout=30)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def dag_ids(self) -> set[str]:
+        """DAGs that are parsed and can be triggered."""
+        return {row["dag_id"] for row in self._get("/api/v2/dags", limit=100)["dags"]}
+
+    def import_errors(self) -> list[str]:
+        """DAG files that do not parse, with the error."""
+        rows = self._get("/api/v2/importErrors")["import_errors"]
+        return [f"{row['filename']}: {row['stack_trace']}" for row in rows]
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
+        """Start a run by hand, as the form in the UI does."""
+        return _dag_run(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf}))
+
+    def run(self, dag_id: str, run_id: str) -> DagRun:
+        """The run as it stands now."""
+        return _dag_run(self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
+
+    def runs(self, dag_id: str) -> list[DagRun]:
+        """The newest runs of a DAG, newest first."""
+        rows = self._get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="-run_after", limit=20)["dag_runs"]
+        return [_dag_run(row) for row in rows]
+
+    def tasks(self, dag_id: str, run_id: str) -> list[Task]:
+        """Tasks of a run."""
+        rows = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return [
+            Task(
+                task_id=row["task_id"], state=row["state"] or "waiting", try_number=row["try_number"],
+                started=_moment(row["start_date"]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def _get(self, path: str, **query: Any) -> dict[str, Any]:
+        return self._call("GET", path, params=query)
+
+    # A GET or a trigger that never reached the server is repeated; one that was answered is not.
+    @retry(
+        retry=retry_if_exception_type(httpx.ConnectError), wait=wait_exponential(max=5), stop=stop_after_delay(120),
+        reraise=True,
+    )  # fmt: skip
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        response = self._client.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **options)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._log_in()
+            response = self._client.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **options)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _log_in(self) -> None:
+        response = self._client.post("/auth/token", json={"username": self.user, "password": self.password})
+        response.raise_for_status()
+        self._token = response.json()["access_token"]
+
+
+def _dag_run(row: dict[str, Any]) -> DagRun:
+    return DagRun(
+        dag_id=row["dag_id"],
+        run_id=row["dag_run_id"],
+        state=row["state"],
+        queued_at=datetime.fromisoformat(row["queued_at"] or row["run_after"]),
+    )
+
+
+def _moment(raw: str | None) -> datetime | None:
+    return datetime.fromisoformat(raw) if raw else None

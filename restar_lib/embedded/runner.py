@@ -1,0 +1,109 @@
+"""`restar run`: open the house, turn the loop once, show it, and keep running until Ctrl-C.
+
+Whatever ends it (Ctrl-C, SIGTERM, an error), the house is closed behind it and only state is left. It decides nothing:
+`house` starts things, `turn` drives the loop, `view` and `summary` show it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from restar_lib.embedded.airflow_api import AirflowApi
+from restar_lib.embedded.feeds import Feed, ReplayFeed, SimulatedFeed
+from restar_lib.embedded.house import open_house
+from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.embedded.services import ADMIN, House
+from restar_lib.embedded.state import load_secrets, runner_lock
+from restar_lib.embedded.summary import TurnSummary, render
+from restar_lib.embedded.turn import Turn
+from restar_lib.embedded.view import View
+from restar_lib.errors import EmbeddedError
+from restar_lib.settings import Settings, load
+from restar_lib.store.engine import database_url, engine_for
+
+WATCH_SECONDS = 2.0
+
+
+def run(settings: Settings, *, once: bool, reviews: str) -> None:
+    """Run the embedded default. Raises a named error when the turn did not complete."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    view = View(console=Console())
+    feed: Feed = ReplayFeed(settings=settings, reviews=reviews) if reviews else SimulatedFeed(settings=settings)
+    with ExitStack() as stack:
+        try:
+            with view.showing():
+                house = _open(settings, feed=feed, view=view, stack=stack)
+                summary = _turn(house, feed=feed, view=view)
+            render(summary, house, view.console)
+            if not once:
+                _keep_watch(house, view)
+        except KeyboardInterrupt:
+            view.note("interrupted")
+        finally:
+            view.note("stopping every process that was started; the state stays, `make run` goes on from there")
+
+
+def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> House:
+    with view.step("services start") as step:
+        today = datetime.now(UTC).date()
+        house = stack.enter_context(open_house(settings, source=feed.source, today=today, say=step.say))
+        step.say("PostgreSQL, Airflow (4 processes), the API and the mail catcher answer")
+    with view.step("reviews at hand") as step:
+        step.say(feed.prepare())
+    return house
+
+
+def _turn(house: House, *, feed: Feed, view: View) -> TurnSummary:
+    # Read again: now with the layer that names this installation's database and source.
+    settings = load(environment=house.environment()).settings
+    engine = engine_for(database_url(settings))
+    api = AirflowApi(base_url=house.airflow_url, user=ADMIN, password=house.secrets.airflow_password)
+    try:
+        return Turn(house=house, settings=settings, engine=engine, api=api, feed=feed, view=view).run()
+    finally:
+        api.close()
+        engine.dispose()
+
+
+def _keep_watch(house: House, view: View) -> NoReturn:
+    """Say what dies and comes back, until somebody ends us."""
+    view.note("running until Ctrl-C: nightly runs go on, labels start retrainings")
+    restarts = _restarts(house)
+    while True:
+        time.sleep(WATCH_SECONDS)
+        for name, (count, last_exit) in (seen := _restarts(house)).items():
+            if count > restarts.get(name, (0, ""))[0]:
+                view.note(f"{name} died ({last_exit}) and is being restarted; its log: {house.logs / name}.log")
+        restarts = seen
+
+
+def _restarts(house: House) -> dict[str, tuple[int, str]]:
+    try:
+        rows = json.loads(house.status_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EmbeddedError(f"the supervisor is gone; see {house.logs / 'supervisor.log'}") from None
+    return {row["name"]: (row["restarts"], row["last_exit"]) for row in rows}
+
+
+def wipe(home: Path) -> bool:
+    """Delete the state folder. Raises `EmbeddedError` while a run is using it. False when there was none."""
+    if not home.exists():
+        return False
+    with runner_lock(home):
+        if (home / "secrets.json").exists():
+            EmbeddedPostgres(home=home, password=load_secrets(home).postgres_password).remove()
+        shutil.rmtree(home)
+    return True
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,259 @@
+"""One turn of the loop, driven the way people drive it: through Airflow's API, the queue's calls and the HTTP API.
+
+    new reviews -> score -> queue -> demo labelers -> retrain (started by the labels themselves) -> drift -> serving
+
+The first time, the same DAGs read the history and train the first model. What fails raises `TurnFailed` naming the
+DAG, the run, the task and where its log is; what a step refuses or skips with a reason is a completed turn.
+It decides nothing about models or reviews.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+from sqlalchemy import Engine
+
+from restar_lib.embedded.airflow_api import AirflowApi, DagRun
+from restar_lib.embedded.feeds import Feed
+from restar_lib.embedded.services import BIN, House
+from restar_lib.embedded.summary import TurnSummary
+from restar_lib.embedded.view import Step, View
+from restar_lib.errors import TurnFailed
+from restar_lib.gate import verdict_of
+from restar_lib.ingest.reviews import latest_run, rows_read
+from restar_lib.labeling.queue import counts
+from restar_lib.monitoring.drift import latest_report
+from restar_lib.registry.release import current
+from restar_lib.scoring.batch import count_scored
+from restar_lib.settings import Settings
+
+T = TypeVar("T")
+DAGS = (
+    "ingest_reviews", "score_reviews", "retrain_sentiment", "watch_drift", "release", "roll_back", "housekeeping",
+)  # fmt: skip
+POLL_SECONDS = 1.0
+PARSED_SECONDS = 120.0
+STARTS_BY_ITSELF_SECONDS = 45.0
+"""How long we wait for a run that an asset event should start, before we say that it did not come."""
+
+
+@dataclass
+class Turn:
+    """Everything one turn needs."""
+
+    house: House
+    settings: Settings
+    engine: Engine
+    api: AirflowApi
+    feed: Feed
+    view: View
+
+    def run(self) -> TurnSummary:
+        """Turn the loop once."""
+        began = datetime.now(UTC)
+        self._wait_for_dags()
+        self._settle()
+        if current(self.engine) is None:
+            self._history()
+            self._first_model()
+        before = current(self.engine)
+        ingest_run = self._new_reviews()
+        if ingest_run is not None:
+            self._score(since=ingest_run.queued_at)
+        self._label()
+        retraining = self._retrain(since=ingest_run.queued_at if ingest_run else began)
+        drift = self._watch()
+        self._ask_serving()
+        return TurnSummary.collect(
+            self.engine, before=before, ingest_run=ingest_run, retraining=retraining, drift=drift, began=began
+        )
+
+    # --- the steps
+
+    def _wait_for_dags(self) -> None:
+        with self.view.step("Airflow reads the DAGs") as step:
+            deadline = time.monotonic() + PARSED_SECONDS
+            while missing := set(DAGS) - self.api.dag_ids():
+                step.detail = f"waiting for {', '.join(sorted(missing))}"
+                if time.monotonic() > deadline:
+                    errors = "; ".join(self.api.import_errors()) or "no import error is reported"
+                    raise TurnFailed(f"Airflow does not know {', '.join(sorted(missing))}: {errors}")
+                time.sleep(POLL_SECONDS)
+            step.detail = f"{len(DAGS)} DAGs"
+
+    def _settle(self) -> None:
+        """Let runs finish that an interrupted `make run` had started, so that this turn meets a quiet house."""
+        left = [run for dag in DAGS for run in self.api.runs(dag) if not run.finished]
+        if left:
+            with self.view.step("what was left running") as step:
+                for run in left:
+                    self._follow(run, step)
+                step.detail = ", ".join(run.dag_id for run in left)
+
+    def _history(self) -> None:
+        conf = self.feed.history(rows_read(self.engine))
+        if conf is not None:
+            with self.view.step("history is read") as step:
+                run = self._trigger("ingest_reviews", conf, step)
+                step.detail = _ingest_line(self.engine, run)
+
+    def _first_model(self) -> None:
+        with self.view.step("the first model") as step:
+            run = self._trigger("retrain_sentiment", {"force": True}, step)
+            step.detail, step.state = self._retraining_line(run)
+            if current(self.engine) is None:
+                raise TurnFailed(f"no first model was released: {step.detail}")
+
+    def _new_reviews(self) -> DagRun | None:
+        with self.view.step("new reviews") as step:
+            portion = self.feed.portion()
+            if portion is None:
+                step.state, step.detail = "skipped", "every slice has arrived; `make reset` starts over"
+                return None
+            conf, _ = portion
+            run = self._trigger("ingest_reviews", conf, step)
+            step.detail = _ingest_line(self.engine, run)
+            return run
+
+    def _score(self, *, since: datetime) -> None:
+        with self.view.step("scored, the doubtful queued") as step:
+            run = self._started_by_asset("score_reviews", since=since, step=step)
+            if run is None:
+                run = self._trigger("score_reviews", {}, step)
+            self._follow(run, step)
+            champion = current(self.engine)
+            if champion is not None:
+                scored = count_scored(self.engine, champion.model_version)
+                step.detail = f"{scored.scored:,} scored, {scored.abstained:,} abstained, {counts(self.engine).open:,} open in the queue"
+
+    def _label(self) -> None:
+        with self.view.step("demo labelers answer") as step:
+            waiting = counts(self.engine).open
+            if waiting == 0:
+                step.state, step.detail = "skipped", "the queue is empty"
+                return
+            program = subprocess.Popen(
+                [str(BIN / "restar"), "label-demo"], env=self.house.environment(), stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            while program.poll() is None:
+                step.detail = f"{counts(self.engine).open:,} of {waiting:,} reviews left"
+                time.sleep(POLL_SECONDS)
+            _, complaint = program.communicate()
+            if program.returncode != 0:
+                raise TurnFailed(f"`restar label-demo` ended with code {program.returncode}: {complaint.strip()}")
+            step.detail = f"{waiting - counts(self.engine).open:,} labels, marked as demo"
+
+    def _retrain(self, *, since: datetime) -> DagRun | None:
+        with self.view.step("labels merged, retrained") as step:
+            queue = counts(self.engine)
+            run = self._started_by_asset("retrain_sentiment", since=since, step=step) if queue.done or queue.merged else None
+            if run is None and queue.done == 0:
+                step.state, step.detail = "skipped", "no finished labels"
+                return None
+            if run is None:
+                step.detail = f"{queue.done} labels are fewer than {self.settings.labeling.enough}: started by hand"
+                run = self._trigger("retrain_sentiment", {"force": True}, step)
+            self._follow(run, step)
+            step.detail, step.state = self._retraining_line(run)
+            return run
+
+    def _watch(self) -> DagRun:
+        with self.view.step("drift looked at") as step:
+            run = self._trigger("watch_drift", {}, step)
+            report = latest_report(self.engine, run_key=run.run_id)
+            if report is None:
+                step.state, step.detail = "skipped", "nothing to compare"
+            else:
+                step.detail = report.headline
+            return run
+
+    def _ask_serving(self) -> None:
+        with self.view.step("the serving API answers") as step:
+            champion = current(self.engine)
+            text = "Great battery, but the screen cracked after two days and nobody answers my mails."
+            answer = _until(lambda: self._prediction_of(text, champion.model_version if champion else ""), seconds=60)
+            if answer is None:
+                raise TurnFailed(f"{self.house.serving_url}/predict does not answer with {champion}")
+            step.detail = f"{answer['model_version']} says {answer['sentiment']} ({answer['confidence']:.2f})"
+
+    # --- how they are done
+
+    def _prediction_of(self, text: str, version: str) -> dict[str, Any] | None:
+        try:
+            response = httpx.post(f"{self.house.serving_url}/predict", json={"text": text}, timeout=10)
+        except httpx.TransportError:
+            return None
+        answer: dict[str, Any] = response.json()
+        return answer if response.is_success and answer["model_version"] == version else None
+
+    def _trigger(self, dag_id: str, conf: dict[str, Any], step: Step) -> DagRun:
+        run = self.api.trigger(dag_id, conf)
+        return self._follow(run, step)
+
+    def _started_by_asset(self, dag_id: str, *, since: datetime, step: Step) -> DagRun | None:
+        step.detail = f"waiting for the asset event to start {dag_id}"
+        return _until(
+            lambda: next((run for run in self.api.runs(dag_id) if run.queued_at >= since), None),
+            seconds=STARTS_BY_ITSELF_SECONDS,
+        )
+
+    def _follow(self, run: DagRun, step: Step) -> DagRun:
+        deadline = time.monotonic() + 60 * self.settings.embedded.turn_timeout_minutes
+        while not run.finished:
+            active = [task for task in self.api.tasks(run.dag_id, run.run_id) if task.state in _ACTIVE]
+            step.detail = ", ".join(_task_line(task.task_id, task.state, task.try_number) for task in active) or run.state
+            if time.monotonic() > deadline:
+                raise TurnFailed(f"{self._where(run)} is still {run.state}: {step.detail}")
+            time.sleep(POLL_SECONDS)
+            run = self.api.run(run.dag_id, run.run_id)
+        if run.state == "failed":
+            raise TurnFailed(self._failure(run))
+        return run
+
+    def _failure(self, run: DagRun) -> str:
+        failed = [task.task_id for task in self.api.tasks(run.dag_id, run.run_id) if task.state == "failed"]
+        logs = self.house.logs / "airflow" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
+        return f"{self._where(run)} failed in {', '.join(failed) or 'no task'}: read {logs}"
+
+    def _where(self, run: DagRun) -> str:
+        return f"{run.dag_id}, run {run.run_id} ({self.house.airflow_url}/dags/{run.dag_id}/runs/{run.run_id})"
+
+    def _retraining_line(self, run: DagRun) -> tuple[str, str]:
+        verdict = verdict_of(self.engine, run_key=run.run_id)
+        if verdict is None:
+            return "nothing was trained: see the run's merge_labels and freeze_snapshot", "skipped"
+        if verdict.passed or verdict.provisional:
+            word = "released as provisional" if verdict.provisional else "released"
+            return f"{verdict.challenger} {word}: {verdict.headline}", "done"
+        return f"{verdict.challenger} refused: {'; '.join(line.detail for line in verdict.refusing)}", "refused"
+
+
+_ACTIVE = {"running", "queued", "scheduled", "up_for_retry", "deferred", "awaiting_input", "restarting"}
+
+
+def _task_line(task_id: str, state: str, try_number: int) -> str:
+    return f"{task_id} {state}" + (f" (try {try_number})" if try_number > 1 else "")
+
+
+def _ingest_line(engine: Engine, run: DagRun) -> str:
+    row = latest_run(engine, run_key=run.run_id)
+    if row is None:
+        return "nothing new"
+    return (
+        f"{row.rows_read:,} read: {row.new:,} new, {row.already_known:,} known, "
+        f"{row.duplicate_text:,} repeated texts, {row.quarantined:,} quarantined"
+    )
+
+
+def _until(look: Callable[[], T | None], *, seconds: float) -> T | None:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return found
