@@ -1,0 +1,115 @@
+"""The house's side of the labeling queue: what goes in, what stands where, what comes out.
+
+One task per review. Scoring calls `enqueue` in the transaction of its predictions; housekeeping calls `expire`; a
+retraining calls `merge_finished`, which seals answered tasks (done -> merged, no undo any more), and its snapshot reads
+`merged_truths`. All of them are safe to run twice, or two at once. How a person answers is in `labeling.claims`.
+
+Chooses no review (`selection`), trains on nothing, and does not call the clock: `now` is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, case, cast, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from restar_lib.domain import LabelSource, Sentiment, TaskStatus
+from restar_lib.labeling.claims import REOPENED
+from restar_lib.selection import Selected
+from restar_lib.store.tables import LABEL_SOURCE, Label, LabelTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueCounts:
+    """How many tasks stand where."""
+
+    open: int
+    claimed: int
+    done: int
+    merged: int
+    oldest_open_at: datetime | None
+    """When the oldest task that nobody has answered came in; None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """One review that people have finished, with their consensus."""
+
+    task_id: int
+    review_id: str
+    sentiment: Sentiment
+    label_source: LabelSource
+    """`demo` as soon as one of the answers came from a demo labeler."""
+
+
+def enqueue(connection: Connection, selected: Sequence[Selected], *, model_version: str) -> int:
+    """Open a task for each review that has none yet; returns how many are new. An existing task stays as it is."""
+    rows = [
+        {
+            "review_id": one.review_id,
+            "reasons": list(one.reasons),
+            "priority": one.priority,
+            "inclusion_probability": one.inclusion_probability,
+            "audit_rate": one.audit_rate,
+            "model_version": model_version,
+        }
+        # Two runs at once insert in the same order, so that neither waits for the other in a circle.
+        for one in sorted(selected, key=lambda one: one.review_id)
+    ]
+    if not rows:
+        return 0
+    statement = insert(LabelTask).on_conflict_do_nothing(index_elements=["review_id"]).returning(LabelTask.task_id)
+    return len(connection.execute(statement, rows).all())
+
+
+def expire(engine: Engine, *, now: datetime) -> int:
+    """Reopen every task whose lease has ended; returns how many. `claim` takes such tasks even without this."""
+    ended = (LabelTask.status == TaskStatus.CLAIMED, LabelTask.lease_expires_at <= now)
+    with engine.begin() as connection:
+        return connection.execute(update(LabelTask).where(*ended).values(REOPENED)).rowcount
+
+
+def counts(engine: Engine) -> QueueCounts:
+    """How many tasks stand where, and since when the oldest waits."""
+    waiting = LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.CLAIMED))
+    by_status = [func.count().filter(LabelTask.status == status).label(status.value) for status in TaskStatus]
+    oldest = func.min(LabelTask.created_at).filter(waiting).label("oldest_open_at")
+    with engine.connect() as connection:
+        return QueueCounts(**connection.execute(select(*by_status, oldest)).one()._asdict())
+
+
+def finished_unmerged(connection: Connection) -> int:
+    """How many tasks are answered but in no training set yet."""
+    statement = select(func.count()).select_from(LabelTask).where(LabelTask.status == TaskStatus.DONE)
+    return connection.execute(statement).scalar_one()
+
+
+def merge_finished(connection: Connection, *, now: datetime) -> list[Merged]:
+    """Seal every finished task and return them, ordered by task. Again: an empty list."""
+    statement = (
+        update(LabelTask)
+        .where(LabelTask.status == TaskStatus.DONE)
+        .values(status=TaskStatus.MERGED, merged_at=now)
+        .returning(LabelTask.task_id, LabelTask.review_id, LabelTask.consensus.label("sentiment"), _label_source())
+    )
+    rows = connection.execute(statement).all()
+    return sorted((Merged(**row._asdict()) for row in rows), key=lambda merged: merged.task_id)
+
+
+def merged_truths(connection: Connection) -> dict[str, Merged]:
+    """The consensus of people for every sealed review, by review id."""
+    statement = (
+        select(LabelTask.task_id, LabelTask.review_id, LabelTask.consensus.label("sentiment"), _label_source())
+        .where(LabelTask.status == TaskStatus.MERGED)
+        .order_by(LabelTask.task_id)
+    )
+    return {row.review_id: Merged(**row._asdict()) for row in connection.execute(statement)}
+
+
+def _label_source() -> ColumnElement[str]:
+    any_demo = select(func.bool_or(Label.source == LabelSource.DEMO)).where(Label.task_id == LabelTask.task_id)
+    source = case((any_demo.scalar_subquery(), LabelSource.DEMO.value), else_=LabelSource.PERSON.value)
+    return cast(source, LABEL_SOURCE).label("label_source")

@@ -1,0 +1,308 @@
+"""The labeler's side of the queue: leases, answers, second thoughts."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+
+from restar_lib.domain import LabelSource, Sentiment, TaskStatus
+from restar_lib.errors import LeaseLost, NothingToUndo
+from restar_lib.labeling import claims, queue
+from restar_lib.labeling.claims import Claim
+from restar_lib.settings import Settings
+from restar_lib.store.tables import Label, LabelTask
+from tests.tasks import NOON, add_tasks, count_rows, labels, statuses
+
+LEASE = 60
+LATER = NOON + timedelta(seconds=LEASE + 1)
+
+
+def take(engine: Engine, labeler: str = "ada", *, now: datetime = NOON) -> Claim:
+    """The next claim, which must exist."""
+    claim = claims.claim(engine, labeler=labeler, now=now, lease_seconds=LEASE)
+    assert claim is not None
+    return claim
+
+
+def submit(
+    engine: Engine,
+    claim: Claim,
+    smoke: Settings,
+    *,
+    labeler: str = "ada",
+    sentiment: Sentiment = Sentiment.NEGATIVE,
+    now: datetime = NOON,
+) -> TaskStatus:
+    """Answer this claim as a person."""
+    return claims.submit(
+        engine,
+        task_id=claim.task_id,
+        token=claim.token,
+        labeler=labeler,
+        sentiment=sentiment,
+        source=LabelSource.PERSON,
+        now=now,
+        settings=smoke,
+    )
+
+
+def skip(engine: Engine, claim: Claim, labeler: str = "ada", *, now: datetime = NOON) -> None:
+    """Pass on this claim."""
+    claims.skip(engine, task_id=claim.task_id, token=claim.token, labeler=labeler, now=now)
+
+
+def asking(smoke: Settings, people: int) -> Settings:
+    """The same settings with so many labels per task."""
+    return smoke.model_copy(update={"labeling": smoke.labeling.model_copy(update={"labels_per_task": people})})
+
+
+def test_a_claim_is_the_most_urgent_review_with_its_text(engine: Engine) -> None:
+    """The highest priority comes first, leased for as long as asked."""
+    add_tasks(engine, 3, text="Broke on day one.")
+    claim = take(engine)
+    assert (claim.review_id, claim.text, claim.product_category) == ("r0", "Broke on day one. (0)", "Kitchen")
+    assert claim.lease_expires_at == NOON + timedelta(seconds=LEASE)
+
+
+def test_a_claim_hides_the_stars_and_the_model() -> None:
+    """What would anchor a labeler is not even in the claim."""
+    assert set(Claim.__dataclass_fields__) == {
+        "task_id", "token", "review_id", "text", "product_category", "reviewed_at", "lease_expires_at",
+    }  # fmt: skip
+
+
+def test_two_labelers_never_get_the_same_review(engine: Engine, smoke: Settings) -> None:
+    """Eight labelers claim and answer at once until nothing is left: each of 60 reviews goes to exactly one of them."""
+    review_ids = add_tasks(engine, 60)
+
+    def work(labeler: str) -> list[str]:
+        mine = []
+        while claim := claims.claim(engine, labeler=labeler, now=NOON, lease_seconds=LEASE):
+            mine.append(claim.review_id)
+            submit(engine, claim, smoke, labeler=labeler)
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        found = Counter(review_id for mine in pool.map(work, "abcdefgh") for review_id in mine)
+    assert found == Counter(review_ids)
+    assert Counter(label[0] for label in labels(engine)) == Counter(review_ids)
+
+
+@pytest.mark.timeout(30)
+def test_a_claim_does_not_wait_for_a_locked_task(engine: Engine) -> None:
+    """While another connection holds the first task's row, the second one is handed out at once."""
+    add_tasks(engine, 2)
+    with engine.begin() as connection:
+        connection.execute(select(LabelTask).where(LabelTask.review_id == "r0").with_for_update())
+        assert take(engine).review_id == "r1"
+
+
+def test_claiming_again_shows_the_same_review_under_a_new_token(engine: Engine, smoke: Settings) -> None:
+    """A reloaded page goes on where it was; the answer of the page before it is refused."""
+    add_tasks(engine, 2)
+    before, after = take(engine), take(engine)
+    assert (before.review_id, after.review_id) == ("r0", "r0")
+    with pytest.raises(LeaseLost):
+        submit(engine, before, smoke)
+    assert submit(engine, after, smoke) is TaskStatus.DONE
+
+
+def test_an_abandoned_review_goes_to_somebody_else(engine: Engine, smoke: Settings) -> None:
+    """After the lease another labeler gets it, and the late answer of the first is refused without a trace."""
+    add_tasks(engine, 1)
+    abandoned = take(engine, "ada")
+    assert claims.claim(engine, labeler="ben", now=NOON, lease_seconds=LEASE) is None
+    taken = take(engine, "ben", now=LATER)
+    with pytest.raises(LeaseLost, match=f"task {taken.task_id} is no longer yours"):
+        submit(engine, abandoned, smoke, now=LATER)
+    assert submit(engine, taken, smoke, labeler="ben", sentiment=Sentiment.POSITIVE, now=LATER) is TaskStatus.DONE
+    assert labels(engine) == [("r0", "ben", Sentiment.POSITIVE, LabelSource.PERSON)]
+
+
+def test_a_late_answer_counts_while_nobody_else_has_the_review(engine: Engine, smoke: Settings) -> None:
+    """The lease only says when others may take it; a slow reader loses nothing."""
+    add_tasks(engine, 1)
+    assert submit(engine, take(engine), smoke, now=LATER) is TaskStatus.DONE
+
+
+def test_an_answer_after_expiry_reopened_the_task_is_refused(engine: Engine, smoke: Settings) -> None:
+    """Once housekeeping has reopened it, the old lease is worth nothing."""
+    add_tasks(engine, 1)
+    claim = take(engine)
+    queue.expire(engine, now=LATER)
+    with pytest.raises(LeaseLost):
+        submit(engine, claim, smoke, now=LATER)
+    assert (labels(engine), statuses(engine)) == ([], {"r0": TaskStatus.OPEN})
+
+
+@pytest.mark.parametrize(("token", "labeler"), [(1, "ada"), (0, "ben")])
+def test_a_foreign_token_or_name_is_refused(engine: Engine, smoke: Settings, token: int, labeler: str) -> None:
+    """Nobody answers, skips, releases or renews in another's name, or under a token that was never theirs."""
+    add_tasks(engine, 1)
+    claim = take(engine)
+    key = {"task_id": claim.task_id, "token": claim.token + token, "labeler": labeler}
+    answer = {"sentiment": Sentiment.NEUTRAL, "source": LabelSource.PERSON, "settings": smoke}
+    with pytest.raises(LeaseLost):
+        claims.submit(engine, **key, **answer, now=NOON)
+    with pytest.raises(LeaseLost):
+        claims.skip(engine, **key, now=NOON)
+    with pytest.raises(LeaseLost):
+        claims.release_claim(engine, **key)
+    with pytest.raises(LeaseLost):
+        claims.renew(engine, **key, now=NOON, lease_seconds=LEASE)
+    assert statuses(engine) == {"r0": TaskStatus.CLAIMED}
+
+
+def test_an_answer_is_stored_with_its_consensus_and_its_seconds(engine: Engine, smoke: Settings) -> None:
+    """A label keeps who, what, when and how long it took; the task keeps the consensus."""
+    add_tasks(engine, 1)
+    submit(engine, take(engine), smoke, sentiment=Sentiment.NEUTRAL, now=NOON + timedelta(seconds=9))
+    with engine.connect() as connection:
+        label = connection.execute(select(Label)).one()
+        task = connection.execute(select(LabelTask)).one()
+    assert (label.labeler, label.sentiment, label.source) == ("ada", Sentiment.NEUTRAL, LabelSource.PERSON)
+    assert (label.seconds, label.labeled_at) == (9, NOON + timedelta(seconds=9))
+    assert (task.status, task.consensus, task.done_at) == (TaskStatus.DONE, Sentiment.NEUTRAL, label.labeled_at)
+    assert (task.claimed_by, task.lease_expires_at) == (None, None)
+
+
+def test_sending_the_same_answer_twice_stores_it_once(engine: Engine, smoke: Settings) -> None:
+    """The reply got lost and the page sends again: fine. Another answer under the same token is refused."""
+    add_tasks(engine, 1)
+    claim = take(engine)
+    assert [submit(engine, claim, smoke), submit(engine, claim, smoke)] == [TaskStatus.DONE, TaskStatus.DONE]
+    with pytest.raises(LeaseLost):
+        submit(engine, claim, smoke, sentiment=Sentiment.POSITIVE)
+    assert count_rows(engine, Label) == 1
+
+
+def test_the_same_answer_sent_twice_at_once_is_stored_once(engine: Engine, smoke: Settings) -> None:
+    """Four copies of one request race: all are told the same, one row is written."""
+    add_tasks(engine, 1)
+    claim = take(engine)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(submit, engine, claim, smoke) for _ in range(4)]
+    assert {answer.result() for answer in answers} == {TaskStatus.DONE}
+    assert count_rows(engine, Label) == 1
+
+
+def test_a_task_that_needs_two_people_asks_two_different_ones(engine: Engine, smoke: Settings) -> None:
+    """The first answer reopens it, its author is not asked again, the second finishes it."""
+    add_tasks(engine, 1)
+    two = asking(smoke, 2)
+    assert submit(engine, take(engine, "ada"), two, labeler="ada") is TaskStatus.OPEN
+    assert claims.claim(engine, labeler="ada", now=NOON, lease_seconds=LEASE) is None
+    assert submit(engine, take(engine, "ben"), two, labeler="ben") is TaskStatus.DONE
+
+
+def test_people_who_disagree_leave_the_decision_to_one_more(engine: Engine, smoke: Settings) -> None:
+    """One against one is no consensus; the third answer decides."""
+    add_tasks(engine, 1)
+    two = asking(smoke, 2)
+    submit(engine, take(engine, "ada"), two, labeler="ada", sentiment=Sentiment.NEGATIVE)
+    tie = submit(engine, take(engine, "ben"), two, labeler="ben", sentiment=Sentiment.POSITIVE)
+    done = submit(engine, take(engine, "cy"), two, labeler="cy", sentiment=Sentiment.POSITIVE)
+    assert (tie, done) == (TaskStatus.OPEN, TaskStatus.DONE)
+    with engine.connect() as connection:
+        assert connection.execute(select(LabelTask.consensus)).scalar_one() is Sentiment.POSITIVE
+
+
+def test_a_skipped_review_goes_to_others_and_not_back(engine: Engine) -> None:
+    """Who skipped gets the next one; somebody else is asked the skipped one."""
+    add_tasks(engine, 2)
+    skip(engine, take(engine, "ada"))
+    assert take(engine, "ada").review_id == "r1"
+    assert take(engine, "ben").review_id == "r0"
+
+
+def test_a_released_review_comes_back(engine: Engine) -> None:
+    """Closing the page is no opinion: the same labeler may get it again, and others at once."""
+    add_tasks(engine, 1)
+    claim = take(engine, "ada")
+    claims.release_claim(engine, task_id=claim.task_id, token=claim.token, labeler="ada")
+    assert take(engine, "ben").review_id == "r0"
+
+
+def test_a_renewed_lease_keeps_others_away(engine: Engine) -> None:
+    """A reader who is still there keeps the review past the first lease."""
+    add_tasks(engine, 1)
+    claim = take(engine, "ada")
+    key = {"task_id": claim.task_id, "token": claim.token, "labeler": "ada"}
+    assert claims.renew(engine, **key, now=NOON + timedelta(seconds=30), lease_seconds=LEASE) > LATER
+    assert claims.claim(engine, labeler="ben", now=LATER, lease_seconds=LEASE) is None
+
+
+def test_undo_takes_the_last_answer_back_and_shows_it_again(engine: Engine, smoke: Settings) -> None:
+    """The label is gone, its review is leased to its author again, and what they held meanwhile is free."""
+    add_tasks(engine, 2)
+    submit(engine, take(engine), smoke)
+    take(engine)
+    back = claims.undo(engine, labeler="ada", now=NOON, settings=smoke)
+    assert back.review_id == "r0"
+    assert statuses(engine) == {"r0": TaskStatus.CLAIMED, "r1": TaskStatus.OPEN}
+    submit(engine, back, smoke, sentiment=Sentiment.POSITIVE)
+    assert labels(engine) == [("r0", "ada", Sentiment.POSITIVE, LabelSource.PERSON)]
+
+
+def test_undo_again_goes_one_further_back(engine: Engine, smoke: Settings) -> None:
+    """Two answers, two undos: first the newer one, then the older."""
+    add_tasks(engine, 2)
+    for second in range(2):
+        submit(engine, take(engine), smoke, now=NOON + timedelta(seconds=second))
+    back = [claims.undo(engine, labeler="ada", now=LATER, settings=smoke).review_id for _ in range(2)]
+    assert back == ["r1", "r0"]
+    assert labels(engine) == []
+
+
+def test_undo_takes_a_skip_back(engine: Engine, smoke: Settings) -> None:
+    """A slip on the skip key is mended like a wrong answer."""
+    add_tasks(engine, 2)
+    skip(engine, take(engine))
+    assert claims.undo(engine, labeler="ada", now=NOON, settings=smoke).review_id == "r0"
+
+
+def test_there_is_nothing_to_undo_after_a_while(engine: Engine, smoke: Settings) -> None:
+    """Past `undo_seconds`, or without an answer of one's own, undo says so and changes nothing."""
+    add_tasks(engine, 1)
+    submit(engine, take(engine), smoke)
+    late = NOON + timedelta(seconds=smoke.labeling.undo_seconds + 1)
+    with pytest.raises(NothingToUndo, match="ada has answered or skipped nothing in the last 10 minutes"):
+        claims.undo(engine, labeler="ada", now=late, settings=smoke)
+    with pytest.raises(NothingToUndo):
+        claims.undo(engine, labeler="ben", now=NOON, settings=smoke)
+    assert statuses(engine) == {"r0": TaskStatus.DONE}
+
+
+def test_an_answer_in_a_training_set_cannot_be_taken_back(engine: Engine, smoke: Settings) -> None:
+    """Merged means sealed: undo is refused, the label stays, and so does the claim in hand."""
+    add_tasks(engine, 2)
+    submit(engine, take(engine), smoke)
+    with engine.begin() as connection:
+        queue.merge_finished(connection, now=NOON)
+    take(engine)
+    with pytest.raises(NothingToUndo, match="already in a training set"):
+        claims.undo(engine, labeler="ada", now=NOON, settings=smoke)
+    assert count_rows(engine, Label) == 1
+    assert statuses(engine) == {"r0": TaskStatus.MERGED, "r1": TaskStatus.CLAIMED}
+
+
+def test_an_answer_cannot_be_taken_back_while_somebody_reads_its_review(engine: Engine, smoke: Settings) -> None:
+    """With two people per task, the second one is not interrupted."""
+    add_tasks(engine, 1)
+    submit(engine, take(engine, "ada"), asking(smoke, 2))
+    take(engine, "ben")
+    with pytest.raises(NothingToUndo):
+        claims.undo(engine, labeler="ada", now=NOON, settings=smoke)
+    assert count_rows(engine, Label) == 1
+
+
+def test_answers_are_counted_by_labeler_and_time(engine: Engine, smoke: Settings) -> None:
+    """The desk's progress: mine, and only from then on."""
+    add_tasks(engine, 3)
+    for labeler, minute in (("ada", 0), ("ada", 30), ("ben", 30)):
+        when = NOON + timedelta(minutes=minute)
+        submit(engine, take(engine, labeler, now=when), smoke, labeler=labeler, now=when)
+    assert claims.answered_since(engine, labeler="ada", since=NOON) == 2
+    assert claims.answered_since(engine, labeler="ada", since=NOON + timedelta(minutes=1)) == 1
