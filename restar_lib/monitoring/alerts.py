@@ -1,6 +1,6 @@
 """Alerts: what a person should act on, one row each, and each mailed once.
 
-`raise_alert` is harmless to repeat: the key decides. `mail_waiting` holds an alert's row while its mail goes out, so two
+Raising one is harmless to repeat: the key decides. `mail_waiting` holds an alert's row while its mail goes out, so two
 runs at once mail it once; a mail that could not be sent leaves the alert waiting for the next run. A crash between the
 mail server's answer and our commit mails an alert a second time, under the same Message-ID, rather than never.
 
@@ -123,30 +123,38 @@ class MailCounts:
     """Alerts that another run was mailing at this moment."""
 
 
-def raise_alert(
-    engine: Engine,
-    *,
-    key: str,
-    kind: AlertKind,
-    subject: str,
-    details: AlertDetails,
-    report_file: str | None,
-    now: datetime,
-) -> Alert:
+@dataclass(frozen=True, kw_only=True)
+class NewAlert:
+    """An alert to be raised."""
+
+    key: str
+    """What makes raising it twice harmless, for example `drift:<run key>`."""
+    kind: AlertKind
+    subject: str
+    details: AlertDetails
+    report_file: str | None = None
+
+
+def raise_alert(engine: Engine, alert: NewAlert, *, now: datetime) -> Alert:
     """Store an alert; under a key that is known already, change nothing and return the one that is there."""
+    with engine.begin() as connection:
+        return raise_within(connection, alert, now=now)
+
+
+def raise_within(connection: Connection, alert: NewAlert, *, now: datetime) -> Alert:
+    """`raise_alert` as part of a transaction: the alert stands exactly where what it reports stands."""
     values = {
-        "alert_key": key,
-        "kind": kind.value,
-        "subject": subject,
-        "details": details.to_json(),
-        "report_file": report_file,
+        "alert_key": alert.key,
+        "kind": alert.kind.value,
+        "subject": alert.subject,
+        "details": alert.details.to_json(),
+        "report_file": alert.report_file,
         "created_at": now,
     }
-    with engine.begin() as connection:
-        made = connection.execute(insert(AlertRow).values(values).on_conflict_do_nothing(index_elements=["alert_key"]))
-        row = connection.execute(select(AlertRow.__table__).where(AlertRow.alert_key == key)).one()
+    made = connection.execute(insert(AlertRow).values(values).on_conflict_do_nothing(index_elements=["alert_key"]))
+    row = connection.execute(select(AlertRow.__table__).where(AlertRow.alert_key == alert.key)).one()
     if made.rowcount:
-        log.warning("alert %d raised (%s): %s", row.alert_id, key, subject)
+        log.warning("alert %d raised (%s): %s", row.alert_id, alert.key, alert.subject)
     return _alert(row)
 
 

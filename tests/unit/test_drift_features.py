@@ -23,14 +23,19 @@ from restar_lib.monitoring.features import (
 
 def observation(text: str = "a fine kettle", *, category: str | None = "Kitchen") -> Observation:
     """One review and its prediction."""
-    return Observation(
-        text=text, product_category=category, rating=5, predicted=Sentiment.POSITIVE, confidence=0.91
-    )
+    return Observation(text=text, product_category=category, rating=5, predicted=Sentiment.POSITIVE, confidence=0.91)
 
 
 def test_words_are_letters_with_inner_apostrophes() -> None:
     """Case, numbers and punctuation do not make another word."""
-    assert words_of("Don't buy 2 of THESE\u2014it\u2019s 100% Straße!") == ["don't", "buy", "of", "these", "it\u2019s", "strasse"]
+    assert words_of("Don't buy 2 of THESE\u2014it\u2019s 100% Straße!") == [
+        "don't",
+        "buy",
+        "of",
+        "these",
+        "it\u2019s",
+        "strasse",
+    ]
 
 
 def test_the_share_of_unknown_words_counts_words_of_this_text() -> None:

@@ -1,0 +1,92 @@
+"""The drift report as a page: the verdict of the watch in words, above Evidently's charts.
+
+One HTML file that loads nothing from anywhere, written so that a reader sees all of it or none. It measures and judges
+nothing. Called by `monitoring.drift`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from restar_lib.domain import SENTIMENTS
+from restar_lib.monitoring.findings import Finding, Measured, subject
+from restar_lib.settings import PROJECT_ROOT, Monitoring
+
+TEMPLATES = PROJECT_ROOT / "include" / "reports"
+FOLDER = "drift"
+"""Below the reports folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What the page says above the charts."""
+
+    model_version: str
+    rows: int
+    reference_rows: int
+    period: str
+    looked_at: datetime
+    notice: str | None
+
+
+def file_name(run_key: str) -> str:
+    """Path of a run's report below the reports folder; run ids hold characters that file names should not."""
+    return f"{FOLDER}/{re.sub(r'[^A-Za-z0-9_.-]+', '-', run_key)[:150].strip('.-') or 'report'}.html"
+
+
+def write(
+    path: Path, charts: str, head: Head, *, measured: Measured, found: tuple[Finding, ...], limits: Monitoring
+) -> None:
+    """Write the page. Raises `ValueError` where Evidently's HTML is not the page that it used to be."""
+    title = subject(found) if found else "No drift"
+    header = _template().render(
+        title=title,
+        sentences=[finding.sentence for finding in found],
+        table=_table(measured, limits),
+        model_version=head.model_version,
+        rows=head.rows,
+        reference_rows=head.reference_rows,
+        period=head.period,
+        looked_at=f"{head.looked_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        notice=head.notice,
+    )
+    before, body, after = charts.partition("<body>")
+    if not body:
+        raise ValueError("Evidently's report has no <body> any more: see restar_lib/monitoring/page.py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(f"{before}{body}{header}{after}", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _table(measured: Measured, limits: Monitoring) -> list[dict[str, object]]:
+    confidence = {
+        "name": "mean confidence",
+        "now": f"{measured.mean_confidence:.3f}",
+        "before": f"{measured.reference_confidence:.3f}",
+        "limit": f"at least {limits.min_mean_confidence:.3f}",
+        "bad": measured.mean_confidence < limits.min_mean_confidence,
+    }
+    classes = [
+        {
+            "name": f"predicted {name}",
+            "now": f"{measured.class_shares[name]:.1%}",
+            "before": f"{measured.reference_shares[name]:.1%}",
+            "limit": f"give or take {100 * limits.max_class_shift:.0f} points",
+            "bad": abs(measured.class_shares[name] - measured.reference_shares[name]) > limits.max_class_shift,
+        }
+        for name in SENTIMENTS
+    ]
+    return [confidence, *classes]
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("drift_header.html")

@@ -1,0 +1,91 @@
+"""Stored predictions for those who watch and tidy: the newest window of a version, and which ones may go.
+
+The statements on table `prediction` that do not score anything. A prediction that may still be needed is never
+deleted: the champion's (it would be scored again), and those of reviews that were ever in the labeling queue (accuracy
+in production is estimated from them). Called by `monitoring.drift` and `housekeeping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, tuple_
+
+from restar_lib.monitoring.features import Observation
+from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
+
+DELETE_CHUNK = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The newest reviews that one version has scored, newest first."""
+
+    observations: tuple[Observation, ...]
+    start: datetime | None
+    """When the oldest of these reviews was written; None for an empty window."""
+    end: datetime | None
+
+    @property
+    def period(self) -> str:
+        """From when to when, in days."""
+        return f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}" if self.start and self.end else "never"
+
+
+def newest_window(connection: Connection, *, model_version: str, without: Collection[str], rows: int) -> Window:
+    """The predictions of `model_version` for the `rows` newest reviews, except the reviews in `without`."""
+    # The excluded are taken out here and not in SQL: thousands of ids make a poor parameter. At most that many more
+    # rows are read.
+    query = (
+        select(
+            ReviewRow.review_id,
+            ReviewRow.text,
+            ReviewRow.product_category,
+            ReviewRow.rating,
+            ReviewRow.reviewed_at,
+            PredictionRow.sentiment,
+            PredictionRow.confidence,
+        )
+        .join(PredictionRow, PredictionRow.review_id == ReviewRow.review_id)
+        .where(PredictionRow.model_version == model_version)
+        .order_by(ReviewRow.reviewed_at.desc(), ReviewRow.review_id)
+        .limit(rows + len(without))
+    )
+    found = [row for row in connection.execute(query) if row.review_id not in without][:rows]
+    return Window(
+        observations=tuple(
+            Observation(
+                text=row.text,
+                product_category=row.product_category,
+                rating=row.rating,
+                predicted=row.sentiment,
+                confidence=row.confidence,
+            )
+            for row in found
+        ),
+        start=found[-1].reviewed_at if found else None,
+        end=found[0].reviewed_at if found else None,
+    )
+
+
+def count_old(connection: Connection, *, before: datetime, keep_versions: Collection[str]) -> int:
+    """How many predictions `delete_old` would delete."""
+    return connection.execute(select(func.count()).where(_is_old(before, keep_versions))).scalar_one()
+
+
+def delete_old(connection: Connection, *, before: datetime, keep_versions: Collection[str]) -> int:
+    """Delete at most `DELETE_CHUNK` predictions that were made before `before`; returns how many.
+
+    Never those of `keep_versions`, nor of a review that was ever in the labeling queue.
+    """
+    key = tuple_(PredictionRow.review_id, PredictionRow.model_version)
+    chunk = select(PredictionRow.review_id, PredictionRow.model_version).where(_is_old(before, keep_versions))
+    statement = delete(PredictionRow).where(key.in_(chunk.limit(DELETE_CHUNK)))
+    return connection.execute(statement).rowcount
+
+
+def _is_old(before: datetime, keep_versions: Collection[str]) -> ColumnElement[bool]:
+    was_asked = exists().where(LabelTask.review_id == PredictionRow.review_id)
+    return (PredictionRow.scored_at < before) & PredictionRow.model_version.not_in(sorted(keep_versions)) & ~was_asked
