@@ -1,0 +1,133 @@
+"""From the fields of a raw row to a review, or to a rejection with its reason: pure functions, no I/O, no clock.
+
+Takes texts as real streams have them (HTML, entities, Amazon's own marks, odd Unicode, NUL) and makes them plain. It
+does not judge content beyond length and the blocklist, does not translate, and does not look at other reviews:
+copies of a text are found by `text_hash` in `ingest.upsert`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from restar_lib.domain import QuarantineReason, Review
+from restar_lib.ingest.moments import parse_moment
+from restar_lib.ingest.plain_text import leaks_stars, normalised_text, plain_text
+from restar_lib.settings import Ingest
+
+MAX_CHARS = 10_000
+"""Longer texts are too long however few words they have: the limit of a prediction request as well."""
+MAX_ID_CHARS = 200
+"""A longer id is no id (and would not fit an index page): the row gets one of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """Why a row is not taken: the reason to count, and the detail to read."""
+
+    reason: QuarantineReason
+    detail: str
+
+
+def clean(fields: Mapping[str, Any], config: Ingest, *, source: str) -> Review | Rejection:
+    """The review in `fields` (our names), or the first reason not to take it."""
+    text = plain_text(fields.get("text"))
+    rating = _rating(fields.get("rating"))
+    reviewed_at = parse_moment(fields.get("reviewed_at"))
+    normalised = normalised_text(text)
+    if not normalised:
+        return Rejection(reason=QuarantineReason.MISSING_TEXT, detail=_found("text", fields))
+    if rating is None:
+        return Rejection(reason=QuarantineReason.BAD_RATING, detail=_found("rating", fields, wanted="1 to 5"))
+    if reviewed_at is None:
+        return Rejection(reason=QuarantineReason.BAD_TIMESTAMP, detail=_found("reviewed_at", fields, wanted="a date"))
+    words = len(text.split())
+    rejection = _length(words, len(text), config) or _blocked(normalised, config)
+    if rejection is not None:
+        return rejection
+    return Review(
+        review_id=_identifier(fields.get("review_id")) or derived_id(fields, reviewed_at),
+        source=source,
+        text=text,
+        title=_title(fields.get("title")),
+        rating=rating,
+        asin=_identifier(fields.get("asin")),
+        parent_asin=_identifier(fields.get("parent_asin")),
+        product_category=_identifier(fields.get("product_category")),
+        user_id=_identifier(fields.get("user_id")),
+        reviewed_at=reviewed_at,
+        text_hash=text_hash(normalised),
+        words=words,
+    )
+
+
+def text_hash(normalised: str) -> str:
+    """SHA-256 (hex) of a normalised text: the same for all copies of it."""
+    return hashlib.sha256(normalised.encode()).hexdigest()
+
+
+def derived_id(fields: Mapping[str, Any], reviewed_at: datetime) -> str:
+    """The id of a row that brings none: sha1(user|asin|timestamp in ms|text), 16 hex digits.
+
+    From the text as it was read, so that better cleaning never makes a known review look new.
+    """
+    user, asin = _identifier(fields.get("user_id")) or "", _identifier(fields.get("asin")) or ""
+    key = f"{user}|{asin}|{round(reviewed_at.timestamp() * 1000)}|{fields.get('text')}"
+    return hashlib.sha1(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
+
+
+def _length(words: int, chars: int, config: Ingest) -> Rejection | None:
+    if words < config.min_words:
+        return Rejection(reason=QuarantineReason.TOO_SHORT, detail=f"{words} words, at least {config.min_words} wanted")
+    if words > config.max_words:
+        return Rejection(reason=QuarantineReason.TOO_LONG, detail=f"{words} words, at most {config.max_words} wanted")
+    if chars > MAX_CHARS:
+        return Rejection(reason=QuarantineReason.TOO_LONG, detail=f"{chars} characters, at most {MAX_CHARS} wanted")
+    return None
+
+
+def _blocked(normalised: str, config: Ingest) -> Rejection | None:
+    """Blocklisted phrases are found as whole words, whatever their case and punctuation."""
+    for phrase in config.blocklist:
+        wanted = normalised_text(phrase)
+        if wanted and f" {wanted} " in f" {normalised} ":
+            return Rejection(reason=QuarantineReason.BLOCKLISTED, detail=f"contains {phrase!r}")
+    return None
+
+
+def _rating(value: Any) -> int | None:
+    """1 to 5 from 4, 4.0, "4" or "4.0"; None for anything else, half stars included."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if math.isfinite(number) and number in {1, 2, 3, 4, 5} else None
+
+
+def _title(value: Any) -> str | None:
+    title = plain_text(value)
+    return None if not title or leaks_stars(title) else title
+
+
+def _identifier(value: Any) -> str | None:
+    """An id or a category as text; the first of a list (some files nest categories); None where there is none."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    text = plain_text(str(value), markup=False)
+    return text if 0 < len(text) <= MAX_ID_CHARS else None
+
+
+def _found(name: str, fields: Mapping[str, Any], *, wanted: str = "") -> str:
+    """What stands in the field instead, shortened."""
+    if name not in fields:
+        return f"no {name}"
+    shown = plain_text(repr(fields[name])[:80], markup=False)
+    return f"{name} is {shown}" + (f", {wanted} wanted" if wanted else "")

@@ -1,0 +1,79 @@
+"""Texts as people wrote them, out of texts as shops store them: markup, entities, invisible characters, titles.
+
+Pure functions on strings. Removes markup that it knows and nothing that merely looks like it: "<3" and "size <medium
+fits" are texts (an HTML parser would eat everything behind that bracket). This is no sanitizer: what shows a review
+to a browser escapes it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import Any
+
+BLOCK_TAGS = "address|article|blockquote|br|dd|div|dl|dt|h[1-6]|hr|li|ol|p|pre|section|table|tbody|td|th|tr|ul"
+INLINE_TAGS = (
+    "a|abbr|b|big|button|center|cite|code|del|em|font|form|i|iframe|img|input|ins|kbd|label|mark|noscript|object|"
+    "param|q|s|samp|small|source|span|strike|strong|sub|sup|svg|tt|u|video"
+)
+_BLOCK = re.compile(rf"</?(?:{BLOCK_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_INLINE = re.compile(rf"</?(?:{INLINE_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_NOT_TEXT = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# Amazon's own marks: a video is dropped, a product link keeps its words ("[[ASIN:B00XX0 Great Dryer]]").
+_VIDEO = re.compile(r"\[\[VIDEOID:[^\[\]]*\]\]", re.IGNORECASE)
+_PRODUCT = re.compile(r"\[\[ASIN:\w*\s*([^\[\]]*)\]\]", re.IGNORECASE)
+
+# Soft hyphen, zero-width and direction marks, byte order marks, tag characters, and halves of surrogate pairs (which
+# a JSON escape can hold and UTF-8 cannot).
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]")
+_BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+_NOT_WORD = re.compile(r"[\W_]+")
+
+_COUNT = r"(?:zero|no|half|one|two|three|four|five|six|ten|1/2|[0-9]+(?:[.,]5)?)"
+_LEAK = re.compile(
+    rf"\b{_COUNT}\s*[-+]?\s*(?:and a half\s+)?(?:big |full |solid |gold |golden |whole )?stars?\b"
+    rf"|\b{_COUNT}\s*(?:/|out of)\s*(?:5|five|10|ten)\b"
+    r"|\b[0-5]\s*\*|\*{3,}|[\u2605\u2606\u2b50\U0001f31f]",
+    re.IGNORECASE,
+)
+
+
+def plain_text(value: Any, *, markup: bool = True) -> str:
+    """`value` on one line: no markup, entities resolved, NFKC, no invisible characters; "" where it is no text."""
+    if not isinstance(value, str):
+        return ""
+    text = _without_markup(value) if markup else value
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return _BLANK.sub(" ", text).strip()
+
+
+def normalised_text(text: str) -> str:
+    """What two copies of a text have in common: letters and digits, casefolded, single spaces between words."""
+    return _NOT_WORD.sub(" ", text.casefold()).strip()
+
+
+def leaks_stars(title: str) -> bool:
+    """Whether a title says the stars ("Five Stars", "1 star!", "4/5", "★★★"), as Amazon once filled them in."""
+    return _LEAK.search(title) is not None
+
+
+def _without_markup(text: str) -> str:
+    # Twice: markup that was escaped ("&lt;br /&gt;") is markup only after its entities are resolved.
+    if "<" in text or "&" in text:
+        text = _without_tags(_ENTITY.sub(_resolve, _without_tags(text)))
+    if "[[" in text:
+        text = _PRODUCT.sub(r" \1 ", _VIDEO.sub(" ", text))
+    return text
+
+
+def _without_tags(text: str) -> str:
+    """Tags that separate become a space, tags inside a word vanish."""
+    if "<" not in text:
+        return text
+    return _INLINE.sub("", _BLOCK.sub(" ", _NOT_TEXT.sub(" ", text)))
+
+
+def _resolve(entity: re.Match[str]) -> str:
+    return html.unescape(entity.group())
