@@ -83,16 +83,18 @@ def release(
     return made
 
 
-def roll_back(
-    engine: Engine, settings: Settings, *, by: str, reason: str, now: datetime, leaving: str | None = None
-) -> Release:
+def roll_back(engine: Engine, settings: Settings, *, by: str, reason: str, now: datetime) -> Release:
     """Release what the champion replaced. Raises `ReleaseConflict` where it replaced nothing.
 
-    Each call goes back one version. With `leaving`, the version that the caller saw serving, running it again changes
-    nothing: a task passes it, so that its retry does not go back twice. Needs no network and no training code.
+    Needs no network and no training code. Each call goes back one version: a task that may be retried asks `previous`
+    first and then calls `release` with `ReleaseKind.ROLL_BACK`.
     """
     log_rows = history(engine)
-    target = log_rows[-1] if leaving is not None and _has_left(log_rows, leaving) else _target(log_rows)
+    target = predecessor(log_rows)
+    if target is None:
+        raise ReleaseConflict(
+            "there is no earlier version to roll back to; `restar release VERSION` releases any sealed one"
+        )
     return release(
         engine,
         settings,
@@ -101,7 +103,7 @@ def roll_back(
         reason=reason,
         provisional=target.provisional,
         kind=ReleaseKind.ROLL_BACK,
-        expected_previous=leaving or log_rows[-1].model_version,
+        expected_previous=log_rows[-1].model_version,
         now=now,
     )
 
@@ -169,21 +171,6 @@ def _return(engine: Engine, settings: Settings, refused: Release, *, reason: str
     except (ReleaseConflict, ArtifactError, ProbeFailed) as error:
         return f"{said}; the return to {before.model_version} did not succeed: {error}"
     return f"{said}; returned to {back.model_version} (release {back.release_id})"
-
-
-def _target(log_rows: tuple[Release, ...]) -> Release:
-    target = predecessor(log_rows)
-    if target is None:
-        raise ReleaseConflict(
-            "there is no earlier version to roll back to; `restar release VERSION` releases any sealed one"
-        )
-    return target
-
-
-def _has_left(log_rows: tuple[Release, ...], version: str) -> bool:
-    """Whether the newest row is a roll back from `version`."""
-    versions = [row.model_version for row in log_rows[-2:-1]]
-    return versions == [version] and log_rows[-1].kind is ReleaseKind.ROLL_BACK
 
 
 def _pointer_of(row: Release) -> swap.Pointer:

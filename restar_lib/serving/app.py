@@ -1,0 +1,202 @@
+"""The HTTP API: `create_app(settings)`; `run` serves it with uvicorn.
+
+Answers with the model that the release log points at and changes over by itself, without a failed request (`watcher`).
+Texts are cleaned as ingest cleans them, so
+that the model reads here what it read in training. No Airflow, no MLflow, no database and no training code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Annotated, Final
+
+from fastapi import Depends, FastAPI, Request
+
+from restar_lib.domain import SENTIMENTS
+from restar_lib.ingest.plain_text import plain_text
+from restar_lib.scoring.engine import Predictions
+from restar_lib.serving.body_limit import BodyLimit
+from restar_lib.serving.errors import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
+from restar_lib.serving.models import (
+    BatchIn,
+    BatchOut,
+    Health,
+    ModelInfoOut,
+    Prediction,
+    Probabilities,
+    RefusedModel,
+    ReviewIn,
+)
+from restar_lib.serving.watcher import Serving, Watcher
+from restar_lib.settings import Settings
+
+BYTES_PER_CHARACTER: Final = 12
+"""The longest JSON form of one character: two \\uXXXX escapes."""
+BODY_OVERHEAD: Final = 65_536
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API; it begins to follow releases when it starts and has no model before the first look has ended."""
+    watcher = Watcher(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watcher.start()
+        yield
+        watcher.stop()
+
+    app = FastAPI(title="Re*Star", version=version("restar"), description=_description(settings), lifespan=lifespan)
+    app.state.settings, app.state.watcher = settings, watcher
+    largest = settings.serving.max_batch * settings.serving.max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
+    app.add_middleware(BodyLimit, max_bytes=largest)
+    add_error_shapes(app)
+    _add_routes(app)
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    import uvicorn
+
+    uvicorn.run(
+        create_app(settings),
+        host=settings.serving.host,
+        port=settings.serving.port,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.get("/health", tags=["state"])(health)
+    app.get("/ready", tags=["state"], responses=ERRORS)(ready)
+    app.get("/model/info", tags=["state"])(model_info)
+    app.post("/predict", tags=["predict"], responses=ERRORS)(predict)
+    app.post("/predict/batch", tags=["predict"], responses=ERRORS)(predict_batch)
+
+
+def _settings(request: Request) -> Settings:
+    found: Settings = request.app.state.settings
+    return found
+
+
+def _watcher(request: Request) -> Watcher:
+    found: Watcher = request.app.state.watcher
+    return found
+
+
+def _serving(watcher: Annotated[Watcher, Depends(_watcher)]) -> Serving:
+    """What serves, taken once: a request ends with the model that it began with."""
+    if watcher.serving is not None:
+        return watcher.serving
+    if watcher.refused is not None:
+        raise NoModel(f"{watcher.refused.model_version} was refused: {watcher.refused.reason}")
+    raise NoModel("nothing was released yet, or it is still loading; ask GET /ready again")
+
+
+def health() -> Health:
+    """The process is alive; it may still have no model."""
+    return Health(status="alive")
+
+
+def ready(serving: Annotated[Serving, Depends(_serving)]) -> Health:
+    """A model is loaded and has answered its probe."""
+    return Health(status="ready", model_version=serving.model.version)
+
+
+def model_info(
+    watcher: Annotated[Watcher, Depends(_watcher)], settings: Annotated[Settings, Depends(_settings)]
+) -> ModelInfoOut:
+    """What serves, since when, whether it is provisional, and what was refused."""
+    refused = RefusedModel.model_validate(watcher.refused, from_attributes=True) if watcher.refused else None
+    if watcher.serving is None:
+        return ModelInfoOut(refused=refused, notice=settings.simulated_notice)
+    return _info_of(watcher.serving, refused)
+
+
+def predict(
+    review: ReviewIn,
+    serving: Annotated[Serving, Depends(_serving)],
+    settings: Annotated[Settings, Depends(_settings)],
+) -> Prediction:
+    """What one review expresses."""
+    return _answers(serving, [review], settings)[0]
+
+
+def predict_batch(
+    batch: BatchIn,
+    serving: Annotated[Serving, Depends(_serving)],
+    settings: Annotated[Settings, Depends(_settings)],
+) -> BatchOut:
+    """What several reviews express, in their order."""
+    started = time.perf_counter()
+    if len(batch.reviews) > settings.serving.max_batch:
+        raise TooLarge(f"{len(batch.reviews)} reviews; at most {settings.serving.max_batch} in one request")
+    answers = _answers(serving, batch.reviews, settings)
+    elapsed = 1000 * (time.perf_counter() - started)
+    return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=round(elapsed, 2))
+
+
+def _answers(serving: Serving, reviews: Sequence[ReviewIn], settings: Settings) -> list[Prediction]:
+    texts = [_readable(review.text, settings.serving.max_chars) for review in reviews]
+    predictions = serving.model.predict(texts, batch_size=settings.scoring.batch_size)
+    stars = serving.model.expected_stars(predictions.probabilities)
+    return [_prediction(serving, predictions, float(stars[row]), row) for row in range(len(texts))]
+
+
+def _readable(text: str, max_chars: int) -> str:
+    if len(text) > max_chars:
+        raise TooLarge(f"a text of {len(text):,} characters; at most {max_chars:,} are read")
+    cleaned = plain_text(text)
+    if not cleaned:
+        raise NothingToRead("a text is empty, or holds nothing but markup and blanks")
+    return cleaned
+
+
+def _prediction(serving: Serving, predictions: Predictions, stars: float, row: int) -> Prediction:
+    probabilities = [float(value) for value in predictions.probabilities[row]]
+    return Prediction(
+        sentiment=SENTIMENTS[int(predictions.classes[row])],
+        confidence=max(probabilities),
+        probabilities=Probabilities(**dict(zip(SENTIMENTS, probabilities, strict=True))),
+        abstained=max(probabilities) < serving.model.info.abstain_below,
+        stars=round(stars, 2),
+        model_version=serving.model.version,
+        truncated=bool(predictions.truncated[row]),
+    )
+
+
+def _info_of(serving: Serving, refused: RefusedModel | None) -> ModelInfoOut:
+    info, pointer = serving.model.info, serving.pointer
+    return ModelInfoOut(
+        model_version=serving.model.version,
+        release_id=pointer.release_id,
+        provisional=pointer.provisional,
+        simulated=info.simulated,
+        released_at=pointer.released_at,
+        loaded_at=serving.loaded_at,
+        mode=info.mode,
+        encoder=info.encoder,
+        snapshot_hash=info.snapshot_hash,
+        created_at=info.created_at,
+        max_tokens=info.max_tokens,
+        abstain_below=info.abstain_below,
+        notice=_notice(serving),
+        refused=refused,
+    )
+
+
+def _notice(serving: Serving) -> str | None:
+    notices = (
+        (serving.pointer.provisional, "provisional model: under the floors of the gate"),
+        (serving.model.info.simulated, "trained on simulated reviews"),
+    )
+    return "; ".join(text for holds, text in notices if holds) or None
+
+
+def _description(settings: Settings) -> str:
+    notice = f" **Note: {settings.simulated_notice}.**" if settings.simulated_notice else ""
+    return f"Reads what a product review really expresses.{notice}"
