@@ -1,0 +1,57 @@
+"""## Housekeeping
+
+Gives abandoned tasks back to the queue and deletes what is old: model folders (never the champion's, nor the one that a
+roll back goes to), predictions, reports and logs, each after the time that `housekeeping` and `release` in the
+configuration say.
+
+**When**: every morning. By hand it only counts, unless **dry_run** is switched off.
+
+**Again**: safe. What is gone stays gone, and nothing that is in use is ever chosen.
+
+**When it fails**: mostly a file that belongs to somebody else; the log names it. Nothing else depends on this run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
+
+from restar_lib.orchestration import Duty, house_rules, step
+from restar_lib.settings import settings
+
+if TYPE_CHECKING:
+    from restar_lib.housekeeping import TidyCounts
+
+PARAMS = {
+    "dry_run": Param(
+        True,
+        type="boolean",
+        title="Dry run",
+        description="Count what would be deleted and delete nothing. Scheduled runs always delete.",
+    )
+}
+
+
+@dag(
+    schedule=CronTriggerTimetable(settings().orchestration.housekeeping_schedule, timezone="UTC"),
+    description="Frees abandoned tasks; deletes old models, predictions, reports and logs",
+    doc_md=__doc__,
+    tags=["restar", "upkeep"],
+    params=PARAMS,
+    **house_rules(settings()),
+)
+def housekeeping() -> None:
+    """Free what is abandoned and delete what is old."""
+
+    @task
+    @step
+    def tidy_up(my: Duty) -> TidyCounts:
+        from restar_lib.housekeeping import tidy
+
+        return tidy(my.engine, my.settings, now=my.now, dry_run=my.is_by_hand and my.params["dry_run"])
+
+    tidy_up()
+
+
+housekeeping()

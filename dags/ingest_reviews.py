@@ -1,0 +1,70 @@
+"""## Ingest reviews
+
+Reads what is new in the source, cleans it, and stores every row as exactly one of: new, already known, duplicate text,
+quarantined with a reason. The counts are in the log, in this run's XCom and in table `ingest_run`.
+
+**When**: every night, each run with a real data interval; by hand at any time (**max_rows** reads less than all).
+Afterwards `score_reviews` starts by itself.
+
+**Again**: safe. The cursor of the source is committed with its rows, so a run that is killed, cleared, or runs beside
+another goes on where the last committed chunk ended. Nothing is read twice, nothing is lost.
+
+**When it fails**: the last line of the log names the source and what to do. A missing path or a state folder that
+belongs to another source is yours to mend; a database that was away is retried. Then clear the task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import CronDataIntervalTimetable, Param, dag, task
+
+from restar_lib.orchestration import REVIEWS, Duty, house_rules, skip, step
+from restar_lib.settings import settings
+
+if TYPE_CHECKING:
+    from restar_lib.ingest.upsert import IngestCounts
+
+PARAMS = {
+    "max_rows": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Rows at most",
+        description="Read at most so many rows in this run; the cursor keeps the rest. Empty: `ingest.max_rows`.",
+    )
+}
+
+
+@dag(
+    schedule=CronDataIntervalTimetable(settings().orchestration.ingest_schedule, timezone="UTC"),
+    description="New reviews from the source, cleaned, into the database",
+    doc_md=__doc__,
+    tags=["restar", "data"],
+    params=PARAMS,
+    **house_rules(settings()),
+)
+def ingest_reviews() -> None:
+    """Read, clean and store new reviews."""
+
+    @task(outlets=[REVIEWS])
+    @step
+    def read_and_store(my: Duty) -> IngestCounts:
+        from restar_lib.ingest.sources import open_source
+        from restar_lib.ingest.upsert import ingest
+
+        counts = ingest(
+            my.engine,
+            open_source(my.settings),
+            my.settings,
+            run_key=my.run_key,
+            window=my.window,
+            max_rows=my.params["max_rows"],
+            now=my.now,
+        )
+        return counts if counts.rows_read else skip("the source has nothing new since the last run")
+
+    read_and_store()
+
+
+ingest_reviews()

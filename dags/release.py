@@ -1,0 +1,69 @@
+"""## Release a model
+
+Makes one model version the champion, for example one that was rejected too hastily or that was trained elsewhere. A
+person takes the responsibility: the gate is not asked again, so read the version's verdict first.
+
+**When**: by hand only, with the version and the reason, which stand in the release log for ever.
+
+**Again**: safe. Releasing what serves already changes nothing; the pointer on disk always follows the log.
+
+**When it fails**: a folder that is incomplete or altered, or a model whose answers to the probe are not the recorded
+ones, is refused by name before anything is written. Where the serving API refuses the version, the earlier champion is
+released again by itself and the task fails, saying why. To go back by hand: `roll_back`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param, dag, task
+
+from restar_lib.orchestration import Duty, house_rules, step
+from restar_lib.settings import settings
+
+if TYPE_CHECKING:
+    from restar_lib.registry.release import Release
+
+PARAMS = {
+    "version": Param(
+        type="string",
+        pattern="^rs-[0-9a-f]{10}$",
+        title="Model version",
+        description="For example `rs-0123456789`: a folder in `models`, a version of model `restar` in MLflow.",
+    ),
+    "reason": Param(
+        type="string", minLength=3, title="Reason", description="Why this version should serve. It is kept in the log."
+    ),
+}
+
+
+@dag(
+    schedule=None,
+    description="Make a model version the champion, by hand",
+    doc_md=__doc__,
+    tags=["restar", "release"],
+    params=PARAMS,
+    **house_rules(settings()),
+)
+def release() -> None:
+    """Make a version the champion."""
+
+    @task
+    @step
+    def release_version(my: Duty) -> Release:
+        from restar_lib.registry.release import release as make_champion
+
+        return make_champion(
+            my.engine,
+            my.settings,
+            version=my.params["version"],
+            by=my.by,
+            reason=my.params["reason"],
+            provisional=False,
+            now=my.now,
+        )
+
+    release_version()
+
+
+release()

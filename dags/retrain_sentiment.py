@@ -1,0 +1,134 @@
+"""## Retrain the sentiment model
+
+Merges finished labels, freezes a snapshot, trains a challenger, and lets the gate judge it on rows that no model has
+learned from. A challenger that passes is released by policy or by a person; the serving API follows without a restart.
+**A refusal is a good answer**: the run succeeds, `choose_approval` is skipped, and its log has the lines that refused.
+
+**When**: as soon as `labeling.enough` labels are finished (a trigger looks at the database), weekly, after a drift
+alert where configured, and by hand. Automatic runs respect `training.cooldown_minutes`; nothing new is a skip.
+
+**Again**: safe. Labels are merged once, a snapshot is found by its content, a verdict is given once per challenger,
+champion and snapshot, and releasing what serves changes nothing.
+
+**Approval**: in Required Actions. Silence rejects: after `release.approval_timeout_hours` the answer is Reject.
+
+**When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
+clear it to train again on the same snapshot. The champion keeps serving whatever happens here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+
+from restar_lib.orchestration import DRIFT, Duty, Summary, answer_of, finished_labels, house_rules, step
+from restar_lib.retraining.reasons import BY_POLICY
+from restar_lib.settings import settings
+
+if TYPE_CHECKING:
+    from restar_lib.dataset.snapshot import Snapshot
+    from restar_lib.registry.release import Release
+    from restar_lib.retraining.steps import Challenger, Judgement, Merge
+
+config = settings()
+PARAMS = {
+    "mode": Param(
+        "as configured",
+        enum=["as configured", "head", "fine_tune"],
+        title="Training mode",
+        description="`head`: frozen encoder, trained head (a minute). `fine_tune`: everything (many minutes).",
+    ),
+    "approval": Param(
+        "as configured",
+        enum=["as configured", "auto", "person"],
+        title="Approval",
+        description="Who releases a challenger that passed the gate.",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Train on the same snapshot again",
+        description="Also where nothing is new since the champion, for example after a change of the configuration.",
+    ),
+}
+
+
+@dag(
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(config.orchestration.retrain_schedule, timezone="UTC"),
+        assets=finished_labels(config) | DRIFT,
+    ),
+    description="Labels in, a challenger trained, judged, and released if it is shown to be good",
+    doc_md=__doc__,
+    tags=["restar", "training"],
+    params=PARAMS,
+    **house_rules(config),
+)
+def retrain_sentiment() -> None:
+    """From finished labels to a new champion."""
+
+    @task
+    @step
+    def merge_labels(my: Duty) -> Merge:
+        from restar_lib.retraining import steps
+
+        return steps.merge_labels(my.engine, my.settings, asked=my.asked, again=my.again, now=my.now)
+
+    @task
+    @step
+    def freeze_snapshot(my: Duty) -> Snapshot:
+        from restar_lib.retraining import steps
+
+        return steps.freeze_snapshot(my.engine, my.settings, force=my.params["force"], now=my.now)
+
+    @task(execution_timeout=timedelta(minutes=config.orchestration.training_timeout_minutes))
+    @step
+    def train_challenger(my: Duty, snapshot_hash: str) -> Challenger:
+        from restar_lib.retraining import steps
+
+        return steps.train_challenger(my.settings, snapshot_hash=snapshot_hash, mode=my.params["mode"])
+
+    @task
+    @step
+    def judge(my: Duty, challenger: Summary) -> Judgement:
+        from restar_lib.retraining import steps
+
+        ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
+        return steps.judge(my.engine, my.settings, **ids)
+
+    @task.branch(multiple_outputs=False)
+    @step
+    def choose_approval(my: Duty, judgement: Summary) -> str:
+        from restar_lib.retraining import steps
+
+        asks = steps.needs_person(judgement, policy=my.params["approval"], settings=my.settings)
+        return "approve" if asks else "release_challenger"
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Release {{ ti.xcom_pull(task_ids='judge', key='challenger') }}?",
+        body="```\n{{ ti.xcom_pull(task_ids='judge', key='text') }}\n```",
+        defaults=[ApprovalOperator.REJECT],
+        response_timeout=timedelta(hours=config.release.approval_timeout_hours),
+    )
+
+    @task(trigger_rule="none_failed_min_one_success")
+    @step
+    def release_challenger(my: Duty, judgement: Summary, asked: str) -> Release:
+        from restar_lib.retraining import steps
+
+        approval = answer_of("approve") if asked == "approve" else BY_POLICY
+        return steps.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
+
+    frozen = freeze_snapshot()
+    judgement = judge(train_challenger(frozen["snapshot_hash"]))
+    asked = choose_approval(judgement)
+    merge_labels() >> frozen
+    # The release asks for the answer itself: a person who marks `approve` as successful has not approved.
+    asked >> approve >> release_challenger(judgement, asked)
+
+
+retrain_sentiment()

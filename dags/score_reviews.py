@@ -1,0 +1,55 @@
+"""## Score reviews
+
+The champion reads every review that it has not read yet. Its calibrated predictions are stored; reviews of which it is
+unsure, and the random audit draw, go to the labeling queue with their reasons, in the same transaction.
+
+**When**: after every ingest that read something; by hand at any time. Without a champion, or with nothing new, it
+skips and says so.
+
+**Again**: safe. There is one prediction per review and model version, and one task per review; a run that was killed
+goes on after its last committed chunk, and two at once change nothing more.
+
+**When it fails**: a model folder that is altered or incomplete is refused by name: run `roll_back`, or restore the
+folder. Anything else is retried; then clear the task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import dag, task
+
+from restar_lib.orchestration import REVIEWS, Duty, house_rules, skip, step
+from restar_lib.settings import settings
+
+if TYPE_CHECKING:
+    from restar_lib.scoring.batch import ScoreCounts
+
+
+@dag(
+    schedule=[REVIEWS],
+    description="The champion reads new reviews; the doubtful ones are queued for people",
+    doc_md=__doc__,
+    tags=["restar", "data"],
+    **house_rules(settings()),
+)
+def score_reviews() -> None:
+    """Score what the champion has not read yet."""
+
+    @task
+    @step
+    def score_and_queue(my: Duty) -> ScoreCounts:
+        from restar_lib.scoring.batch import score_new
+
+        from restar_lib.registry.release import champion_folder
+
+        champion = champion_folder(my.engine, my.settings)
+        if champion is None:
+            skip("there is no champion yet: `retrain_sentiment` trains the first model")
+        counts = score_new(my.engine, my.settings, model_folder=champion, now=my.now)
+        return counts if counts.scored else skip(f"{champion.name} has scored every review already")
+
+    score_and_queue()
+
+
+score_reviews()

@@ -1,0 +1,144 @@
+"""What a running task works with, and how it ends.
+
+`duty` is the one place where a task meets settings, engine and clock; `step` the one table that turns Re*Star's named
+errors into Airflow's outcomes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, Concatenate, NoReturn, ParamSpec
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from sqlalchemy import Engine
+
+from restar_lib import errors
+from restar_lib.orchestration.house import DRIFT
+from restar_lib.retraining.reasons import Approval, Asked
+from restar_lib.settings import Settings, settings
+
+Summary = dict[str, Any]
+"""What a task returns: ids, counts and paths. Each key becomes an XCom of its own, readable in the UI."""
+Parameters = ParamSpec("Parameters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duty:
+    """What the running task works with."""
+
+    settings: Settings
+    engine: Engine
+    now: datetime
+    run_key: str
+    """Airflow's run id."""
+    params: Mapping[str, Any]
+    """The trigger form's values."""
+    asked: Asked
+    by: str
+    """The user who triggered the run by hand, else `airflow`."""
+    again: bool
+    """Whether this task ran before in this run: a retry, or somebody cleared it."""
+    window: tuple[datetime, datetime] | None
+    """The run's data interval."""
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person triggered this run, so that the form's values are theirs."""
+        return self.asked is Asked.HAND
+
+
+def duty() -> Duty:
+    """The duty of the task that is running. The one place where a task meets settings, engine and clock."""
+    from restar_lib.store.engine import engine
+
+    context = get_current_context()
+    run = context["dag_run"]
+    interval = (run.data_interval_start, run.data_interval_end)
+    return Duty(
+        settings=settings(),
+        engine=engine(),
+        now=datetime.now(UTC),
+        run_key=run.run_id,
+        params=context["params"],
+        asked=_asked(str(run.run_type.value), drifted=DRIFT in context["triggering_asset_events"]),
+        by=run.triggering_user_name or "airflow",
+        again=context["ti"].try_number > 1,
+        window=(interval[0], interval[1]) if interval[0] and interval[1] else None,
+    )
+
+
+def _asked(run_type: str, *, drifted: bool) -> Asked:
+    if run_type == "asset_triggered":
+        return Asked.DRIFT if drifted else Asked.LABELS
+    return Asked.SCHEDULE if run_type == "scheduled" else Asked.HAND
+
+
+OUTCOMES: tuple[tuple[type[errors.RestarError], type[Exception]], ...] = (
+    (errors.NothingToDo, AirflowSkipException),
+    # Running it again cannot mend these: a person has to read the message.
+    (errors.ConfigurationError, AirflowFailException),
+    (errors.SnapshotError, AirflowFailException),
+    (errors.ArtifactError, AirflowFailException),
+    (errors.ProbeFailed, AirflowFailException),
+    (errors.ReleaseConflict, AirflowFailException),
+)
+"""How a task ends for each named situation; whatever is not here is retried with backoff."""
+
+
+def step(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Parameters, Any]:
+    """Make a task of `body`: it gets its `Duty`, named errors become outcomes, a dataclass becomes a `Summary`."""
+
+    @functools.wraps(body)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+        try:
+            return summary(body(duty(), *args, **kwargs))
+        except errors.RestarError as error:
+            raise _outcome(error) from error
+
+    # Airflow reads what a task takes and returns from here: the duty is ours to give.
+    given, *asked = inspect.signature(body).parameters.values()
+    run.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]
+    run.__annotations__ = {**body.__annotations__, "return": Summary}
+    del run.__annotations__[given.name]
+    return run
+
+
+def _outcome(error: errors.RestarError) -> Exception:
+    for situation, outcome in OUTCOMES:
+        if isinstance(error, situation):
+            return outcome(str(error))
+    return error
+
+
+def summary(result: object) -> Any:
+    """A result as XCom can carry it: plain dicts, lists, text and numbers."""
+    if is_dataclass(result) and not isinstance(result, type):
+        return summary(asdict(result))
+    if isinstance(result, Mapping):
+        return {str(key): summary(value) for key, value in result.items()}
+    if isinstance(result, (list, tuple)):
+        return [summary(value) for value in result]
+    if isinstance(result, Enum):
+        return result.value
+    if isinstance(result, datetime):
+        return result.isoformat()
+    return str(result) if isinstance(result, Path) else result
+
+
+def skip(reason: str) -> NoReturn:
+    """End the running task as skipped, with the reason in its log."""
+    raise errors.NothingToDo(reason)
+
+
+def answer_of(task_id: str) -> Approval:
+    """What was answered in the approval `task_id` of this run, and by whom. No answer is not an approval."""
+    given = get_current_context()["ti"].xcom_pull(task_ids=task_id) or {"chosen_options": []}
+    user = given.get("responded_by_user") or {"name": "nobody answered in time"}
+    return Approval(approved=given["chosen_options"] == ["Approve"], by=user["name"])

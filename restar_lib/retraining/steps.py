@@ -1,0 +1,175 @@
+"""The steps from finished labels to a champion.
+
+Each takes ids, does one thing through the modules that own it, and returns ids and counts; each can be killed and run
+again. Training code is imported where it is used alone. Starts nothing by itself: DAG `retrain_sentiment` calls them
+in order, and a person may too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from restar_lib import gate
+from restar_lib.dataset.snapshot import Snapshot, freeze, load
+from restar_lib.errors import NothingToDo
+from restar_lib.labeling.queue import merge_finished
+from restar_lib.registry import artifact, mlflow_log
+from restar_lib.registry.release import Release, champion_folder, release
+from restar_lib.retraining.reasons import Approval, Asked, reason_to_train
+from restar_lib.retraining.standing import cooldown_of, standing
+from restar_lib.scoring.engine import ModelInfo
+from restar_lib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+AS_CONFIGURED = "as configured"
+"""What the trigger form offers beside the values of a key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    """What was merged, and why a training follows."""
+
+    reason: str
+    merged: int
+
+
+def merge_labels(engine: Engine, settings: Settings, *, asked: Asked, again: bool, now: datetime) -> Merge:
+    """Make the finished labels part of the truth. Raises `NothingToDo` where nobody needs a training now."""
+    reason = reason_to_train(
+        standing(engine),
+        asked=asked,
+        again=again,
+        enough=settings.labeling.enough,
+        cooldown=cooldown_of(settings),
+        now=now,
+    )
+    with engine.begin() as connection:
+        merged = merge_finished(connection, now=now)
+    log.info("training, %s: %d finished labels merged", reason, len(merged))
+    return Merge(reason=reason, merged=len(merged))
+
+
+def freeze_snapshot(engine: Engine, settings: Settings, *, force: bool, now: datetime) -> Snapshot:
+    """Freeze what is known now. Raises `NothingToDo` where the champion learned from exactly that, unless forced."""
+    snapshot = freeze(engine, settings, now=now)
+    champion = champion_folder(engine, settings)
+    if champion and not force and ModelInfo.read(champion).snapshot_hash == snapshot.snapshot_hash:
+        raise NothingToDo(
+            f"snapshot {snapshot.snapshot_hash} is what the champion {champion.name} learned from: nothing is new. "
+            "Trigger by hand with `force` to train on it again"
+        )
+    return snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenger:
+    """A sealed model that nobody has judged yet."""
+
+    version: str
+    folder: Path
+    snapshot_hash: str
+    mlflow_run_id: str | None
+    seconds: float
+
+
+def train_challenger(settings: Settings, *, snapshot_hash: str, mode: str) -> Challenger:
+    """Train on a frozen snapshot, seal the model, and tell MLflow. Killed anywhere, it leaves no half model."""
+    from restar_lib.training.train import train
+
+    began = time.monotonic()
+    config = with_mode(settings, mode)
+    snapshot = load(settings.snapshots_dir / snapshot_hash)
+    work = artifact.new_work_folder(settings.models_dir)
+    train(snapshot, config, out=work)
+    version = artifact.seal(work, settings.models_dir)
+    folder = settings.models_dir / version
+    seconds = time.monotonic() - began
+    log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
+    return Challenger(
+        version=version,
+        folder=folder,
+        snapshot_hash=snapshot_hash,
+        mlflow_run_id=mlflow_log.log_training(settings, folder),
+        seconds=round(seconds, 1),
+    )
+
+
+def with_mode(settings: Settings, mode: str) -> Settings:
+    """The settings with the training mode that the trigger form asks for; `AS_CONFIGURED` changes nothing."""
+    if mode == AS_CONFIGURED:
+        return settings
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"mode": mode})})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A verdict as the following tasks and the person who approves need it."""
+
+    verdict_id: int
+    challenger: str
+    champion: str | None
+    may_serve: bool
+    """It passed, or it may serve as provisional."""
+    provisional: bool
+    refused_by: tuple[str, ...]
+    """The lines of the verdict that say no."""
+    text: str
+    """All lines, for people."""
+
+
+def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: str) -> Judgement:
+    """Let the gate judge a sealed challenger against the champion of this moment. A refusal is a good answer."""
+    champion = champion_folder(engine, settings)
+    verdict = gate.judge(
+        engine,
+        settings,
+        challenger_folder=artifact.locate(settings.models_dir, version),
+        champion_folder=champion,
+        snapshot=load(settings.snapshots_dir / snapshot_hash),
+    )
+    text = gate.render(verdict)
+    log.info("%s", text)
+    return Judgement(
+        verdict_id=verdict.verdict_id,
+        challenger=version,
+        champion=champion.name if champion else None,
+        may_serve=verdict.passed or verdict.provisional,
+        provisional=verdict.provisional,
+        refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.lines if not line.passed),
+        text=text,
+    )
+
+
+def needs_person(judgement: Mapping[str, Any], *, policy: str, settings: Settings) -> bool:
+    """Whether a person must approve the release. Raises `NothingToDo` with the lines that refused the challenger."""
+    if not judgement["may_serve"]:
+        refusals = "\n".join(f"- {line}" for line in judgement["refused_by"])
+        raise NothingToDo(f"{judgement['challenger']} was refused, the champion keeps serving:\n{refusals}")
+    return (settings.release.approval if policy == AS_CONFIGURED else policy) == "person"
+
+
+def release_challenger(
+    engine: Engine, settings: Settings, *, judgement: Mapping[str, Any], approval: Approval, now: datetime
+) -> Release:
+    """Make an approved challenger the champion, if the champion is still the one that it was judged against."""
+    if not (judgement["may_serve"] and approval.approved):
+        raise NothingToDo(f"{judgement['challenger']} is not released: not approved ({approval.by})")
+    return release(
+        engine,
+        settings,
+        version=judgement["challenger"],
+        by=approval.by,
+        reason=f"verdict {judgement['verdict_id']}",
+        provisional=judgement["provisional"],
+        expected_previous=judgement["champion"],
+        now=now,
+    )
