@@ -111,10 +111,12 @@ class Training(Section):
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     batch_size: int = Field(default=16, ge=1)
     early_stopping_patience: int = Field(default=2, ge=1)
-    class_weight_power: float = Field(default=0.5, ge=0, le=1)
+    pooled_layers: int = Field(default=5, ge=1, le=64)
+    """The head reads the mean over the tokens of so many of the encoder's last layers."""
+    class_weight_power: float = Field(default=0.25, ge=0, le=1)
     """Class weights are (1 / share) to this power: 0 none, 1 fully balanced."""
-    regularisation: float = Field(default=1.0, gt=0)
-    """`head`: inverse L2 strength (scikit-learn's C)."""
+    regularisation: float = Field(default=2.0, gt=0)
+    """`head`: inverse L2 strength (scikit-learn's C) on features of unit norm."""
     seed: int = 7
     min_train_rows: int = Field(default=200, ge=10)
     cooldown_minutes: float = Field(default=60.0, ge=0)

@@ -1,8 +1,8 @@
 """What a model is worth on rows with a truth: numbers that a report prints and the gate judges.
 
-Pure functions on arrays: classes are 0 negative, 1 neutral, 2 positive, probabilities are [rows, 3]. Natural streams are
-about 80 % positive, so accuracy never stands alone: macro-F1, recall per class and the majority baseline stand beside it.
-Knows no model, no database and no threshold; bootstraps and verdicts are `gate`'s.
+Pure functions on arrays: classes are 0 negative, 1 neutral, 2 positive, probabilities are [rows, 3]. Natural streams
+are about 80 % positive, so accuracy never stands alone: macro-F1, recall per class and the majority baseline stand
+beside it. Knows no model, no database and no threshold; bootstraps and verdicts are the gate's.
 """
 
 from __future__ import annotations
