@@ -81,6 +81,8 @@ def load_tokenizer(encoder: Encoder, *, max_tokens: int) -> PreTrainedTokenizerB
 def save_weights(model: SentimentModel, folder: Path) -> None:
     """Write `model.safetensors`."""
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+    # safetensors makes it owner-only, but the serving process may be another user's.
+    (folder / WEIGHTS).chmod(0o644)
 
 
 def load_weights(model: SentimentModel, folder: Path) -> None:

@@ -1,0 +1,189 @@
+"""From a snapshot to a complete model folder: train, calibrate, export, describe.
+
+Fills a work folder with everything that an artifact holds; sealing, naming, judging and logging it are others' work
+(`registry.artifact`, the gate, `registry.mlflow_log`). The test rows teach and calibrate nothing: they only appear,
+with out-of-sample predictions, among the rows that drift is later compared with.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.domain import Example, Side, weak_label
+from restar_lib.errors import SnapshotError
+from restar_lib.evaluation.metrics import Metrics, evaluate
+from restar_lib.scoring.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
+from restar_lib.settings import Settings, Training
+from restar_lib.training import description
+from restar_lib.training.calibration import fit_temperature
+from restar_lib.training.encoder import find_encoder
+from restar_lib.training.export import export_onnx
+from restar_lib.training.head import class_weights, fit_head, refuse_missing_classes
+from restar_lib.training.model import (
+    Progress,
+    SentimentModel,
+    features_of,
+    load_model,
+    load_tokenizer,
+    load_weights,
+    logits_of,
+    save_weights,
+)
+
+logger = logging.getLogger(__name__)
+
+Sides = Mapping[Side, Sequence[Example]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A model folder that is complete but not sealed, and what is known about it so far."""
+
+    folder: Path
+    info: ModelInfo
+    train_rows: int
+    validation: Metrics
+    """On the validation rows, which also chose the temperature: a little flattering, the gate judges on others."""
+    validation_against_stars: Metrics
+    """The same predictions with the stars alone as truth."""
+    seconds: Mapping[str, float]
+    """How long each step took."""
+
+
+def train(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    out: Path,
+    now: datetime,
+    champion_folder: Path | None = None,
+    progress: Progress = logger.info,
+) -> TrainedModel:
+    """Train a challenger on `snapshot` into the folder `out`, which is made; `now` dates it.
+
+    Starts from `champion_folder` where there is one and `training.start_from` says so. Raises `SnapshotError` where
+    there are too few rows, or none of a class.
+    """
+    config, watch = settings.training, _Stopwatch()
+    rows = {side: snapshot.examples(side) for side in Side}
+    _refuse_unusable(rows[Side.TRAIN], config)
+    encoder = find_encoder(config.encoder)
+    model = load_model(encoder, pooled_layers=config.pooled_layers)
+    tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
+    if champion_folder is not None and config.start_from == "champion":
+        load_weights(model, champion_folder)
+        progress(f"starts from the champion {champion_folder.name}")
+    watch.lap("load")
+
+    _learn(model, tokenizer, rows, config, progress=progress)
+    watch.lap("train")
+
+    logits = logits_of(model, tokenizer, _texts(rows[Side.VALIDATION]), progress=progress)
+    temperature = fit_temperature(logits, truth_of(rows[Side.VALIDATION]))
+    watch.lap("calibrate")
+
+    info = description.describe(
+        snapshot, settings, encoder, temperature=temperature, train_rows=rows[Side.TRAIN], now=now
+    )
+    _write_network(out, model, tokenizer, info, progress=progress)
+    watch.lap("export")
+
+    probabilities = softmax(logits / temperature)
+    description.write_drift_reference(out, rows, probabilities, engine=InferenceEngine.load(out))
+    watch.lap("reference")
+
+    trained = _trained(out, info, rows, probabilities, seconds=watch.laps)
+    description.write_metrics(out, trained)
+    progress(description.summary(trained))
+    return trained
+
+
+def truth_of(examples: Sequence[Example]) -> NDArray[np.int64]:
+    """The truth of each row as a class index, [n]."""
+    return np.array([example.truth.position for example in examples], dtype=np.int64)
+
+
+def _learn(
+    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, rows: Sides, config: Training, *, progress: Progress
+) -> None:
+    """Fit the head; in the thorough mode go on from there with the whole network."""
+    train = rows[Side.TRAIN]
+    weights = _row_weights(train, power=config.class_weight_power)
+    progress(f"reads {len(train):,} training reviews with the frozen encoder")
+    features = features_of(model, tokenizer, _texts(train), progress=progress)
+    fit_head(model, features, truth_of(train), weights, regularisation=config.regularisation)
+    if config.mode == "fine_tune":
+        from restar_lib.training.fine_tune import fine_tune  # datasets and the Trainer take seconds to import
+
+        validation = rows[Side.VALIDATION]
+        fine_tune(
+            model, tokenizer, train=train, weights=weights, validation=validation, config=config, progress=progress
+        )
+
+
+def _row_weights(train: Sequence[Example], *, power: float) -> NDArray[np.float64]:
+    weights, truth = np.array([example.weight for example in train]), truth_of(train)
+    return np.asarray(weights * class_weights(truth, weights, power=power)[truth])
+
+
+def _write_network(
+    out: Path, model: SentimentModel, tokenizer: PreTrainedTokenizerBase, info: ModelInfo, *, progress: Progress
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    save_weights(model, out)
+    tokenizer.backend_tokenizer.save(str(out / TOKENIZER))
+    info.write(out)
+    gap = export_onnx(model, tokenizer, out, texts=description.PROBE_TEXTS)
+    record_probe(out, description.PROBE_TEXTS)
+    progress(f"exported to ONNX: largest difference of a logit from torch {gap:.1e}")
+
+
+def _trained(
+    out: Path, info: ModelInfo, rows: Sides, probabilities: NDArray[np.float64], *, seconds: Mapping[str, float]
+) -> TrainedModel:
+    validation, abstain_below = rows[Side.VALIDATION], info.abstain_below
+    stars = np.array([weak_label(row.rating).position for row in validation if row.rating], dtype=np.int64)
+    rated = np.array([row.rating is not None for row in validation])
+    return TrainedModel(
+        folder=out,
+        info=info,
+        train_rows=len(rows[Side.TRAIN]),
+        validation=evaluate(truth_of(validation), probabilities, abstain_below=abstain_below),
+        validation_against_stars=evaluate(stars, probabilities[rated], abstain_below=abstain_below),
+        seconds=seconds,
+    )
+
+
+def _refuse_unusable(train: Sequence[Example], config: Training) -> None:
+    if len(train) < config.min_train_rows:
+        raise SnapshotError(
+            f"{len(train)} training rows, training.min_train_rows is {config.min_train_rows}: ingest more reviews first"
+        )
+    refuse_missing_classes(truth_of(train))
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
+    return [example.text for example in examples]
+
+
+class _Stopwatch:
+    """Seconds of each step, for people; no decision depends on it."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, step: str) -> None:
+        """Name the step that just ended."""
+        now = time.monotonic()
+        self.laps[step], self._since = round(now - self._since, 2), now
