@@ -21,7 +21,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.errors import NothingToDo
+from restar_lib.dataset.snapshot_folder import read_side
+from restar_lib.domain import Side
+from restar_lib.errors import NothingToDo, SnapshotError
 from restar_lib.labeling import queue
 from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring import alerts, comparison, findings, page
@@ -29,6 +31,7 @@ from restar_lib.monitoring.alerts import AlertKind, NewAlert
 from restar_lib.monitoring.features import columns_of, read_reference
 from restar_lib.monitoring.findings import ColumnDrift, Finding, FindingKind, Measured
 from restar_lib.registry.release_log import champion_folder
+from restar_lib.scoring.engine import ModelInfo
 from restar_lib.scoring.predictions import Window, newest_window
 from restar_lib.settings import Monitoring, Settings
 from restar_lib.store.tables import DriftReport as DriftReportRow
@@ -178,8 +181,13 @@ def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
 
 
 def _learned_from(settings: Settings, folder: Path) -> frozenset[str]:
-    """The reviews that the model in `folder` has seen: on those it is surer than on any others."""
-    return frozenset()
+    """The reviews of the snapshot that the model in `folder` comes from: it is surer there than anywhere else."""
+    snapshot = settings.snapshots_dir / ModelInfo.read(folder).snapshot_hash
+    try:
+        return frozenset(row.review_id for side in Side for row in read_side(snapshot, side))
+    except SnapshotError as error:
+        log.warning("cannot leave out the reviews that %s learned from: %s", folder.name, error)
+        return frozenset()
 
 
 def _store(engine: Engine, settings: Settings, look: _Look) -> DriftReport:
@@ -213,7 +221,7 @@ def _alerts(look: _Look, limits: Monitoring, *, since: datetime) -> Iterator[New
         yield NewAlert(
             key=f"drift:{look.run_key}",
             kind=AlertKind.DRIFT,
-            subject=findings.subject(look.found),
+            subject=f"Drift: {findings.subject(look.found)}",
             details=findings.drift_details(
                 look.found,
                 look.measured,
@@ -229,7 +237,7 @@ def _alerts(look: _Look, limits: Monitoring, *, since: datetime) -> Iterator[New
     if look.waiting and look.queue.oldest_open_at:
         late = look.queue.oldest_open_at + timedelta(hours=limits.max_open_task_hours)
         details = findings.queue_details(look.waiting, open_tasks=look.queue.open, since=late, run_key=look.run_key)
-        subject = findings.subject((look.waiting,))
+        subject = f"Labeling queue: {look.waiting.headline}"
         yield NewAlert(key=f"queue:{look.run_key}", kind=AlertKind.QUEUE, subject=subject, details=details)
 
 

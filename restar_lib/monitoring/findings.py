@@ -7,6 +7,7 @@ oldest open task. It reads nothing, stores nothing and mails nothing; a window t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -109,16 +110,15 @@ def judge_queue(oldest_open_at: datetime | None, limits: Monitoring, *, now: dat
     hours = (now - oldest_open_at) / timedelta(hours=1)
     return Finding(
         kind=FindingKind.OLD_TASK,
-        headline=f"the oldest review in the queue has waited {hours:.0f} h",
+        headline=f"the oldest open task has waited {hours:.0f} h",
         sentence=f"The oldest open task has waited {hours:.1f} hours (limit {limits.max_open_task_hours:g}): "
         "nobody labels, or the queue grows faster than it is answered.",
     )
 
 
-def subject(findings: tuple[Finding, ...]) -> str:
-    """The subject line of an alert with these findings."""
-    text = "; ".join(finding.headline for finding in findings)
-    return text[:1].upper() + text[1:]
+def subject(found: Iterable[Finding]) -> str:
+    """The subject line of these findings: each headline once."""
+    return "; ".join(dict.fromkeys(finding.headline for finding in found))
 
 
 def drift_details(
@@ -171,11 +171,9 @@ def _column_drift(measured: Measured, limits: Monitoring) -> Finding | None:
     if not drifted:
         return None
     listed = ", ".join(f"{column.name} ({column.psi:.2f})" for column in drifted)
-    names = " and ".join(column.name for column in drifted[:2])
-    more = f" and {len(drifted) - 2} more" if len(drifted) > 2 else ""
     return Finding(
         kind=FindingKind.COLUMN_DRIFT,
-        headline=f"{names.replace(' and ', ', ') if more else names}{more} drifted",
+        headline=_columns_headline(measured),
         sentence=f"Drifted against the training reference: {listed}; "
         f"population stability index, limit {limits.max_psi:g}.",
     )
@@ -184,13 +182,20 @@ def _column_drift(measured: Measured, limits: Monitoring) -> Finding | None:
 def _drifted_share(measured: Measured, limits: Monitoring) -> Finding | None:
     if measured.drifted_share <= limits.max_drifted_share:
         return None
-    count = f"{len(measured.drifted_columns)} of {len(measured.columns)} columns"
     return Finding(
         kind=FindingKind.DRIFTED_SHARE,
-        headline=f"{count} in all",
-        sentence=f"{count} drifted at once ({measured.drifted_share:.0%}, limit {limits.max_drifted_share:.0%}): "
+        headline=_columns_headline(measured),
+        sentence=f"{len(measured.drifted_columns)} of {len(measured.columns)} columns drifted at once "
+        f"({100 * measured.drifted_share:.0f} %, limit {100 * limits.max_drifted_share:.0f} %): "
         "these are other reviews than the model was trained on.",
     )
+
+
+def _columns_headline(measured: Measured) -> str:
+    drifted = measured.drifted_columns
+    if len(drifted) == 1:
+        return f"{drifted[0].name} drifted"
+    return f"{len(drifted)} of {len(measured.columns)} columns drifted"
 
 
 def _low_confidence(measured: Measured, limits: Monitoring) -> Finding | None:
@@ -212,7 +217,7 @@ def _class_shift(measured: Measured, limits: Monitoring) -> Finding | None:
     return Finding(
         kind=FindingKind.CLASS_SHIFT,
         headline=f"{name} {'up' if after > before else 'down'} {_points(measured.class_shift)}",
-        sentence=f"The share of {name} predictions went from {before:.1%} to {after:.1%}, "
+        sentence=f"The share of {name} predictions went from {100 * before:.1f} % to {100 * after:.1f} %, "
         f"more than {_points(limits.max_class_shift)}.",
     )
 
@@ -222,7 +227,7 @@ def _numbers(measured: Measured, limits: Monitoring) -> tuple[Number, ...]:
         Number(
             name="Drifted columns",
             value=f"{len(measured.drifted_columns)} of {len(measured.columns)}",
-            normal=f"none over {limits.max_psi:g}, at most {limits.max_drifted_share:.0%} of them",
+            normal=f"none over {limits.max_psi:g}, at most {100 * limits.max_drifted_share:.0f} % of them",
             bad=bool(measured.drifted_columns),
         ),
         Number(
@@ -233,8 +238,8 @@ def _numbers(measured: Measured, limits: Monitoring) -> tuple[Number, ...]:
         ),
         Number(
             name=f"Share of {measured.shifted_class}",
-            value=f"{measured.class_shares[measured.shifted_class]:.1%}",
-            normal=f"{measured.reference_shares[measured.shifted_class]:.1%} at training, "
+            value=f"{100 * measured.class_shares[measured.shifted_class]:.1f} %",
+            normal=f"{100 * measured.reference_shares[measured.shifted_class]:.1f} % at training, "
             f"give or take {_points(limits.max_class_shift)}",
             bad=measured.class_shift > limits.max_class_shift,
         ),
@@ -249,7 +254,8 @@ def _column_picture(measured: Measured, limits: Monitoring) -> Picture:
     bars = tuple(Bar(name=it.name, value=it.psi, text=f"{it.psi:.3f}", over=it.drifted) for it in measured.columns)
     return Picture(
         title="How far each column moved",
-        caption=f"Population stability index: 0 is no change, over {limits.max_psi:g} (half of the bar) is drift.",
+        caption=f"Population stability index: 0 is no change, over {limits.max_psi:g} (half of the bar) is drift; "
+        "longer bars are cut.",
         full=2 * limits.max_psi,
         bars=bars,
     )
@@ -259,7 +265,7 @@ def _class_picture(measured: Measured, limits: Monitoring) -> Picture:
     def bar(name: Sentiment) -> Bar:
         share, before = measured.class_shares[name], measured.reference_shares[name]
         over = abs(share - before) > limits.max_class_shift
-        return Bar(name=name.value, value=share, text=f"{share:.1%}, was {before:.1%}", over=over)
+        return Bar(name=name.value, value=share, text=f"{100 * share:.1f} %, was {100 * before:.1f} %", over=over)
 
     return Picture(
         title="What the model says",

@@ -212,7 +212,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": _moment, "wrapped": _wrapped, "filled": _filled, "text_width": _text_width}
+    environment.filters |= {
+        "moment": _moment,
+        "wrapped": _wrapped,
+        "together": _together,
+        "filled": _filled,
+        "text_width": _text_width,
+    }
     return environment
 
 
@@ -222,6 +228,11 @@ def _moment(when: datetime) -> str:
 
 def _wrapped(text: str, indent: int = 0) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _together(text: str) -> str:
+    """Keeps a percent sign in the line of its number."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _filled(bar: Bar, picture: Picture) -> int:

@@ -44,7 +44,7 @@ def write(
     path: Path, charts: str, head: Head, *, measured: Measured, found: tuple[Finding, ...], limits: Monitoring
 ) -> None:
     """Write the page. Raises `ValueError` where Evidently's HTML is not the page that it used to be."""
-    title = subject(found) if found else "No drift"
+    title = f"Drift: {subject(found)}" if found else "No drift"
     header = _template().render(
         title=title,
         sentences=[finding.sentence for finding in found],
@@ -76,8 +76,8 @@ def _table(measured: Measured, limits: Monitoring) -> list[dict[str, object]]:
     classes = [
         {
             "name": f"predicted {name}",
-            "now": f"{measured.class_shares[name]:.1%}",
-            "before": f"{measured.reference_shares[name]:.1%}",
+            "now": f"{100 * measured.class_shares[name]:.1f} %",
+            "before": f"{100 * measured.reference_shares[name]:.1f} %",
             "limit": f"give or take {100 * limits.max_class_shift:.0f} points",
             "bad": abs(measured.class_shares[name] - measured.reference_shares[name]) > limits.max_class_shift,
         }
