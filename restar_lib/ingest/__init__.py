@@ -1,1 +1,1 @@
-"""From raw rows to reviews: sources, cleaning, the upsert. Nothing read is ever lost: a row ends in exactly one outcome."""
+"""From raw rows to reviews: sources, cleaning, the upsert. Every row that is read ends in exactly one outcome."""

@@ -1,4 +1,4 @@
-"""The text of one simulated review, put together from `ingest.phrases` by dice.
+"""The text of one simulated review, put together from `ingest.products` and `ingest.phrases` by dice.
 
 A review is an opener, remarks about aspects of the product, perhaps a contrast ("..., but ..."), facts that say
 nothing, and a closer; then people's typing gets at it. It knows the sentiment that it writes down and nothing of
@@ -16,6 +16,7 @@ import numpy as np
 
 from restar_lib.domain import Sentiment
 from restar_lib.ingest import phrases
+from restar_lib.ingest.products import CATEGORIES, DRIFTED, Aspect, Category
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ def compose(dice: Dice, *, drifted: bool, typo_rate: float) -> Composition:
     """One review; `drifted` switches to a new category, new words and another class mix."""
     at = dice.uniform()
     sentiment = next(name for limit, name in (DRIFTED_CLASS_MIX if drifted else CLASS_MIX) if at < limit)
-    category = phrases.DRIFTED if drifted and dice.chance(0.5) else dice.pick(phrases.CATEGORIES)
+    category = DRIFTED if drifted and dice.chance(0.5) else dice.pick(CATEGORIES)
     product = dice.pick(category.products)
     sentences = _sentences(sentiment, category, dice, drifted=drifted)
     filled = " ".join(sentences).replace("{product}", product)
@@ -77,7 +78,7 @@ def compose(dice: Dice, *, drifted: bool, typo_rate: float) -> Composition:
     )
 
 
-def _sentences(sentiment: Sentiment, category: phrases.Category, dice: Dice, *, drifted: bool) -> list[str]:
+def _sentences(sentiment: Sentiment, category: Category, dice: Dice, *, drifted: bool) -> list[str]:
     facts = _facts(dice)
     opener = _opener(sentiment, dice, drifted=drifted)
     remarks = _remarks(sentiment, category, dice)
@@ -94,7 +95,7 @@ def _opener(sentiment: Sentiment, dice: Dice, *, drifted: bool) -> str:
     return dice.pick(bank[sentiment]).replace("{very}", dice.pick(phrases.INTENSITIES))
 
 
-def _remarks(sentiment: Sentiment, category: phrases.Category, dice: Dice) -> list[str]:
+def _remarks(sentiment: Sentiment, category: Category, dice: Dice) -> list[str]:
     """One or two remarks of the review's own sentiment; a contrast turns part of it around."""
     first = dice.below(len(category.aspects))
     # Two different aspects, whatever is drawn.
@@ -110,7 +111,7 @@ def _remarks(sentiment: Sentiment, category: phrases.Category, dice: Dice) -> li
     return [remark, _fill(dice.pick(bank), another, aspect, dice)] if dice.chance(0.3) else [remark]
 
 
-def _fill(template: str, aspect: phrases.Aspect, other: phrases.Aspect, dice: Dice) -> str:
+def _fill(template: str, aspect: Aspect, other: Aspect, dice: Dice) -> str:
     """In a template with both aspects, `good` is said of the other one where it stands behind it."""
     good_of = other if "ther} {good}" in template else aspect
     bad_of = other if "ther} {bad}" in template else aspect

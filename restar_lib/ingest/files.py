@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,11 @@ class FilesSource:
         # Never changed in place: the cursors of earlier rows share it.
         states: dict[str, State] = dict(cursor["files"]) | {cursor["file"]: cursor["state"]} if cursor else {}
         for name, file in find_files(self.path).items():
-            state = states.get(name)
-            for state, line in _read(file, state):
+            reached = states.get(name)
+            for state, line in _read(file, reached):
+                reached = state
                 yield self._row(line, {"kind": self.kind, "files": states, "file": name, "state": state})
-            states = states if state is None else states | {name: state}
+            states = states if reached is None else states | {name: reached}
 
     def _row(self, line: Line, cursor_after: Cursor) -> RawRow:
         if line.too_long:
@@ -71,7 +72,8 @@ def find_files(path: str) -> dict[str, Path]:
         return _by_name((file for file in place.rglob("*") if file.name.endswith(ENDINGS)), below=place)
     if not has_magic(path):
         raise SourceError(f"{path}: there is no such file or folder; {WANTED}")
-    found = _by_name(map(Path, glob(str(place), recursive=True)), below=_fixed_part(place))
+    fixed = _fixed_part(place)
+    found = _by_name(fixed.glob(str(place.relative_to(fixed))), below=fixed)
     if not found:
         raise SourceError(f"{path}: no file matches; {WANTED}")
     return found

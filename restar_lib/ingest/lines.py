@@ -59,7 +59,9 @@ def open_content(file: Path) -> Iterator[Content]:
             "Put the whole file in its place, or move it away, and run again"
         ) from error
     except OSError as error:
-        raise SourceError(f"{file}: {error.strerror or error}; make it readable, or move it away, and run again") from error
+        raise SourceError(
+            f"{file}: {error.strerror or error}; make it readable, or move it away, and run again"
+        ) from error
 
 
 def read_lines(content: Content) -> Iterator[Line]:

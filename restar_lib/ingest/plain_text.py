@@ -27,7 +27,9 @@ _PRODUCT = re.compile(r"\[\[ASIN:\w*\s*([^\[\]]*)\]\]", re.IGNORECASE)
 
 # Soft hyphen, zero-width and direction marks, byte order marks, tag characters, and halves of surrogate pairs (which
 # a JSON escape can hold and UTF-8 cannot).
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
+)
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _NOT_WORD = re.compile(r"[\W_]+")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ARRAY, Connection, Engine, Text, any_, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
 from restar_lib.domain import Review, Side
@@ -103,16 +104,17 @@ def count_reviews(engine: Engine) -> ReviewCounts:
 def quarantine_counts(engine: Engine) -> dict[str, int]:
     """Distinct quarantined rows by reason, most first."""
     counted = func.count()
-    statement = select(Quarantine.reason, counted).group_by(Quarantine.reason).order_by(counted.desc(), Quarantine.reason)
+    by_reason = select(Quarantine.reason, counted).group_by(Quarantine.reason)
     with engine.connect() as connection:
-        return {reason.value: number for reason, number in connection.execute(statement)}
+        rows = connection.execute(by_reason.order_by(counted.desc(), Quarantine.reason))
+        return {reason.value: number for reason, number in rows}
 
 
 def sources_read(engine: Engine) -> dict[str, int]:
     """Rows read so far, by source: whose state this database holds."""
     with engine.connect() as connection:
         rows = connection.execute(select(SourceCursor.source, SourceCursor.rows_read).order_by(SourceCursor.source))
-        return {source: number for source, number in rows}
+        return dict(rows.tuples().all())
 
 
 def latest_runs(engine: Engine, *, limit: int = 10) -> list[RunSummary]:
@@ -133,9 +135,9 @@ def originals_of(connection: Connection, text_hashes: Sequence[str]) -> dict[str
     wanted = select(ReviewRow.text_hash, ReviewRow.review_id).where(
         _one_of(ReviewRow.text_hash, text_hashes), ReviewRow.duplicate_of.is_(None)
     )
-    return {text_hash: review_id for text_hash, review_id in connection.execute(wanted)}
+    return dict(connection.execute(wanted).tuples().all())
 
 
-def _one_of(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+def _one_of(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:
     """One array parameter instead of one per value: Postgres takes at most 65,535 of them."""
     return column == any_(literal(list(values), ARRAY(Text)))

@@ -50,7 +50,7 @@ class SimulatedSource:
         check_kind(self, cursor)
         if cursor is not None and cursor["seed"] != self.config.seed:
             raise SourceError(
-                f"source {self.name!r} was read with simulated.seed {cursor['seed']} and the seed is {self.config.seed} now: "
+                f"source {self.name!r} was read with simulated.seed {cursor['seed']}, and now it is {self.config.seed}: "
                 "set it back, or wipe the state with `make reset`"
             )
         for number in count(cursor["next"] if cursor else 0):
@@ -69,8 +69,8 @@ def review(number: int, config: Simulated) -> dict[str, Any]:
     """The fields of review `number`, as a source hands them on."""
     composition = _composition(number, config)
     dice = _dice("review", number, config)
-    stars_say = dice.pick(OTHERS[composition.sentiment]) if dice.chance(config.disagreement_rate) else composition.sentiment
-    rating = dice.pick(STARS[stars_say])
+    disagrees = dice.chance(config.disagreement_rate)
+    rating = dice.pick(STARS[dice.pick(OTHERS[composition.sentiment]) if disagrees else composition.sentiment])
     fields = {
         "review_id": f"sim-{config.seed}-{number}",
         "text": dice.pick(SHORT_TEXTS) if dice.chance(SHORT_SHARE) else composition.text,
@@ -89,7 +89,7 @@ def true_sentiment(review_id: str, config: Simulated) -> Sentiment:
     """What the text of a simulated review really expresses. Raises `SourceError` for a review of another origin."""
     prefix, _, number = review_id.rpartition("-")
     if prefix != f"sim-{config.seed}" or not number.isdecimal():
-        raise SourceError(f"review {review_id} is not one of the simulator with seed {config.seed}: its truth is unknown")
+        raise SourceError(f"review {review_id} is none of the simulator with seed {config.seed}: its truth is unknown")
     return _composition(int(number), config).sentiment
 
 

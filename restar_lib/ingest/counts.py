@@ -1,0 +1,56 @@
+"""How the rows of one ingest run ended: counts that must add up.
+
+A value, no statement: `ingest.upsert` stores it in `ingest_run`, and the logs and the summary print it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from restar_lib.domain import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestCounts:
+    """How every row that one run read ended. Cannot be made with counts that do not add up."""
+
+    ingest_run_id: int
+    rows_read: int = 0
+    new: int = 0
+    already_known: int = 0
+    duplicate_text: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Quarantined rows by reason."""
+
+    def __post_init__(self) -> None:
+        """Hold the sums."""
+        outcomes = self.new + self.already_known + self.duplicate_text + self.quarantined
+        if self.rows_read != outcomes or self.quarantined != sum(self.reasons.values()):
+            raise ValueError(f"the counts of ingest run {self.ingest_run_id} do not add up: {self!r}")
+
+    def plus(self, outcomes: Counter[Outcome], reasons: Counter[str]) -> IngestCounts:
+        """These counts and those of one more chunk."""
+        return replace(
+            self,
+            rows_read=self.rows_read + outcomes.total(),
+            new=self.new + outcomes[Outcome.NEW],
+            already_known=self.already_known + outcomes[Outcome.ALREADY_KNOWN],
+            duplicate_text=self.duplicate_text + outcomes[Outcome.DUPLICATE_TEXT],
+            quarantined=self.quarantined + outcomes[Outcome.QUARANTINED],
+            reasons=dict(Counter(self.reasons) + reasons),
+        )
+
+    def __str__(self) -> str:
+        """One line for the person on call."""
+        if not self.rows_read:
+            return "nothing new to read"
+        reasons = ", ".join(f"{name} {count:,}" for name, count in sorted(self.reasons.items()))
+        return (
+            f"{self.rows_read:,} rows in {self.seconds:.1f} s ({self.rows_read / max(self.seconds, 0.001):,.0f}/s): "
+            f"{self.new:,} new, {self.already_known:,} already known, {self.duplicate_text:,} duplicate texts, "
+            f"{self.quarantined:,} quarantined" + (f" ({reasons})" if reasons else "")
+        )
