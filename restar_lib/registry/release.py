@@ -60,20 +60,26 @@ def release(
     version: str,
     by: str,
     reason: str,
-    provisional: bool,
     now: datetime,
+    provisional: bool | None = None,
     kind: ReleaseKind = ReleaseKind.RELEASE,
     expected_previous: str | None = ANY,
 ) -> Release:
     """Make `version` the champion and wait until the serving API answers with it.
 
     Releasing what serves already adds nothing. `expected_previous` is the version that this one was judged against
-    (None: there was none). Raises `ArtifactError` or `ProbeFailed` before anything is written, `ReleaseConflict` where
-    the champion has changed meanwhile, and `ProbeFailed` after returning to the old champion where serving refused.
+    (None: there was none); unless told, it is `provisional` where its newest verdict did not pass. Raises
+    `ArtifactError` or `ProbeFailed` before anything is written, `ReleaseConflict` where the champion has changed
+    meanwhile, and `ProbeFailed` after returning to the old champion where serving refused.
     """
     _prove(settings, version)
     change = Change(
-        model_version=version, kind=kind, provisional=provisional, released_by=by, reason=reason, released_at=now
+        model_version=version,
+        kind=kind,
+        provisional=_is_provisional(engine, version) if provisional is None else provisional,
+        released_by=by,
+        reason=reason,
+        released_at=now,
     )
     made = append(engine, change, expected_previous=expected_previous)
     log.info("release %d: %s is the champion (%s by %s: %s)", made.release_id, version, made.kind, by, made.reason)
@@ -127,6 +133,12 @@ def _prove(settings: Settings, version: str) -> None:
     folder = artifact.locate(settings.models_dir, version)
     artifact.verify(folder)
     InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
+
+
+def _is_provisional(engine: Engine, version: str) -> bool:
+    from restar_lib.gate.verdict_log import is_provisional
+
+    return is_provisional(engine, version=version)
 
 
 def _confirm(engine: Engine, settings: Settings, made: Release, *, now: datetime) -> None:

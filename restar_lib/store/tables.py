@@ -263,7 +263,7 @@ class SnapshotLabel(Base):
 
 
 class VerdictRow(Base):
-    """The gate's answer about one challenger. Owned by `gate`."""
+    """The gate's answer about one challenger. Owned by `gate.verdict_log`."""
 
     __tablename__ = "verdict"
     __table_args__ = (
@@ -275,6 +275,8 @@ class VerdictRow(Base):
     challenger: Mapped[str]
     champion: Mapped[str | None]
     snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.snapshot_hash"))
+    run_key: Mapped[str | None]
+    """Who asked first: an Airflow run id; null where a person asked by hand."""
     passed: Mapped[bool]
     provisional: Mapped[bool]
     """Under the floors, better than the majority class, and the configuration lets such a first model serve."""
@@ -284,7 +286,7 @@ class VerdictRow(Base):
 
 
 class VerdictReview(Base):
-    """The gate rows of a verdict: how often a row has judged before is counted here. Owned by `gate`."""
+    """The gate rows of a verdict: how often a row has judged before is counted here. Owned by `gate.verdict_log`."""
 
     __tablename__ = "verdict_review"
     __table_args__ = (Index("ix_verdict_review_review_id", "review_id"),)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from mlflow import MlflowClient
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -15,6 +15,9 @@ from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.registry import mlflow_log
 from restar_lib.settings import Database, Settings
 from tests.tiny_model import sealed_tiny_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 @pytest.fixture
@@ -63,6 +66,8 @@ def test_a_training_ends_and_says_so_when_mlflow_is_away(smoke: Settings, caplog
 
 
 def _client(settings: Settings) -> MlflowClient:
+    from mlflow import MlflowClient as Client
+
     assert settings.database.mlflow_url is not None
     url = settings.database.mlflow_url.get_secret_value()
-    return MlflowClient(tracking_uri=url, registry_uri=url)
+    return Client(tracking_uri=url, registry_uri=url)

@@ -125,6 +125,7 @@ def upgrade() -> None:
     sa.Column('challenger', sa.Text(), nullable=False),
     sa.Column('champion', sa.Text(), nullable=True),
     sa.Column('snapshot_hash', sa.Text(), nullable=False),
+    sa.Column('run_key', sa.Text(), nullable=True),
     sa.Column('passed', sa.Boolean(), nullable=False),
     sa.Column('provisional', sa.Boolean(), nullable=False),
     sa.Column('lines', postgresql.JSONB(astext_type=sa.Text()), nullable=False),

@@ -1,0 +1,112 @@
+"""Verdicts in the database: one for each challenger, champion and snapshot, and the rows that each has used.
+
+Owns tables `verdict` and `verdict_review`; judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from restar_lib.gate.verdict import Verdict, VerdictLine
+from restar_lib.store.tables import VerdictReview, VerdictRow
+
+
+def find(engine: Engine, *, challenger: str, champion: str | None, snapshot_hash: str) -> Verdict | None:
+    """The verdict on exactly this question; None where it was not asked yet."""
+    with engine.connect() as connection:
+        return _find(connection, challenger, champion, snapshot_hash)
+
+
+def verdict_of(engine: Engine, *, run_key: str) -> Verdict | None:
+    """The newest verdict that the run `run_key` asked for; None where it asked for none."""
+    statement = select(*_COLUMNS).where(VerdictRow.run_key == run_key).order_by(VerdictRow.verdict_id.desc()).limit(1)
+    with engine.connect() as connection:
+        return _verdict(connection.execute(statement).one_or_none())
+
+
+def latest_verdict(engine: Engine, *, challenger: str) -> Verdict | None:
+    """The newest verdict on a version; None where it was never judged."""
+    statement = select(*_COLUMNS).where(VerdictRow.challenger == challenger)
+    with engine.connect() as connection:
+        return _verdict(connection.execute(statement.order_by(VerdictRow.verdict_id.desc()).limit(1)).one_or_none())
+
+
+def is_provisional(engine: Engine, *, version: str) -> bool:
+    """Whether a version that is released now must be marked: unless its newest verdict passed it, it must."""
+    verdict = latest_verdict(engine, challenger=version)
+    return verdict is None or not verdict.passed
+
+
+def last_judged_at(connection: Connection) -> datetime | None:
+    """When the newest challenger was judged; None where none was."""
+    return connection.execute(select(func.max(VerdictRow.created_at))).scalar_one()
+
+
+def times_used(engine: Engine, review_ids: Sequence[str]) -> int:
+    """How many verdicts rest on at least half of these rows."""
+    used = (
+        select(VerdictReview.verdict_id)
+        .where(VerdictReview.review_id.in_(review_ids))
+        .group_by(VerdictReview.verdict_id)
+        .having(func.count() * 2 >= len(review_ids))
+    )
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(used.subquery())).scalar_one()
+
+
+def record(
+    engine: Engine,
+    *,
+    challenger: str,
+    champion: str | None,
+    snapshot_hash: str,
+    run_key: str | None,
+    lines: Sequence[VerdictLine],
+    provisional: bool,
+    review_ids: Sequence[str],
+) -> Verdict:
+    """Store a verdict with its rows, in one commit; where the question was answered meanwhile, that answer stands."""
+    values = {
+        "challenger": challenger,
+        "champion": champion,
+        "snapshot_hash": snapshot_hash,
+        "run_key": run_key,
+        "passed": all(line.passed for line in lines),
+        "provisional": provisional,
+        "lines": [line.to_dict() for line in lines],
+    }
+    with engine.begin() as connection:
+        made = connection.execute(
+            insert(VerdictRow).values(values).on_conflict_do_nothing().returning(VerdictRow.verdict_id)
+        ).scalar_one_or_none()
+        if made is not None and review_ids:
+            used = [{"verdict_id": made, "review_id": review_id} for review_id in review_ids]
+            connection.execute(insert(VerdictReview), used)
+    found = find(engine, challenger=challenger, champion=champion, snapshot_hash=snapshot_hash)
+    if found is None:
+        raise LookupError(f"the verdict on {challenger} was stored and is gone")
+    return found
+
+
+_COLUMNS = tuple(VerdictRow.__table__.columns[name] for name in Verdict.__dataclass_fields__)
+
+
+def _find(connection: Connection, challenger: str, champion: str | None, snapshot_hash: str) -> Verdict | None:
+    statement = select(*_COLUMNS).where(
+        VerdictRow.challenger == challenger,
+        VerdictRow.champion.is_not_distinct_from(champion),
+        VerdictRow.snapshot_hash == snapshot_hash,
+    )
+    return _verdict(connection.execute(statement).one_or_none())
+
+
+def _verdict(row: Row[Any] | None) -> Verdict | None:
+    if row is None:
+        return None
+    lines = tuple(VerdictLine.from_dict(line) for line in row.lines)
+    return Verdict(**{**row._asdict(), "lines": lines})

@@ -1,0 +1,200 @@
+"""The lines of the gate: what each refuses, and that none lets a gap pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from restar_lib.evaluation.metrics import Metrics, SliceAccuracy, evaluate
+from restar_lib.gate.lines import Latency, Measured, Paired, all_lines
+from restar_lib.gate.statistics import Comparison
+from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional, render
+from restar_lib.settings import Gate
+
+CONFIG = Gate()
+SLICES = tuple(
+    SliceAccuracy(slice=name, value=f"{name} {value}", rows=200, accuracy=0.9)
+    for name in ("category", "length", "rating")
+    for value in (1, 2)
+)
+
+
+def metrics(*, right: float = 0.92, rows: int = 2000, confidence: float = 0.92) -> Metrics:
+    """A model that is right at the same rate in every class, on the natural mix."""
+    truth = np.repeat([0, 1, 2], [rows * 15 // 100, rows // 10, rows * 75 // 100])
+    position = np.concatenate([np.arange(count) / count for count in np.bincount(truth, minlength=3)])
+    predicted = np.where(position < right, truth, (truth + 1) % 3)
+    probabilities = np.full((len(truth), 3), (1 - confidence) / 2)
+    probabilities[np.arange(len(truth)), predicted] = confidence
+    return evaluate(truth, probabilities, abstain_below=0.65)
+
+
+def comparison(*, lower: float = -0.01) -> Comparison:
+    """A comparison with the given lower end."""
+    return Comparison(
+        difference=lower + 0.02, lower=lower, detectable=0.03, better_rows=40, worse_rows=30, mcnemar_p=0.28
+    )
+
+
+PAIRED = Paired(
+    champion="rs-0000000000",
+    metrics=metrics(),
+    comparison=comparison(),
+    challenger_slices=SLICES,
+    champion_slices=SLICES,
+)
+GOOD = Measured(
+    metrics=metrics(),
+    people_rows=50,
+    paired=PAIRED,
+    judged_before=0,
+    latency=Latency(requests=200, mean_ms=12.0, p99_ms=30.0),
+)
+
+
+def refusing(measured: Measured, config: Gate = CONFIG) -> list[str]:
+    """The names of the lines that do not hold."""
+    return [line.name for line in all_lines(measured, config) if not line.passed]
+
+
+def test_a_good_challenger_passes_every_line() -> None:
+    """With and without a champion."""
+    assert refusing(GOOD) == []
+    assert refusing(replace(GOOD, paired=None)) == []
+
+
+def test_each_floor_refuses_by_itself() -> None:
+    """The line has the name of the floor."""
+    assert refusing(GOOD, CONFIG.model_copy(update={"min_accuracy": 0.95})) == ["accuracy"]
+    assert refusing(GOOD, CONFIG.model_copy(update={"min_macro_f1": 0.95})) == ["macro_f1"]
+    overconfident = replace(GOOD, metrics=metrics(confidence=0.999, right=0.86))
+    assert refusing(overconfident, CONFIG.model_copy(update={"max_calibration_error": 0.1})) == ["calibration_error"]
+
+
+def test_a_class_that_is_never_found_refuses() -> None:
+    """High accuracy and macro-F1 do not excuse it."""
+    good = metrics()
+    blind = tuple(replace(one, recall=0.1) if one.sentiment == "neutral" else one for one in good.per_class)
+    assert refusing(replace(GOOD, metrics=replace(good, per_class=blind))) == ["recall_neutral"]
+
+
+def test_a_class_without_a_row_is_unknown_and_no_pass() -> None:
+    """Only where nothing is asked of it does it not matter."""
+    good = metrics()
+    absent = tuple(replace(one, rows=0, recall=0.0) if one.sentiment == "neutral" else one for one in good.per_class)
+    measured = replace(GOOD, metrics=replace(good, per_class=absent))
+    assert refusing(measured) == ["recall_neutral"]
+    assert refusing(measured, CONFIG.model_copy(update={"min_recall": 0.0})) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "lower", "passes"),
+    [
+        ("not_worse", -0.0299, True),
+        ("not_worse", -0.03, False),
+        ("not_worse", -0.05, False),
+        ("better", 0.001, True),
+        ("better", 0.0, False),
+        ("better", -0.001, False),
+    ],
+)
+def test_the_lower_end_of_the_interval_decides(policy: str, lower: float, passes: bool) -> None:
+    """`not_worse` allows the margin, `better` asks for more than the gain; the limit itself is not enough."""
+    measured = replace(GOOD, paired=replace(PAIRED, comparison=comparison(lower=lower)))
+    config = CONFIG.model_copy(update={"policy": policy})
+    assert refusing(measured, config) == ([] if passes else ["comparison"])
+
+
+def test_too_few_rows_cannot_tell_and_refuse() -> None:
+    """However good the difference looks."""
+    measured = replace(GOOD, metrics=metrics(rows=900), paired=replace(PAIRED, comparison=comparison(lower=0.2)))
+    (line,) = [line for line in all_lines(measured, CONFIG) if not line.passed]
+    assert line.name == "comparison"
+    assert "cannot tell: 900 gate rows" in line.detail
+
+
+def test_the_verdict_says_the_smallest_difference_it_could_have_seen() -> None:
+    """And the counts behind McNemar."""
+    (line,) = [line for line in all_lines(GOOD, CONFIG) if line.name == "comparison"]
+    assert "smallest detectable difference 0.030" in line.detail
+    assert line.numbers["detectable"] == 0.03
+    assert "McNemar p = 0.280" in line.detail
+
+
+def test_one_bad_slice_refuses_and_is_named() -> None:
+    """Category, length or rating: the value that lost most stands in the line."""
+    worse = tuple(replace(one, accuracy=0.79) if one.value == "rating 2" else one for one in SLICES)
+    measured = replace(GOOD, paired=replace(PAIRED, challenger_slices=worse))
+    (line,) = [line for line in all_lines(measured, CONFIG) if not line.passed]
+    assert line.name == "slice_rating"
+    assert "rating 2, accuracy -0.110 on 200 rows" in line.detail
+
+
+def test_a_small_slice_is_reported_but_not_judged() -> None:
+    """Five rows say nothing."""
+    few = tuple(replace(one, rows=5) for one in SLICES)
+    ruined = tuple(replace(one, accuracy=0.0) for one in few)
+    measured = replace(GOOD, paired=replace(PAIRED, challenger_slices=ruined, champion_slices=few))
+    assert refusing(measured) == []
+    assert "nothing to judge" in {line.name: line.detail for line in all_lines(measured, CONFIG)}["slice_length"]
+
+
+@pytest.mark.parametrize("missing_from", ["challenger_slices", "champion_slices"])
+def test_a_missing_slice_is_an_error_and_no_pass(missing_from: str) -> None:
+    """A slice that nobody computed must not look like one that held."""
+    without = tuple(one for one in SLICES if one.slice != "length")
+    measured = replace(GOOD, paired=replace(PAIRED, **{missing_from: without}))
+    assert refusing(measured) == ["slice_length"]
+    assert refusing(replace(GOOD, paired=replace(PAIRED, **{missing_from: SLICES[1:]}))) == ["slice_category"]
+
+
+def test_used_up_rows_ask_for_fresh_ones() -> None:
+    """Twenty judgements are allowed, the twenty-first is refused."""
+    assert refusing(replace(GOOD, judged_before=19)) == []
+    assert refusing(replace(GOOD, judged_before=20)) == ["fresh_rows"]
+
+
+def test_a_slow_model_is_refused() -> None:
+    """The slowest of a hundred requests counts, not the mean."""
+    assert refusing(replace(GOOD, latency=Latency(requests=200, mean_ms=20, p99_ms=301))) == ["latency"]
+
+
+def line(name: str, *, passed: bool) -> VerdictLine:
+    """A line with a name and an outcome."""
+    return VerdictLine(name=name, passed=passed, detail=f"{name} detail", numbers={"value": 1.0})
+
+
+def test_only_floors_may_be_missed_by_a_provisional_model() -> None:
+    """And it has to say more than the commonest class does."""
+    under = [line("accuracy", passed=False), line("recall_neutral", passed=False), line("artifact", passed=True)]
+    assert may_be_provisional(under, beats_majority=True)
+    assert not may_be_provisional(under, beats_majority=False)
+    assert not may_be_provisional([*under, line("latency", passed=False)], beats_majority=True)
+    assert not may_be_provisional([line("accuracy", passed=True)], beats_majority=True)
+
+
+def test_a_verdict_reads_as_text_and_survives_json() -> None:
+    """Every line with its mark and its numbers; the refusing ones are named at the end."""
+    verdict = Verdict(
+        verdict_id=3,
+        challenger="rs-1111111111",
+        champion="rs-0000000000",
+        snapshot_hash="abc",
+        run_key=None,
+        passed=False,
+        provisional=False,
+        lines=(line("accuracy", passed=True), line("latency", passed=False)),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert render(verdict).splitlines() == [
+        "verdict 3: rs-1111111111 against rs-0000000000: REFUSED",
+        "  ok accuracy  accuracy detail",
+        "  NO latency   latency detail",
+        "  rs-0000000000 keeps serving; refused by latency",
+    ]
+    assert verdict.headline == "refused: latency detail"
+    assert [VerdictLine.from_dict(one) for one in verdict.to_dict()["lines"]] == list(verdict.lines)
+    assert verdict.number("accuracy", "value") == 1.0
