@@ -7,8 +7,9 @@ WHERE; where that state is gone it raises `LeaseLost` or `NothingToUndo` and wri
 A lease only says from when on others may take the review. What refuses a late answer is the token: it grows with every
 claim, so an answer that comes after the lease but before anybody else's claim still counts.
 
-Does not choose reviews (`selection`), show anything, know stars or predictions, or call the clock: `now` is passed in.
-The desk, the terminal and the demo labelers go through here and nowhere else.
+A claim holds neither stars nor predictions: they would anchor people; `hints` reads them apart, where configured. Does
+not choose reviews (`selection`), show anything, or call the clock: `now` is passed in. The desk, the terminal and the
+demo labelers go through here and nowhere else.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import LeaseLost, NothingToUndo
 from restar_lib.labeling.consensus import consensus
 from restar_lib.settings import Settings
-from restar_lib.store.tables import Label, LabelSkip, LabelTask, ReviewRow
+from restar_lib.store.tables import Label, LabelSkip, LabelTask, PredictionRow, ReviewRow
 
 _NOBODY: dict[str, Any] = {"claimed_by": None, "claimed_at": None, "lease_expires_at": None}
 REOPENED: dict[str, Any] = {"status": TaskStatus.OPEN, **_NOBODY}
@@ -47,7 +48,7 @@ REOPENED: dict[str, Any] = {"status": TaskStatus.OPEN, **_NOBODY}
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One review leased to one labeler. Holds neither the stars nor the model's opinion: they would anchor people."""
+    """One review leased to one labeler."""
 
     task_id: int
     token: int
@@ -56,6 +57,16 @@ class Claim:
     product_category: str | None
     reviewed_at: datetime
     lease_expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """What would anchor a person; shown only where `labeling.show_hints` says so."""
+
+    rating: int | None
+    sentiment: Sentiment | None
+    """What the model that put the task here says."""
+    confidence: float | None
 
 
 def claim(engine: Engine, *, labeler: str, now: datetime, lease_seconds: float) -> Claim | None:
@@ -170,6 +181,22 @@ def answered_since(engine: Engine, *, labeler: str, since: datetime) -> int:
     mine = (Label.labeler == labeler, Label.labeled_at >= since)
     with engine.connect() as connection:
         return connection.execute(select(func.count()).select_from(Label).where(*mine)).scalar_one()
+
+
+def hints(engine: Engine, *, task_id: int) -> Hints:
+    """Stars and the model's opinion about this task's review."""
+    opinion = and_(
+        PredictionRow.review_id == LabelTask.review_id, PredictionRow.model_version == LabelTask.model_version
+    )
+    statement = (
+        select(ReviewRow.rating, PredictionRow.sentiment, PredictionRow.confidence)
+        .select_from(LabelTask)
+        .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
+        .outerjoin(PredictionRow, opinion)
+        .where(LabelTask.task_id == task_id)
+    )
+    with engine.connect() as connection:
+        return Hints(**connection.execute(statement).one()._asdict())
 
 
 _CLAIM_COLUMNS = (

@@ -1,0 +1,154 @@
+"""The label desk over HTTP: one page, and the calls that its script makes.
+
+Every call answers with a `Desk`: the review to show next and how far the work is, so that one round trip per answer is
+enough. Translates HTTP to `labeling.claims` and back, no more. A GET changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from restar_lib.desk.context import Context, ContextOf, Labeler, same_origin
+from restar_lib.desk.pages import STATIC, render, static_text
+from restar_lib.domain import LabelSource, Sentiment
+from restar_lib.labeling import claims, queue
+from restar_lib.labeling.claims import Claim, Hints
+
+router = APIRouter()
+changing = [Depends(same_origin)]
+"""What every POST goes through."""
+
+
+class Held(BaseModel):
+    """The claim that the page holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task_id: Annotated[int, Field(ge=1, lt=2**63)]
+    token: Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class Answer(Held):
+    """What the labeler says about it."""
+
+    sentiment: Sentiment
+
+
+class ReviewBody(BaseModel):
+    """The review on the page."""
+
+    task_id: int
+    token: int
+    text: str
+    product_category: str | None
+    reviewed_at: datetime
+    hints: Hints | None
+
+
+class Desk(BaseModel):
+    """What the page shows."""
+
+    review: ReviewBody | None
+    """None: nothing is left for this labeler."""
+    waiting: int
+    """Open tasks besides the one on the page."""
+    answered_last_hour: int
+    lease_seconds: int
+
+
+@router.get("/desk/")
+def desk_page(context: ContextOf, labeler: Labeler) -> HTMLResponse:
+    """The page itself, without a review: its script claims one."""
+    return render("desk.html", settings=context.settings, root="..", labeler=labeler)
+
+
+@router.get("/static/{name}")
+def static_file(name: str) -> Response:
+    """Styles and scripts."""
+    if name not in STATIC:
+        raise HTTPException(404, f"there is no {name}")
+    return Response(static_text(name), media_type=STATIC[name])
+
+
+@router.post("/desk/claim", dependencies=changing)
+def claim(context: ContextOf, labeler: Labeler) -> Desk:
+    """The review in hand, or the next one."""
+    return _next(context, labeler)
+
+
+@router.post("/desk/submit", dependencies=changing)
+def submit(answer: Answer, context: ContextOf, labeler: Labeler) -> Desk:
+    """Store the answer and go on."""
+    claims.submit(
+        context.engine,
+        task_id=answer.task_id,
+        token=answer.token,
+        labeler=labeler,
+        sentiment=answer.sentiment,
+        source=LabelSource.PERSON,
+        now=context.now(),
+        settings=context.settings,
+    )
+    return _next(context, labeler)
+
+
+@router.post("/desk/skip", dependencies=changing)
+def skip(held: Held, context: ContextOf, labeler: Labeler) -> Desk:
+    """Never ask this labeler again, and go on."""
+    claims.skip(context.engine, task_id=held.task_id, token=held.token, labeler=labeler, now=context.now())
+    return _next(context, labeler)
+
+
+@router.post("/desk/undo", dependencies=changing)
+def undo(context: ContextOf, labeler: Labeler) -> Desk:
+    """Take the last answer or skip back and show its review again."""
+    back = claims.undo(context.engine, labeler=labeler, now=context.now(), settings=context.settings)
+    return _desk(context, labeler, back)
+
+
+@router.post("/desk/renew", dependencies=changing, status_code=204)
+def renew(held: Held, context: ContextOf, labeler: Labeler) -> None:
+    """The labeler is still reading."""
+    lease = context.settings.labeling.lease_seconds
+    key = {"task_id": held.task_id, "token": held.token}
+    claims.renew(context.engine, **key, labeler=labeler, now=context.now(), lease_seconds=lease)
+
+
+@router.post("/desk/release", dependencies=changing, status_code=204)
+def release(held: Held, context: ContextOf, labeler: Labeler) -> None:
+    """The page was closed."""
+    claims.release_claim(context.engine, task_id=held.task_id, token=held.token, labeler=labeler)
+
+
+def _next(context: Context, labeler: str) -> Desk:
+    lease = context.settings.labeling.lease_seconds
+    return _desk(
+        context, labeler, claims.claim(context.engine, labeler=labeler, now=context.now(), lease_seconds=lease)
+    )
+
+
+def _desk(context: Context, labeler: str, review: Claim | None) -> Desk:
+    hour_ago = context.now() - timedelta(hours=1)
+    return Desk(
+        review=None if review is None else _body(context, review),
+        waiting=queue.counts(context.engine).open,
+        answered_last_hour=claims.answered_since(context.engine, labeler=labeler, since=hour_ago),
+        lease_seconds=context.settings.labeling.lease_seconds,
+    )
+
+
+def _body(context: Context, review: Claim) -> ReviewBody:
+    wanted = context.settings.labeling.show_hints
+    return ReviewBody(
+        task_id=review.task_id,
+        token=review.token,
+        text=review.text,
+        product_category=review.product_category,
+        reviewed_at=review.reviewed_at,
+        hints=claims.hints(context.engine, task_id=review.task_id) if wanted else None,
+    )

@@ -1,0 +1,37 @@
+"""HTML pages from templates, always escaped; what a page needs is passed in, nothing is looked up here."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from restar_lib.settings import Settings
+
+HERE = Path(__file__).resolve().parent
+STATIC = {
+    "desk.css": "text/css",
+    "desk.js": "text/javascript",
+    "theme.js": "text/javascript",
+}
+"""Every static file, by name: a route serves these and no others, so no path can lead elsewhere."""
+
+
+def render(template: str, *, settings: Settings, **values: Any) -> HTMLResponse:
+    """The page as a response. `root` in `values` is the way up from the page's address to the mount point."""
+    page = _templates().get_template(template)
+    return HTMLResponse(page.render(notice=settings.simulated_notice, **values))
+
+
+@cache
+def static_text(name: str) -> str:
+    """Content of one file of `STATIC`."""
+    return (HERE / "static" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
