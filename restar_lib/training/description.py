@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +49,6 @@ def describe(
     *,
     temperature: float,
     train_rows: Sequence[Example],
-    now: datetime,
 ) -> ModelInfo:
     """The content of `model.json`."""
     return ModelInfo(
@@ -63,7 +62,7 @@ def describe(
         encoder_sha256=encoder.sha256,
         snapshot_hash=snapshot.snapshot_hash,
         simulated=settings.simulated_notice is not None,
-        created_at=now.isoformat(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +64,10 @@ def train(
     settings: Settings,
     *,
     out: Path,
-    now: datetime,
     champion_folder: Path | None = None,
     progress: Progress = logger.info,
 ) -> TrainedModel:
-    """Train a challenger on `snapshot` into the folder `out`, which is made; `now` dates it.
+    """Train a challenger on `snapshot` into the folder `out`, which is made.
 
     Starts from `champion_folder` where there is one and `training.start_from` says so. Raises `SnapshotError` where
     there are too few rows, or none of a class.
@@ -92,9 +90,7 @@ def train(
     temperature = fit_temperature(logits, truth_of(rows[Side.VALIDATION]))
     watch.lap("calibrate")
 
-    info = description.describe(
-        snapshot, settings, encoder, temperature=temperature, train_rows=rows[Side.TRAIN], now=now
-    )
+    info = description.describe(snapshot, settings, encoder, temperature=temperature, train_rows=rows[Side.TRAIN])
     _write_network(out, model, tokenizer, info, progress=progress)
     watch.lap("export")
 
