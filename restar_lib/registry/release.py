@@ -72,7 +72,7 @@ def release(
     `ArtifactError` or `ProbeFailed` before anything is written, `ReleaseConflict` where the champion has changed
     meanwhile, and `ProbeFailed` after returning to the old champion where serving refused.
     """
-    _prove(settings, version)
+    _prove_or_return(engine, settings, version, now=now)
     change = Change(
         model_version=version,
         kind=kind,
@@ -126,6 +126,18 @@ def reconcile(engine: Engine, settings: Settings) -> Release | None:
     return champion
 
 
+def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: datetime) -> None:
+    """Prove the model; where it is the champion already (this call was killed after its commit), a bad one goes back."""
+    try:
+        _prove(settings, version)
+    except (ArtifactError, ProbeFailed) as error:
+        champion = current(engine)
+        if champion is None or champion.model_version != version:
+            raise
+        said = f"the champion {version} (release {champion.release_id}) is unusable: {error}"
+        raise type(error)(_return(engine, settings, champion, said=said, now=now)) from None
+
+
 def _prove(settings: Settings, version: str) -> None:
     """Raise `ArtifactError` or `ProbeFailed` unless the sealed folder is whole and answers as recorded."""
     from restar_lib.scoring.engine import InferenceEngine
@@ -159,12 +171,12 @@ def _confirm(engine: Engine, settings: Settings, made: Release, *, now: datetime
                 confirmation.detail,
             )
         case swap.Answer.REFUSED:
-            raise ProbeFailed(_return(engine, settings, made, reason=confirmation.detail, now=now))
+            said = f"the serving API refused {made.model_version} (release {made.release_id}): {confirmation.detail}"
+            raise ProbeFailed(_return(engine, settings, made, said=said, now=now))
 
 
-def _return(engine: Engine, settings: Settings, refused: Release, *, reason: str, now: datetime) -> str:
-    """Go back to what served before `refused`; returns the sentence that says what happened."""
-    said = f"the serving API refused {refused.model_version} (release {refused.release_id}): {reason}"
+def _return(engine: Engine, settings: Settings, refused: Release, *, said: str, now: datetime) -> str:
+    """Go back to what served before `refused`; returns `said` and what came of it."""
     before = predecessor(history(engine))
     if before is None:
         return f"{said}; there is no earlier champion to return to"

@@ -1,0 +1,210 @@
+"""The gate on the real database: one verdict per question, and what it may and may not let through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, insert, select
+
+from restar_lib import gate
+from restar_lib.dataset.snapshot import Snapshot, freeze
+from restar_lib.domain import Side
+from restar_lib.errors import ArtifactError
+from restar_lib.gate.verdict_log import times_used
+from restar_lib.registry import artifact
+from restar_lib.settings import Settings
+from restar_lib.store.tables import IngestRun, ReviewRow, VerdictReview, VerdictRow
+from tests.tiny_model import sealed_tiny_model
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WORDS = {1: "terrible", 3: "okay", 5: "excellent"}
+BETTER, WORSE, HOPELESS = (0.0, 0.0, 0.0), (0.0, 0.0, 3.0), (0.0, 0.0, 99.0)
+"""Biases: right on every clear text; unsure ones become positive; everything is positive."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What the gate works with."""
+
+    engine: Engine
+    settings: Settings
+    snapshot: Snapshot
+
+    def model(self, bias: tuple[float, float, float], *, temperature: float = 1.0) -> Path:
+        """A sealed model."""
+        return sealed_tiny_model(self.settings.models_dir, bias=bias, temperature=temperature)
+
+    def judge(self, challenger: Path, champion: Path | None = None, **gate_keys: object) -> gate.Verdict:
+        """Ask the gate, with some of its keys changed."""
+        settings = self.settings.model_copy(update={"gate": self.settings.gate.model_copy(update=gate_keys)})
+        return gate.judge(
+            self.engine, settings, challenger_folder=challenger, champion_folder=champion, snapshot=self.snapshot
+        )
+
+    def count(self, table: type[VerdictRow | VerdictReview]) -> int:
+        """Rows of a table."""
+        with self.engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+@pytest.fixture
+def house(engine: Engine, smoke: Settings) -> House:
+    """120 gate rows (and a few for training), whose stars a tiny model can find."""
+    with engine.begin() as connection:
+        run = connection.execute(
+            insert(IngestRun).values(source="test", run_key="test").returning(IngestRun.ingest_run_id)
+        ).scalar_one()
+        connection.execute(insert(ReviewRow), list(_reviews(run)))
+    return House(engine, smoke, freeze(engine, smoke, now=NOW))
+
+
+def _reviews(run: int) -> Iterator[dict[str, object]]:
+    sides = [Side.TEST] * 120 + [Side.VALIDATION] * 30 + [Side.TRAIN] * 60
+    for number, side in enumerate(sides):
+        rating = (5, 5, 5, 1, 3)[number % 5]
+        text = f"This {WORDS[rating]} thing number {number} came with a box and a cord of some length"
+        yield {
+            "review_id": f"r{number:04}",
+            "source": "test",
+            "text": text,
+            "rating": rating,
+            "product_category": ("Kitchen", "Garden")[number % 2],
+            "reviewed_at": NOW - timedelta(days=number),
+            "words": len(text.split()),
+            "text_hash": f"hash {number}",
+            "side": side,
+            "ingest_run_id": run,
+        }
+
+
+def names(verdict: gate.Verdict) -> set[str]:
+    """The lines that refused."""
+    return {line.name for line in verdict.refusing}
+
+
+def test_a_good_first_model_passes_on_the_floors_alone(house: House) -> None:
+    """Without a champion there is nothing to compare with, and the verdict says so."""
+    verdict = house.judge(house.model(BETTER))
+    assert (verdict.passed, verdict.provisional, verdict.champion) == (True, False, None)
+    assert verdict.number("accuracy", "value") == 1.0
+    assert verdict.number("accuracy", "majority") == pytest.approx(0.6)
+    assert "no champion" in gate.render(verdict)
+
+
+def test_the_same_question_is_answered_once(house: House) -> None:
+    """Asked again, also by others at the same time, the stored verdict comes back and no row is doubled."""
+    challenger, champion = house.model(BETTER), house.model(WORSE)
+    with ThreadPoolExecutor(3) as pool:
+        verdicts = list(pool.map(lambda _: house.judge(challenger, champion), range(3)))
+    assert {verdict.verdict_id for verdict in verdicts} == {verdicts[0].verdict_id}
+    assert house.judge(challenger, champion).lines == verdicts[0].lines
+    assert (house.count(VerdictRow), house.count(VerdictReview)) == (1, 120)
+
+
+def test_without_a_champion_the_question_is_also_asked_once(house: House) -> None:
+    """A missing champion equals a missing champion."""
+    challenger = house.model(BETTER)
+    assert house.judge(challenger).verdict_id == house.judge(challenger).verdict_id
+    assert house.count(VerdictRow) == 1
+
+
+def test_a_worse_challenger_is_refused_with_its_numbers(house: House) -> None:
+    """A refusal is a stored answer with every line."""
+    verdict = house.judge(house.model(HOPELESS), house.model(BETTER), slice_min_rows=20)
+    assert (verdict.passed, verdict.provisional) == (False, False)
+    assert {"macro_f1", "comparison", "slice_rating"} <= names(verdict)
+    assert verdict.number("comparison", "better_rows") == 0
+    assert verdict.number("comparison", "worse_rows") == 48
+    stored = gate.latest_verdict(house.engine, challenger=verdict.challenger)
+    assert stored == verdict
+    beside = artifact.sibling(house.settings.models_dir, verdict.challenger, "verdict.json")
+    assert json.loads(beside.read_text())["headline"] == verdict.headline
+
+
+def test_too_few_rows_refuse_even_a_better_challenger(house: House) -> None:
+    """Not being able to tell is no pass."""
+    verdict = house.judge(house.model(BETTER), house.model(HOPELESS), min_rows=121)
+    assert names(verdict) == {"comparison"}
+    assert "cannot tell: 120 gate rows" in verdict.headline
+
+
+def test_a_first_model_under_the_floors_may_be_provisional(house: House) -> None:
+    """Only where the configuration lets it, and never as passed."""
+    first, second = house.model(BETTER), house.model(BETTER, temperature=1.1)
+    allowed = house.judge(first, max_calibration_error=0.001, allow_provisional=True)
+    assert (allowed.passed, allowed.provisional, names(allowed)) == (False, True, {"calibration_error"})
+    assert "PROVISIONAL" in gate.render(allowed)
+    forbidden = house.judge(second, max_calibration_error=0.001, allow_provisional=False)
+    assert not forbidden.may_serve
+
+
+def test_a_model_no_better_than_the_commonest_class_is_never_provisional(house: House) -> None:
+    """It would say "positive" to everything."""
+    assert not house.judge(house.model(HOPELESS), allow_provisional=True, min_accuracy=0.9).may_serve
+
+
+def test_a_later_model_under_the_floors_is_refused(house: House) -> None:
+    """Provisional is for a first model: there is a champion to keep."""
+    verdict = house.judge(house.model(BETTER), house.model(WORSE), max_calibration_error=0.001, allow_provisional=True)
+    assert (verdict.may_serve, names(verdict)) == (False, {"calibration_error"})
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "probe.json", "manifest.json"])
+def test_a_damaged_challenger_is_refused_with_the_file(house: House, name: str) -> None:
+    """One line, naming what is wrong; it may not serve provisionally either."""
+    challenger = house.model(BETTER)
+    (challenger / name).unlink()
+    verdict = house.judge(challenger, allow_provisional=True)
+    assert (names(verdict), verdict.may_serve) == ({"artifact"}, False)
+    assert f"{name} is missing" in verdict.headline
+
+
+def test_a_damaged_champion_is_an_error_and_no_verdict(house: House) -> None:
+    """Somebody has to repair what serves; nothing is judged against it."""
+    champion = house.model(WORSE)
+    (champion / "model.onnx").unlink()
+    with pytest.raises(ArtifactError, match=rf"{champion.name}.*model\.onnx is missing"):
+        house.judge(house.model(BETTER), champion)
+    assert house.count(VerdictRow) == 0
+
+
+def test_rows_that_judged_too_often_ask_for_fresh_ones(house: House) -> None:
+    """Each verdict on at least half of these rows counts, and the configured number of them is the end."""
+    for number in range(3):
+        verdict = house.judge(house.model(BETTER, temperature=1 + number / 10), max_judgements=2)
+        assert verdict.passed is (number < 2)
+    assert names(verdict) == {"fresh_rows"}
+    rows = [row.review_id for row in house.snapshot.examples(Side.TEST)]
+    assert times_used(house.engine, rows) == 3
+    assert times_used(house.engine, [*rows[:60], *(f"new {n}" for n in range(60))]) == 3
+    assert times_used(house.engine, [*rows[:59], *(f"new {n}" for n in range(61))]) == 0
+
+
+def test_a_verdict_is_found_by_the_run_that_asked(house: House) -> None:
+    """What a summary shows for a run."""
+    verdict = gate.judge(
+        house.engine,
+        house.settings,
+        challenger_folder=house.model(BETTER),
+        champion_folder=None,
+        snapshot=house.snapshot,
+        run_key="manual__1",
+    )
+    assert gate.verdict_of(house.engine, run_key="manual__1") == verdict
+    assert gate.verdict_of(house.engine, run_key="manual__2") is None
+
+
+def test_a_version_that_no_verdict_passed_counts_as_provisional(house: House) -> None:
+    """A person may release it, and it is marked."""
+    good, bad = house.model(BETTER), house.model(HOPELESS)
+    assert gate.is_provisional(house.engine, version=good.name)
+    house.judge(good)
+    house.judge(bad)
+    assert not gate.is_provisional(house.engine, version=good.name)
+    assert gate.is_provisional(house.engine, version=bad.name)
