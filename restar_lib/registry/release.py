@@ -127,7 +127,7 @@ def reconcile(engine: Engine, settings: Settings) -> Release | None:
 
 
 def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: datetime) -> None:
-    """Prove the model; where it is the champion already (this call was killed after its commit), a bad one goes back."""
+    """Prove the model; a bad one that is the champion already (a call was killed after its commit) is returned from."""
     try:
         _prove(settings, version)
     except (ArtifactError, ProbeFailed) as error:
