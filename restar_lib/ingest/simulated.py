@@ -50,7 +50,7 @@ class SimulatedSource:
         check_kind(self, cursor)
         if cursor is not None and cursor["seed"] != self.config.seed:
             raise SourceError(
-                f"source {self.name!r} was read with simulated.seed {cursor['seed']}, and now it is {self.config.seed}: "
+                f"source {self.name!r} was read with simulated.seed {cursor['seed']}, now it is {self.config.seed}: "
                 "set it back, or wipe the state with `make reset`"
             )
         for number in count(cursor["next"] if cursor else 0):
