@@ -30,6 +30,8 @@ Clock = Callable[[], datetime]
 
 def run(*, port: int, folder: Path) -> None:
     """Catch mails until SIGTERM or SIGINT. Raises `EmbeddedError` where the port is taken."""
+    # aiosmtpd tells every step of every session; ours is one line a mail.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -71,13 +71,17 @@ class Measured:
 
     @property
     def shifted_class(self) -> Sentiment:
-        """The predicted class whose share moved most."""
-        return max(SENTIMENTS, key=lambda name: abs(self.class_shares[name] - self.reference_shares[name]))
+        """The predicted class whose share moved most; of two that moved alike, the first."""
+        return max(SENTIMENTS, key=self._shift)
 
     @property
     def class_shift(self) -> float:
         """By how much that share moved, in [0, 1]."""
-        return abs(self.class_shares[self.shifted_class] - self.reference_shares[self.shifted_class])
+        return self._shift(self.shifted_class)
+
+    def _shift(self, name: Sentiment) -> float:
+        # Rounded, so that two classes that swap the same reviews do move alike.
+        return round(abs(self.class_shares[name] - self.reference_shares[name]), 6)
 
 
 def measure(reference: Columns, window: Columns, *, psi: dict[str, float], max_psi: float) -> Measured:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 from functools import cache, partial
 from hashlib import sha256
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = PROJECT_ROOT / "include" / "email"
 WIDTH = 76
+HEADER_WIDTH = 200
 RED, AMBER = "#d0312d", "#d98a00"
 EYEBROWS = {AlertKind.DRIFT: "drift", AlertKind.QUEUE: "labeling queue"}
 ACCENTS = {AlertKind.DRIFT: RED, AlertKind.QUEUE: AMBER}
@@ -188,7 +190,8 @@ def _message(settings: Settings, template: str, *, title: str, content: Mapping[
     # A line break in a header would be another header; names of tasks and columns come from outside.
     subject = " ".join(f"[Re*Star] {title}{f' ({notice})' if notice else ''}".split())
     values = {**content, "title": title, "subject": subject, "notice": notice}
-    message = EmailMessage()
+    # At the default of 78 a subject of our usual length would be folded right after its name: a leading blank.
+    message = EmailMessage(policy=SMTP.clone(max_line_length=HEADER_WIDTH))
     message["Subject"] = subject
     message["From"] = settings.mail.sender
     message["To"] = ", ".join(settings.mail.recipients)

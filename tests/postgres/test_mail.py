@@ -1,0 +1,224 @@
+"""Mails over real SMTP into the real mail catcher: what arrives, and what happens when nothing does."""
+
+import email.policy
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from restar_lib.embedded.mail_catcher import catching
+from restar_lib.errors import EmbeddedError, MailFailed
+from restar_lib.monitoring.alerts import (
+    Alert,
+    AlertDetails,
+    AlertKind,
+    Bar,
+    NewAlert,
+    Number,
+    Picture,
+    raise_alert,
+    unmailed,
+)
+from restar_lib.monitoring.mail import (
+    TaskFailure,
+    build_failure_message,
+    build_message,
+    links_for,
+    send,
+    send_alerts,
+    sender_over,
+)
+from restar_lib.settings import Settings
+
+NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
+DETAILS = AlertDetails(
+    findings=("The share of <script>alert(1)</script> went from 14.8 % to 62.1 %.",),
+    since=datetime(2026, 2, 27, 5, tzinfo=UTC),
+    numbers=(Number(name="Mean confidence", value="0.701", normal="at least 0.850", bad=True),),
+    pictures=(
+        Picture(
+            title="How far each column moved",
+            caption="Over half of the bar is drift.",
+            full=0.5,
+            bars=(
+                Bar(name="rating", value=0.4, text="0.400", over=True),
+                Bar(name="x", value=0, text="0.000", over=False),
+            ),
+        ),
+    ),
+    actions=("Open the report.",),
+    dag_id="watch_drift",
+    run_key="scheduled__2026-03-02T05:00:00+00:00",
+)
+NEW = NewAlert(
+    key="drift:1", kind=AlertKind.DRIFT, subject="Drift: rating drifted", details=DETAILS, report_file="drift/1.html"
+)
+FAILURE = TaskFailure(
+    dag_id="retrain_sentiment",
+    task_id="train_challenger",
+    run_id="manual__1",
+    try_number=3,
+    log_url="http://127.0.0.1:8080/log",
+    error="SnapshotError: 12 rows\nare too few",
+)
+
+
+@pytest.fixture
+def catcher(tmp_path: Path) -> Iterator[int]:
+    """A running mail catcher on a free port; mails lie in `tmp_path / "mail"`."""
+    with catching(tmp_path / "mail", port=0) as port:
+        yield port
+
+
+@pytest.fixture
+def alert(engine: Engine) -> Alert:
+    """An alert that waits for its mail."""
+    return raise_alert(engine, NEW, now=NOW)
+
+
+def caught(tmp_path: Path) -> list[EmailMessage]:
+    """The mails that arrived, oldest first."""
+    files = sorted((tmp_path / "mail").glob("*.eml"))
+    mails = [message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in files]
+    return [mail for mail in mails if isinstance(mail, EmailMessage)]
+
+
+def parts(message: EmailMessage) -> tuple[str, str]:
+    """Its text and its HTML."""
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    return text.get_content(), html.get_content()
+
+
+@pytest.mark.usefixtures("alert")
+def test_an_alert_arrives_as_text_and_html(engine: Engine, smoke: Settings, catcher: int, tmp_path: Path) -> None:
+    """What, since when, how bad, the picture, where to look, what to do; in both forms."""
+    counts = send_alerts(engine, smoke, sender=sender_over(host="127.0.0.1", port=catcher), now=NOW)
+    (message,) = caught(tmp_path)
+    assert counts.sent == 1
+    assert message["To"] == "oncall@localhost"
+    assert message["X-Envelope-To"] == "oncall@localhost"
+    for body in parts(message):
+        for expected in (
+            "Drift: rating drifted",
+            "Since 2026-02-27 05:00 UTC, seen again 2026-03-02 05:00 UTC.",
+            "0.701",
+            "How far each column moved",
+            "0.400",
+            "Open the report.",
+            "/restar/reports/drift/1.html",
+            "/dags/watch_drift/runs/scheduled__2026-03-02T05%3A00%3A00%2B00%3A00",
+        ):
+            assert expected in body
+    assert unmailed(engine) == ()
+
+
+def test_a_mail_about_simulated_reviews_says_so(smoke: Settings, alert: Alert) -> None:
+    """In the subject, the text and the HTML; a mail about real ones does not."""
+    real = smoke.model_copy(update={"source": smoke.source.model_copy(update={"kind": "files"})})
+    for message in (
+        build_message(alert, smoke, links_for(alert, smoke)),
+        build_failure_message(FAILURE, smoke, now=NOW),
+    ):
+        assert all("simulated reviews" in words for words in (message["Subject"], *parts(message)))
+    message = build_message(alert, real, links_for(alert, real))
+    assert not any("simulated" in words for words in (message["Subject"], *parts(message)))
+
+
+def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(smoke: Settings, alert: Alert) -> None:
+    """A review's category can hold anything; a mail that loads something tells that it was read."""
+    text, html = parts(build_message(alert, smoke, links_for(alert, smoke)))
+    assert "<script>alert(1)</script>" in text
+    assert "&lt;script&gt;" in html
+    assert not any(word in html for word in ("<script", "<img", "<link", "src=", "url(", "@import"))
+
+
+def test_a_line_break_makes_no_header(smoke: Settings) -> None:
+    """Names in a subject come from outside."""
+    failure = TaskFailure(**vars(FAILURE) | {"task_id": "train\r\nBcc: everybody@example.org"})
+    message = build_failure_message(failure, smoke, now=NOW)
+    assert message["Bcc"] is None
+    assert "\n" not in message["Subject"]
+
+
+def test_the_same_alert_is_the_same_mail(smoke: Settings, alert: Alert) -> None:
+    """A repeated one carries the same Message-ID, another alert another one."""
+    first, second = (build_message(alert, smoke, links_for(alert, smoke)) for _ in range(2))
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first["Message-ID"] != build_failure_message(FAILURE, smoke, now=NOW)["Message-ID"]
+
+
+def test_a_failed_task_is_mailed_with_its_error_and_its_log(smoke: Settings, catcher: int, tmp_path: Path) -> None:
+    """DAG, task, try, error, log, and what to do."""
+    send(build_failure_message(FAILURE, smoke, now=NOW), host="127.0.0.1", port=catcher)
+    (message,) = caught(tmp_path)
+    assert message["Subject"] == "[Re*Star] retrain_sentiment: train_challenger failed (simulated reviews)"
+    for body in parts(message):
+        for expected in ("train_challenger", "SnapshotError: 12 rows", FAILURE.log_url, "try 3", "What to do"):
+            assert str(expected) in body
+
+
+def test_an_alert_from_a_terminal_links_no_run(engine: Engine, smoke: Settings) -> None:
+    """Whoever asked was no Airflow run; there is nothing to open."""
+    details = AlertDetails.from_json(DETAILS.to_json() | {"run_key": "cli"})
+    made = raise_alert(engine, NewAlert(**vars(NEW) | {"details": details, "report_file": None}), now=NOW)
+    assert (links_for(made, smoke).run, links_for(made, smoke).report) == (None, None)
+    assert all("None" not in body for body in parts(build_message(made, smoke, links_for(made, smoke))))
+
+
+def test_a_server_that_is_away_leaves_the_alert_unmailed(engine: Engine, smoke: Settings, alert: Alert) -> None:
+    """The error names the connection to check, and the next run mails it."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        sender = sender_over(host="127.0.0.1", port=closed.getsockname()[1])
+        with pytest.raises(MailFailed, match=r"1 of 1 alerts could not be mailed.*restar_smtp"):
+            send_alerts(engine, smoke, sender=sender, now=NOW)
+    assert unmailed(engine) == (alert,)
+
+
+def test_a_mail_that_the_server_refuses_is_an_error(smoke: Settings, alert: Alert, catcher: int) -> None:
+    """The server's own answer stands in the message."""
+    message = build_message(alert, smoke, links_for(alert, smoke))
+    message.add_attachment(b"x" * 11 * 2**20, maintype="application", subtype="octet-stream")
+    with pytest.raises(MailFailed, match="552"):
+        send(message, host="127.0.0.1", port=catcher)
+
+
+def test_caught_mails_are_for_their_owner_alone(smoke: Settings, alert: Alert, catcher: int, tmp_path: Path) -> None:
+    """And no unfinished file is left."""
+    send(build_message(alert, smoke, links_for(alert, smoke)), host="127.0.0.1", port=catcher)
+    (path,) = (tmp_path / "mail").iterdir()
+    assert (path.suffix, path.stat().st_mode & 0o777) == (".eml", 0o600)
+
+
+def test_the_catcher_says_which_key_moves_it_when_its_port_is_taken(tmp_path: Path, catcher: int) -> None:
+    """One clear line instead of a traceback."""
+    with pytest.raises(EmbeddedError, match="RESTAR_EMBEDDED__MAIL_PORT"), catching(tmp_path / "x", port=catcher):
+        pass
+
+
+def test_the_catcher_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    """SIGTERM ends it with 0; what it caught stays."""
+    program = (
+        "import logging, sys; from pathlib import Path; from restar_lib.embedded.mail_catcher import run;"
+        "logging.basicConfig(level=logging.INFO, format='%(message)s'); run(port=0, folder=Path(sys.argv[1]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "mail")], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert "catching mails on 127.0.0.1:" in process.stderr.readline()
+        process.terminate()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.communicate()

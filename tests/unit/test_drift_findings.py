@@ -1,0 +1,146 @@
+"""The thresholds of the watch, and the words that a person on call reads."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from restar_lib.domain import Sentiment
+from restar_lib.monitoring.alerts import AlertDetails
+from restar_lib.monitoring.features import Observation, columns_of
+from restar_lib.monitoring.findings import (
+    ColumnDrift,
+    FindingKind,
+    Measured,
+    drift_details,
+    judge,
+    judge_queue,
+    measure,
+    queue_details,
+    subject,
+)
+from restar_lib.settings import Monitoring
+
+LIMITS = Monitoring()
+NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
+CALM = {"text_length": 0.02, "oov_share": 0.01, "product_category": 0.0, "rating": 0.03, "predicted": 0.0}
+
+
+def shares(negative: float, positive: float) -> dict[Sentiment, float]:
+    """A class mix without neutral ones."""
+    return {Sentiment.NEGATIVE: negative, Sentiment.NEUTRAL: 0.0, Sentiment.POSITIVE: positive}
+
+
+def measured(*, psi: dict[str, float] | None = None, confidence: float = 0.9, negative: float = 0.2) -> Measured:
+    """A window that is calm but for what the test says."""
+    values = CALM | (psi or {})
+    return Measured(
+        columns=tuple(ColumnDrift(name=name, psi=it, drifted=it > LIMITS.max_psi) for name, it in values.items()),
+        mean_confidence=confidence,
+        reference_confidence=0.91,
+        class_shares=shares(negative, 1 - negative),
+        reference_shares=shares(0.2, 0.8),
+    )
+
+
+def kinds(window: Measured) -> list[FindingKind]:
+    """What is found."""
+    return [finding.kind for finding in judge(window, LIMITS)]
+
+
+def test_a_calm_window_has_no_finding() -> None:
+    """All numbers within their limits."""
+    assert kinds(measured()) == []
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (measured(psi={"rating": 0.25}), []),
+        (measured(psi={"rating": 0.26}), [FindingKind.COLUMN_DRIFT]),
+        (measured(psi={"rating": 0.3, "predicted": 0.3}), [FindingKind.COLUMN_DRIFT, FindingKind.DRIFTED_SHARE]),
+        (measured(confidence=0.85), []),
+        (measured(confidence=0.849), [FindingKind.LOW_CONFIDENCE]),
+        (measured(negative=0.34), []),
+        (measured(negative=0.36), [FindingKind.CLASS_SHIFT]),
+        (measured(negative=0.04), [FindingKind.CLASS_SHIFT]),
+    ],
+)
+def test_a_limit_counts_as_crossed_only_beyond_it(window: Measured, expected: list[FindingKind]) -> None:
+    """The defaults are those of the design: 0.25, 30 %, 0.85, 15 points, up or down."""
+    assert kinds(window) == expected
+
+
+def test_a_finding_says_what_how_bad_and_which_limit() -> None:
+    """Numbers and limits stand in the sentence, not only the fact."""
+    found = judge(measured(psi={"rating": 1.5}, confidence=0.7, negative=0.5), LIMITS)
+    assert [finding.sentence for finding in found] == [
+        "Drifted against the training reference: rating (1.50); population stability index, limit 0.25.",
+        "Mean confidence is 0.700, limit 0.850; on held-out reviews at training it was 0.910.",
+        "The share of negative predictions went from 20.0 % to 50.0 %, more than 15 points.",
+    ]
+
+
+def test_a_subject_line_is_short_and_repeats_nothing() -> None:
+    """Five drifted columns are counted, not listed, and counted once."""
+    found = judge(measured(psi=dict.fromkeys(CALM, 0.9), confidence=0.7), LIMITS)
+    assert subject(found) == "5 of 5 columns drifted; mean confidence 0.70"
+    assert subject(judge(measured(psi={"rating": 0.9}), LIMITS)) == "rating drifted"
+
+
+def test_measuring_puts_the_column_that_moved_most_first() -> None:
+    """And takes confidence and classes of both sides from the columns."""
+    before = [Observation(text="a", product_category=None, rating=5, predicted=Sentiment.POSITIVE, confidence=0.9)]
+    after = [Observation(text="a", product_category=None, rating=1, predicted=Sentiment.NEGATIVE, confidence=0.6)]
+    reference, window = columns_of(before, frozenset()), columns_of(after, frozenset())
+    result = measure(reference, window, psi={"rating": 0.1, "predicted": 0.4}, max_psi=0.25)
+    assert [(column.name, column.drifted) for column in result.columns] == [("predicted", True), ("rating", False)]
+    assert (result.mean_confidence, result.reference_confidence, result.class_shift) == (0.6, 0.9, 1.0)
+    assert result.drifted_share == 0.5
+
+
+@pytest.mark.parametrize(("hours", "found"), [(0, False), (72, False), (73, True)])
+def test_the_oldest_open_task_may_wait_for_so_long(hours: int, *, found: bool) -> None:
+    """Three days by default."""
+    assert (judge_queue(NOW - timedelta(hours=hours), LIMITS, now=NOW) is not None) == found
+
+
+def test_an_empty_queue_waits_for_nobody() -> None:
+    """No open task, no finding."""
+    assert judge_queue(None, LIMITS, now=NOW) is None
+
+
+def details(window: Measured) -> AlertDetails:
+    """The body of the alert about `window`."""
+    return drift_details(
+        judge(window, LIMITS),
+        window,
+        LIMITS,
+        rows=1500,
+        period="2026-02-01 to 2026-02-28",
+        model_version="rs-0123456789",
+        since=NOW,
+        run_key="scheduled__x",
+    )
+
+
+def test_what_to_do_fits_what_was_found() -> None:
+    """A low confidence alone blames no source; one that was low at training says which key to set."""
+    assert not any("ingest_reviews" in action for action in details(measured(confidence=0.7)).actions)
+    assert any("ingest_reviews" in action for action in details(measured(psi={"rating": 0.9})).actions)
+    low = Monitoring(min_mean_confidence=0.95)
+    window = measured(confidence=0.9)
+    body = drift_details(
+        judge(window, low), window, low, rows=1, period="", model_version="", since=NOW, run_key="scheduled__x"
+    )
+    assert any("monitoring.min_mean_confidence" in action for action in body.actions)
+
+
+def test_details_are_the_same_after_their_json() -> None:
+    """What is stored is what is mailed, pictures included."""
+    finding = judge_queue(NOW - timedelta(hours=100), LIMITS, now=NOW)
+    assert finding is not None
+    for body in (
+        details(measured(psi={"rating": 0.9})),
+        queue_details(finding, open_tasks=12, since=NOW, run_key="scheduled__x"),
+    ):
+        assert AlertDetails.from_json(body.to_json()) == body
