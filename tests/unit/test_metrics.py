@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, precision_recall_fscore_support
-from sklearn.metrics import log_loss as reference_log_loss
 
 from restar_lib.domain import Example, Sentiment, TruthSource
 from restar_lib.evaluation.metrics import (
@@ -24,15 +22,17 @@ PROBABILITIES = RNG.dirichlet([1.0, 0.7, 3.0], 400)
 
 def test_figures_equal_those_of_scikit_learn() -> None:
     """Macro-F1, the figures of each class and the log loss are the ones that everybody means."""
+    from sklearn import metrics as reference
+
     found = evaluate(TRUTH, PROBABILITIES, abstain_below=0.65)
     predicted = PROBABILITIES.argmax(axis=1)
-    precision, recall, f1, rows = precision_recall_fscore_support(TRUTH, predicted, zero_division=0)
-    assert found.macro_f1 == pytest.approx(f1_score(TRUTH, predicted, average="macro"))
+    precision, recall, f1, rows = reference.precision_recall_fscore_support(TRUTH, predicted, zero_division=0)
+    assert found.macro_f1 == pytest.approx(reference.f1_score(TRUTH, predicted, average="macro"))
     assert [one.precision for one in found.per_class] == pytest.approx(precision)
     assert [one.recall for one in found.per_class] == pytest.approx(recall)
     assert [one.f1 for one in found.per_class] == pytest.approx(f1)
     assert [one.rows for one in found.per_class] == list(rows)
-    assert found.log_loss == pytest.approx(reference_log_loss(TRUTH, PROBABILITIES))
+    assert found.log_loss == pytest.approx(reference.log_loss(TRUTH, PROBABILITIES))
 
 
 def test_the_majority_baseline_stands_beside_the_model() -> None:
