@@ -43,12 +43,25 @@ class DeskOnFirstRequest:
         await desk()(scope, receive, send)
 
 
+def view(name: str, *, path: str, route: str, icon: str) -> dict[str, Any]:
+    """One entry of Airflow's navigation, shown in Airflow's frame."""
+    return {
+        "name": name,
+        "href": f"{PREFIX}/{path}/",
+        "destination": "nav",
+        "url_route": route,
+        "nav_top_level": True,
+        "icon": f"{PREFIX}/static/{icon}.svg",
+        "icon_dark_mode": f"{PREFIX}/static/{icon}-dark.svg",
+    }
+
+
 class RestarPlugin(AirflowPlugin):
     """What Airflow shows in its navigation."""
 
     name = "restar"
     fastapi_apps = [{"app": DeskOnFirstRequest(), "url_prefix": PREFIX, "name": "Re*Star"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
-        {"name": "Label desk", "href": f"{PREFIX}/desk/", "destination": "nav", "url_route": "label-desk"},
-        {"name": "Reports", "href": f"{PREFIX}/reports/", "destination": "nav", "url_route": "restar-reports"},
+        view("Label desk", path="desk", route="label-desk", icon="label-desk"),
+        view("Reports", path="reports", route="restar-reports", icon="reports"),
     ]

@@ -16,6 +16,10 @@ STATIC = {
     "desk.css": "text/css",
     "desk.js": "text/javascript",
     "theme.js": "text/javascript",
+    "label-desk.svg": "image/svg+xml",
+    "label-desk-dark.svg": "image/svg+xml",
+    "reports.svg": "image/svg+xml",
+    "reports-dark.svg": "image/svg+xml",
 }
 """Every static file, by name: a route serves these and no others, so no path can lead elsewhere."""
 

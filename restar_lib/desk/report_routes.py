@@ -76,17 +76,21 @@ def report_at(folder: Path, path: str) -> Path:
         found = None
     if found is None or not found.is_relative_to(folder.resolve()) or not found.is_file():
         raise HTTPException(404, f"there is no report {path}")
-    if found.suffix not in MEDIA_TYPES:
+    if not _is_report(found):
         raise HTTPException(404, f"{path} is no report")
     return found
 
 
 def newest_reports(folder: Path) -> list[Report]:
     """The newest reports below `folder`, at most `LISTED`."""
-    found = (path for path in folder.rglob("*") if path.suffix in MEDIA_TYPES)
-    files = [path for path in found if path.is_file() and not path.is_symlink()]
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and _is_report(path)]
     reports = [_report(path, folder=folder) for path in files]
     return sorted(reports, key=lambda report: report.written_at, reverse=True)[:LISTED]
+
+
+def _is_report(path: Path) -> bool:
+    # A hidden file is a report that is still being written.
+    return path.suffix in MEDIA_TYPES and not path.name.startswith(".")
 
 
 def _report(path: Path, *, folder: Path) -> Report:

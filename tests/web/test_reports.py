@@ -15,7 +15,8 @@ def http(engine: Engine, smoke: Settings) -> TestClient:
     """A signed-in visitor's browser; two reports and a secret beside the folder."""
     write(smoke, "drift/scheduled run.html", "<h1>drifted</h1>", age=60)
     write(smoke, "evaluation/deep/er.html", "<h1>better</h1>")
-    write(smoke, "drift/half-written.html.part", "")
+    write(smoke, "drift/notes.txt", "")
+    write(smoke, "drift/.half-written.html", "")
     (smoke.home / "secret.html").write_text("secret")
     (smoke.reports_dir / "link.html").symlink_to(smoke.home / "secret.html")
     return TestClient(app_for(engine, smoke), headers={"user": "ada"})
@@ -34,7 +35,9 @@ def test_reports_are_listed_newest_first(http: TestClient) -> None:
     """By kind and name, linked; unfinished files are not reports."""
     page = http.get("/reports/").text
     assert page.index("view/evaluation/deep/er.html") < page.index("view/drift/scheduled%20run.html")
-    assert "part" not in page.partition("<main>")[2]
+    listed = page.partition("<main>")[2]
+    assert "notes" not in listed
+    assert "half-written" not in listed
 
 
 def test_an_empty_folder_says_where_reports_come_from(engine: Engine, smoke: Settings) -> None:
@@ -69,7 +72,8 @@ def test_a_report_runs_in_a_sandbox_without_an_origin(http: TestClient) -> None:
         "%2fetc%2fhostname",
         "link.html",
         "drift",
-        "drift%2fhalf-written.html.part",
+        "drift%2f.half-written.html",
+        "drift%2fnotes.txt",
         "drift%00.html",
         "a" * 5000,
     ],
