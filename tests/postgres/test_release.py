@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, insert
 
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
@@ -35,7 +35,8 @@ from restar_lib.registry.release import (
 from restar_lib.registry.swap import read_pointer
 from restar_lib.serving.app import create_app
 from restar_lib.settings import Serving, Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.engine import engine_for, lock
+from restar_lib.store.tables import ReleaseRow
 from tests.tiny_model import sealed_tiny_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -206,6 +207,30 @@ def test_releases_at_once_make_one_chain(engine: Engine, smoke: Settings, versio
     assert [row.previous_release_id for row in log] == [None, first.release_id]
     assert any(isinstance(outcome, ReleaseConflict) for outcome in outcomes)
     assert served(smoke) == log[-1].model_version
+
+
+def test_a_release_waits_for_another_that_is_being_appended(
+    engine: Engine, smoke: Settings, versions: list[str]
+) -> None:
+    """What was decided about the old champion is looked at again after the wait, and refused by name."""
+    first = make(engine, smoke, versions[0])
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as connection:
+            lock(connection, release_log.LOCK)
+            waiting = pool.submit(make, engine, smoke, versions[1], expected=versions[0])
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            values = {
+                "previous_release_id": first.release_id,
+                "model_version": versions[2],
+                "kind": ReleaseKind.RELEASE,
+                "provisional": False,
+                "released_by": "ben",
+                "reason": "was first",
+            }
+            connection.execute(insert(ReleaseRow).values(values))
+        with pytest.raises(ReleaseConflict, match=f"but {versions[2]} serves now"):
+            waiting.result(timeout=10)
 
 
 def _release_and_die(url: str, settings: Settings, version: str, survive: int) -> None:
