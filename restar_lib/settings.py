@@ -113,7 +113,7 @@ class Training(Section):
     early_stopping_patience: int = Field(default=2, ge=1)
     pooled_layers: int = Field(default=5, ge=1, le=64)
     """The head reads the mean over the tokens of so many of the encoder's last layers."""
-    class_weight_power: float = Field(default=0.25, ge=0, le=1)
+    class_weight_power: float = Field(default=0.35, ge=0, le=1)
     """Class weights are (1 / share) to this power: 0 none, 1 fully balanced."""
     regularisation: float = Field(default=2.0, gt=0)
     """`head`: inverse L2 strength (scikit-learn's C) on features of unit norm."""

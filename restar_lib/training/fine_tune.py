@@ -137,6 +137,7 @@ def _arguments(folder: str, *, rows: int, config: Training) -> TrainingArguments
         eval_on_start=True,
         bf16=bf16,
         fp16=cuda and not bf16,
+        dataloader_pin_memory=cuda,
         seed=config.seed,
         data_seed=config.seed,
         label_names=["labels"],

@@ -1,0 +1,244 @@
+"""Training end to end, on a real but tiny encoder: both modes, from a snapshot to a folder that answers its probe."""
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restar_lib.dataset.snapshot import Snapshot, load
+from restar_lib.dataset.snapshot_folder import write_folder
+from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource
+from restar_lib.errors import ArtifactError, ConfigurationError, SnapshotError
+from restar_lib.monitoring.features import read_reference
+from restar_lib.registry import artifact
+from restar_lib.scoring.engine import InferenceEngine, ModelInfo
+from restar_lib.settings import Settings
+from restar_lib.settings import load as load_settings
+from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
+from restar_lib.training.head import class_weights
+from restar_lib.training.train import TrainedModel, train
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+TONES = {
+    Sentiment.NEGATIVE: (1, ["broken", "awful", "useless", "refund"]),
+    Sentiment.NEUTRAL: (3, ["okay", "average", "decent", "ordinary"]),
+    Sentiment.POSITIVE: (5, ["great", "lovely", "perfect", "sturdy"]),
+}
+THINGS = ["lamp", "chair", "kettle", "rope", "drill", "towel", "radio", "shovel"]
+Trained = tuple[TrainedModel, list[str]]
+FILLERS = ["the", "is", "and", "it", "was", "very", "thing"]
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers with random weights and a vocabulary of some words, in a local folder."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *FILLERS,
+        *THINGS,
+        *(word for _, tone in TONES.values() for word in tone),
+    ]
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder = tmp_path_factory.mktemp("encoder")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    torch.set_num_threads(1)  # networks this small lose more to threads than they win
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The smoke profile with that encoder."""
+    home = tmp_path_factory.mktemp("home")
+    smoke = load_settings(environment={"RESTAR_PROFILE": "smoke", "RESTAR_HOME": str(home)}).settings
+    return with_training(smoke, encoder=str(encoder), max_tokens=32, epochs=2, batch_size=8, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="session")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Reviews whose tone is in one word, as a frozen snapshot."""
+    rng = np.random.default_rng(2)
+    rows = [example(number, rng) for number in range(420)]
+    sides = {Side.TRAIN: rows[:240], Side.VALIDATION: rows[240:320], Side.TEST: rows[320:]}
+    return load(write_folder(tmp_path_factory.mktemp("snapshots"), sides))
+
+
+def example(number: int, rng: np.random.Generator) -> Example:
+    """One review; two in three are positive."""
+    sentiment = SENTIMENTS[int(rng.choice(3, p=[0.2, 0.15, 0.65]))]
+    rating, tone = TONES[sentiment]
+    words = [str(rng.choice(FILLERS)) for _ in range(6)]
+    return Example(
+        review_id=f"r{number}",
+        text=f"{words[0]} {rng.choice(THINGS)} {' '.join(words)} {rng.choice(tone)} number {number}",
+        truth=sentiment,
+        truth_source=TruthSource.STARS,
+        weight=1.0,
+        rating=rating,
+        product_category="Home",
+        reviewed_at=NOON + timedelta(hours=number),
+    )
+
+
+def with_training(settings: Settings, **changes: object) -> Settings:
+    """The settings with other training keys."""
+    return settings.model_copy(update={"training": settings.training.model_copy(update=changes)})
+
+
+def trained(snapshot: Snapshot, settings: Settings, out: Path, **options: Path) -> Trained:
+    """A trained model and the lines that the person who waited has seen."""
+    lines: list[str] = []
+    return train(snapshot, settings, out=out, progress=lines.append, **options), lines
+
+
+@pytest.fixture(scope="session")
+def head(snapshot: Snapshot, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of the cheap mode."""
+    return trained(snapshot, settings, artifact.new_work_folder(tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="session")
+def tuned(snapshot: Snapshot, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of the thorough mode."""
+    return trained(snapshot, with_training(settings, mode="fine_tune"), tmp_path_factory.mktemp("tuned") / "rs-tuned")
+
+
+def embeddings(folder: Path) -> np.ndarray:
+    """The first weights of a model's encoder."""
+    from safetensors.numpy import load_file
+
+    return load_file(folder / "model.safetensors")["encoder.embeddings.word_embeddings.weight"]
+
+
+def test_the_cheap_mode_ends_in_a_folder_that_can_be_sealed_and_served(snapshot: Snapshot, head: Trained) -> None:
+    """Sealed and loaded without torch's help, it answers its probe and finds the tone of unseen reviews."""
+    model, lines = head
+    models_dir = model.folder.parent
+    engine = InferenceEngine.load(models_dir / artifact.seal(copy_of(model.folder), models_dir))
+    engine.probe()
+    rows = snapshot.examples(Side.TEST)
+    right = engine.predict([row.text for row in rows]).sentiments
+    accuracy = np.mean([said == row.truth for said, row in zip(right, rows, strict=True)])
+    assert accuracy > model.validation.majority_accuracy + 0.1
+    assert engine.expected_stars(np.eye(3)) == pytest.approx([1, 3, 5])
+    assert lines[-1].startswith("trained on 240 reviews (simulated reviews) in ")
+
+
+def copy_of(folder: Path) -> Path:
+    """A copy in a work folder of its own: sealing moves it away."""
+    work = artifact.new_work_folder(folder.parent)
+    return Path(shutil.copytree(folder, work, dirs_exist_ok=True))
+
+
+def test_a_model_folder_says_what_it_is(snapshot: Snapshot, head: Trained) -> None:
+    """Description, metrics and reference carry snapshot, encoder, mode and unseen rows; nothing is pickled."""
+    folder = head[0].folder
+    info = ModelInfo.read(folder)
+    assert (info.snapshot_hash, info.mode, info.simulated) == (snapshot.snapshot_hash, "head", True)
+    assert info.encoder_sha256 == find_encoder(info.encoder).sha256
+    assert json.loads((folder / "metrics.json").read_text())["validation"]["rows"] == 80
+    reference = read_reference(folder)
+    assert reference.columns.rows == 180  # validation and test, no training row
+    assert "kettle" in reference.vocabulary
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".onnx", ".safetensors"}
+
+
+def test_the_thorough_mode_trains_the_encoder_too(head: Trained, tuned: Trained) -> None:
+    """Fine-tuning moves the encoder, reports each evaluation, and is not worse than the head that it began with."""
+    model, lines = tuned
+    assert not np.allclose(embeddings(head[0].folder), embeddings(model.folder))
+    assert model.validation.macro_f1 >= head[0].validation.macro_f1
+    assert sum("macro-F1" in line and "epoch" in line for line in lines) >= 3
+    InferenceEngine.load(model.folder).probe()
+
+
+def test_training_goes_on_from_the_champion_where_configured(
+    snapshot: Snapshot, settings: Settings, tuned: Trained, tmp_path: Path
+) -> None:
+    """With `start_from: champion` the encoder's weights are the champion's, not the pre-trained ones."""
+    champion = tuned[0].folder
+    onward = with_training(settings, start_from="champion")
+    challenger, lines = trained(snapshot, onward, tmp_path / "challenger", champion_folder=champion)
+    assert np.array_equal(embeddings(champion), embeddings(challenger.folder))
+    assert "starts from the champion rs-tuned" in lines
+
+
+def test_a_champion_of_another_shape_is_refused(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """Weights that do not fit are an error that names the key to change, not a half-loaded network."""
+    other = with_training(settings, start_from="champion", pooled_layers=1)
+    with pytest.raises(ArtifactError, match=r"set training\.start_from to encoder"):
+        trained(snapshot, other, tmp_path / "challenger", champion_folder=head[0].folder)
+
+
+def test_too_few_rows_are_refused_before_the_work(snapshot: Snapshot, settings: Settings, tmp_path: Path) -> None:
+    """The message names both numbers."""
+    with pytest.raises(SnapshotError, match=r"240 training rows, training\.min_train_rows is 1000"):
+        trained(snapshot, with_training(settings, min_train_rows=1000), tmp_path / "work")
+
+
+def test_a_class_without_rows_is_refused(snapshot: Snapshot, settings: Settings, tmp_path: Path) -> None:
+    """A model that never saw a neutral review is not trained."""
+    rows = {side: list(snapshot.examples(side)) for side in Side}
+    rows[Side.TRAIN] = [row for row in rows[Side.TRAIN] if row.truth != Sentiment.NEUTRAL]
+    without = load(write_folder(tmp_path / "snapshots", rows))
+    with pytest.raises(SnapshotError, match="no training row is neutral"):
+        trained(without, settings, tmp_path / "work")
+
+
+def test_a_weight_counts_like_so_many_rows(snapshot: Snapshot, settings: Settings, tmp_path: Path) -> None:
+    """People who call a perfect kettle negative, with enough weight, are believed against the stars."""
+    rows = {side: list(snapshot.examples(side)) for side in Side}
+    rows[Side.TRAIN] = [
+        replace(row, truth=Sentiment.NEGATIVE, truth_source=TruthSource.PEOPLE, weight=50.0)
+        if "kettle" in row.text and "perfect" in row.text
+        else row
+        for row in rows[Side.TRAIN]
+    ]
+    corrected, _ = trained(load(write_folder(tmp_path / "snapshots", rows)), settings, tmp_path / "work")
+    said = InferenceEngine.load(corrected.folder).predict([row.text for row in rows[Side.TRAIN]]).sentiments
+    believed = [one for one, row in zip(said, rows[Side.TRAIN], strict=True) if row.truth_source == TruthSource.PEOPLE]
+    assert believed
+    assert set(believed) == {Sentiment.NEGATIVE}
+
+
+def test_class_weights_run_from_none_to_balanced() -> None:
+    """Power 0 weighs nothing, power 1 gives every class the same total; resampled rows count by their weight."""
+    truth, weights = np.array([0, 1, 2, 2, 2, 2]), np.array([1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    assert class_weights(truth, weights, power=0) == pytest.approx([1, 1, 1])
+    assert class_weights(truth, weights, power=1) == pytest.approx([10, 10, 10 / 8])
+
+
+def test_the_packaged_encoder_is_the_one_that_was_chosen() -> None:
+    """Its weights have the recorded checksum."""
+    assert find_encoder(PACKAGED).sha256 == PACKAGED_SHA256
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    """A folder with a `.bin` and no safetensors is no encoder."""
+    (tmp_path / "pytorch_model.bin").write_bytes(b"rubbish")
+    with pytest.raises(ConfigurationError, match="pickled weights are refused"):
+        find_encoder(str(tmp_path))
