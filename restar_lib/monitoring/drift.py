@@ -1,6 +1,6 @@
 """The watch: whether the newest reviews are still those that the champion was trained for.
 
-Takes the newest window of the champion's predictions, without the reviews that it learned from, compares it with the
+Takes the newest reviews that the champion has not learned from (`monitoring.window`), compares them with the
 reference that the model carries, writes the report page, and stores one row of `drift_report` together with the alerts
 in one transaction. Asked again for the same run, it finds the same report and raises nothing twice. A window that is
 too small says so and raises nothing. It also looks how long the oldest open task has waited.
@@ -21,18 +21,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.dataset.snapshot_folder import read_side
-from restar_lib.domain import Side
-from restar_lib.errors import NothingToDo, SnapshotError
+from restar_lib.errors import NothingToDo
 from restar_lib.labeling import queue
 from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring import alerts, comparison, findings, page
 from restar_lib.monitoring.alerts import AlertKind, NewAlert
 from restar_lib.monitoring.features import columns_of, read_reference
 from restar_lib.monitoring.findings import ColumnDrift, Finding, FindingKind, Measured
+from restar_lib.monitoring.window import newest_unlearned
 from restar_lib.registry.release_log import champion_folder
-from restar_lib.scoring.engine import ModelInfo
-from restar_lib.scoring.predictions import Window, newest_window
+from restar_lib.scoring.predictions import Window
 from restar_lib.settings import Monitoring, Settings
 from restar_lib.store.tables import DriftReport as DriftReportRow
 
@@ -92,11 +90,6 @@ class _Look:
     report_file: str | None
 
     @property
-    def rows(self) -> int:
-        """Reviews in the window."""
-        return len(self.window.observations)
-
-    @property
     def findings(self) -> tuple[Finding, ...]:
         """About both."""
         return (*self.found, *([self.waiting] if self.waiting else []))
@@ -139,23 +132,19 @@ def forget_reports(connection: Connection, files: Iterable[str]) -> None:
 
 def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now: datetime) -> _Look:
     limits = settings.monitoring
-    with engine.connect() as connection:
-        window = newest_window(
-            connection, model_version=folder.name, without=_learned_from(settings, folder), rows=limits.window_rows
-        )
     open_tasks = queue.counts(engine)
     look = _Look(
         run_key=run_key,
         at=now,
         model_version=folder.name,
-        window=window,
+        window=newest_unlearned(engine, settings, folder),
         measured=None,
         found=(),
         queue=open_tasks,
         waiting=findings.judge_queue(open_tasks.oldest_open_at, limits, now=now),
         report_file=None,
     )
-    return _compared(look, settings, folder) if look.rows >= limits.min_rows else look
+    return _compared(look, settings, folder) if look.window.rows >= limits.min_rows else look
 
 
 def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
@@ -168,7 +157,7 @@ def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
     measured = findings.measure(reference.columns, columns, psi=compared.psi, max_psi=limits.max_psi)
     head = page.Head(
         model_version=look.model_version,
-        rows=look.rows,
+        rows=look.window.rows,
         reference_rows=reference.columns.rows,
         period=look.window.period,
         looked_at=look.at,
@@ -180,22 +169,12 @@ def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
     return replace(look, measured=measured, found=found, report_file=file)
 
 
-def _learned_from(settings: Settings, folder: Path) -> frozenset[str]:
-    """The reviews of the snapshot that the model in `folder` comes from: it is surer there than anywhere else."""
-    snapshot = settings.snapshots_dir / ModelInfo.read(folder).snapshot_hash
-    try:
-        return frozenset(row.review_id for side in Side for row in read_side(snapshot, side))
-    except SnapshotError as error:
-        log.warning("cannot leave out the reviews that %s learned from: %s", folder.name, error)
-        return frozenset()
-
-
 def _store(engine: Engine, settings: Settings, look: _Look) -> DriftReport:
     """Store the look and its alerts in one transaction; of two looks for the same run the first one stays."""
     values = {
         "run_key": look.run_key,
         "model_version": look.model_version,
-        "window_rows": look.rows,
+        "window_rows": look.window.rows,
         "window_start": look.window.start,
         "window_end": look.window.end,
         "enough_rows": look.measured is not None,
@@ -226,7 +205,7 @@ def _alerts(look: _Look, limits: Monitoring, *, since: datetime) -> Iterator[New
                 look.found,
                 look.measured,
                 limits,
-                rows=look.rows,
+                rows=look.window.rows,
                 period=look.window.period,
                 model_version=look.model_version,
                 since=since,
@@ -273,12 +252,12 @@ def _to_json(look: _Look, limits: Monitoring) -> dict[str, Any]:
 def _sentences(look: _Look, limits: Monitoring) -> Iterator[str]:
     if look.measured is None:
         yield (
-            f"{look.rows:,} new reviews scored by {look.model_version} are too few to judge "
+            f"{look.window.rows:,} scored reviews that {look.model_version} has not learned from are too few to judge "
             f"(monitoring.min_rows = {limits.min_rows:,}); nothing was compared."
         )
     elif not look.found:
         yield (
-            f"No drift: {look.rows:,} reviews, largest population stability index "
+            f"No drift: {look.window.rows:,} reviews, largest population stability index "
             f"{look.measured.columns[0].psi:.3f} ({look.measured.columns[0].name}), "
             f"mean confidence {look.measured.mean_confidence:.3f}."
         )

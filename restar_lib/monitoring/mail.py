@@ -102,7 +102,7 @@ def links_for(alert: Alert, settings: Settings) -> Links:
     details = alert.details
     run = f"{base}/dags/{quote(details.dag_id)}/runs/{quote(details.run_key, safe='')}"
     return Links(
-        report=f"{base}/restar/reports/{quote(alert.report_file)}" if alert.report_file else None,
+        report=f"{base}/restar/reports/view/{quote(alert.report_file)}" if alert.report_file else None,
         # Airflow's run ids are `<kind>__<time>`; whoever asks from a terminal has no run to show.
         run=run if "__" in details.run_key else None,
         more=(Place(text="Open the label desk", url=f"{base}/restar/desk/"),) if alert.kind is AlertKind.QUEUE else (),

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select, tuple_
 
 from restar_lib.monitoring.features import Observation
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
@@ -27,6 +27,11 @@ class Window:
     start: datetime | None
     """When the oldest of these reviews was written; None for an empty window."""
     end: datetime | None
+
+    @property
+    def rows(self) -> int:
+        """Number of reviews."""
+        return len(self.observations)
 
     @property
     def period(self) -> str:
@@ -89,3 +94,21 @@ def delete_old(connection: Connection, *, before: datetime, keep_versions: Colle
 def _is_old(before: datetime, keep_versions: Collection[str]) -> ColumnElement[bool]:
     was_asked = exists().where(LabelTask.review_id == PredictionRow.review_id)
     return (PredictionRow.scored_at < before) & PredictionRow.model_version.not_in(sorted(keep_versions)) & ~was_asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """How many predictions a version has made."""
+
+    scored: int
+    abstained: int
+
+
+def scored_by(engine: Engine, model_version: str) -> Scored:
+    """Count the predictions of `model_version`."""
+    query = select(func.count(), func.count().filter(PredictionRow.abstained)).where(
+        PredictionRow.model_version == model_version
+    )
+    with engine.connect() as connection:
+        scored, abstained = connection.execute(query).one()
+    return Scored(scored=scored, abstained=abstained)

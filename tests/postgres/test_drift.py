@@ -14,8 +14,9 @@ from restar_lib.errors import NothingToDo
 from restar_lib.monitoring import drift
 from restar_lib.monitoring.alerts import AlertKind, unmailed
 from restar_lib.monitoring.findings import FindingKind
+from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Settings
-from restar_lib.store.tables import AlertRow, DriftReport, LabelTask, ReviewRow
+from restar_lib.store.tables import AlertRow, DriftReport, LabelTask, PredictionRow, ReviewRow
 from tests.watched import BASE, OTHER, USUAL, draw, release_champion, store_scored
 
 NOW = datetime.fromisoformat("2026-03-02T05:00:00+00:00")
@@ -196,3 +197,17 @@ def test_the_reviews_of_the_champions_own_snapshot_are_left_out(engine: Engine, 
     store_scored(engine, draw(150, kind=USUAL, seed=3), version=version, prefix="new")
     report = drift.watch(engine, smoke, run_key="run", now=NOW)
     assert (report.window_rows, report.alerts) == (150, ())
+
+
+def test_a_champion_of_a_moment_ago_reads_the_newest_reviews_itself(engine: Engine, smoke: Settings) -> None:
+    """Another version has scored them; the new one is asked, so that a release leaves nobody unwatched."""
+    version = release_champion(engine, smoke, now=BASE)
+    store_scored(engine, draw(300, kind=USUAL, seed=2), version="rs-before")
+    report = drift.watch(engine, smoke, run_key="run", now=NOW)
+    assert (report.model_version, report.window_rows, report.enough_rows) == (version, 300, True)
+    texts = [it.text for it in draw(300, kind=USUAL, seed=2)]
+    answers = InferenceEngine.load(smoke.models_dir / version).predict(texts)
+    assert report.mean_confidence == pytest.approx(float(answers.confidence.mean()), abs=1e-4)
+    with engine.connect() as connection:
+        stored = connection.execute(select(PredictionRow.model_version).distinct()).scalars().all()
+    assert stored == ["rs-before"]

@@ -80,7 +80,7 @@ def catcher(tmp_path: Path) -> Iterator[int]:
 @pytest.fixture
 def alert(engine: Engine) -> Alert:
     """An alert that waits for its mail."""
-    return raise_alert(engine, NEW, now=NOW)
+    return raise_alert(engine, **vars(NEW), now=NOW)
 
 
 def caught(tmp_path: Path) -> list[EmailMessage]:
@@ -114,7 +114,7 @@ def test_an_alert_arrives_as_text_and_html(engine: Engine, smoke: Settings, catc
             "How far each column moved",
             "0.400",
             "Open the report.",
-            "/restar/reports/drift/1.html",
+            "/restar/reports/view/drift/1.html",
             "/dags/watch_drift/runs/scheduled__2026-03-02T05%3A00%3A00%2B00%3A00",
         ):
             assert expected in body
@@ -169,7 +169,7 @@ def test_a_failed_task_is_mailed_with_its_error_and_its_log(smoke: Settings, cat
 def test_an_alert_from_a_terminal_links_no_run(engine: Engine, smoke: Settings) -> None:
     """Whoever asked was no Airflow run; there is nothing to open."""
     details = AlertDetails.from_json(DETAILS.to_json() | {"run_key": "cli"})
-    made = raise_alert(engine, NewAlert(**vars(NEW) | {"details": details, "report_file": None}), now=NOW)
+    made = raise_alert(engine, **vars(NEW) | {"details": details, "report_file": None}, now=NOW)
     assert (links_for(made, smoke).run, links_for(made, smoke).report) == (None, None)
     assert all("None" not in body for body in parts(build_message(made, smoke, links_for(made, smoke))))
 
