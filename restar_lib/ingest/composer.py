@@ -24,13 +24,13 @@ CLASS_MIX = ((0.75, Sentiment.POSITIVE), (0.85, Sentiment.NEUTRAL), (1.0, Sentim
 DRIFTED_CLASS_MIX = ((0.50, Sentiment.POSITIVE), (0.65, Sentiment.NEUTRAL), (1.0, Sentiment.NEGATIVE))
 """Cumulative shares of the true sentiments."""
 PRODUCTS_PER_KIND = 40
-OPENER_SHARE = 0.75
-CLOSER_SHARE = 0.55
-CONTRAST_SHARE = 0.2
+OPENER_SHARE = 0.85
+CLOSER_SHARE = 0.65
+CONTRAST_SHARE = 0.15
 """How often a review says what it means at once, says it again at the end, and says the opposite of a part of it.
 
-Chosen so that the packaged encoder with a trained head reads about nine of ten reviews right: neither trivial nor
-hopeless (the measurement is in the closing note of the issue that brought this).
+Chosen by measurement: the packaged encoder with a trained head reads about nine of ten reviews right, so the stream is
+neither trivial nor hopeless.
 """
 
 

@@ -44,14 +44,15 @@ class FilesSource:
     def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
         """All rows after `cursor`, file by file. Raises `SourceError` where a file is missing or damaged."""
         check_kind(self, cursor)
-        # Never changed in place: the cursors of earlier rows share it.
-        states: dict[str, State] = dict(cursor["files"]) | {cursor["file"]: cursor["state"]} if cursor else {}
+        states: dict[str, State] = cursor["files"] | {cursor["file"]: cursor["state"]} if cursor else {}
         for name, file in find_files(self.path).items():
             reached = states.get(name)
+            # Shared by the cursors of this file's rows, so it is never changed in place.
+            others = {other: state for other, state in states.items() if other != name}
             for state, line in _read(file, reached):
                 reached = state
-                yield self._row(line, {"kind": self.kind, "files": states, "file": name, "state": state})
-            states = states if reached is None else states | {name: reached}
+                yield self._row(line, {"kind": self.kind, "files": others, "file": name, "state": state})
+            states = states if reached is None else others | {name: reached}
 
     def _row(self, line: Line, cursor_after: Cursor) -> RawRow:
         if line.too_long:

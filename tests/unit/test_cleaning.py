@@ -1,0 +1,136 @@
+"""From raw fields to a review, or to the one reason not to take it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from restar_lib.domain import QuarantineReason, Review
+from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.settings import Ingest
+
+TEXT = "It does what it should and has done so for two years."
+FIELDS: dict[str, Any] = {
+    "review_id": "R1",
+    "text": TEXT,
+    "title": "Solid",
+    "rating": 4,
+    "asin": "B1",
+    "parent_asin": "P1",
+    "product_category": "Beauty",
+    "user_id": "U1",
+    "reviewed_at": 1378944000000,
+}
+
+
+def outcome(config: Ingest | None = None, **changes: Any) -> Review | Rejection:
+    fields = {name: value for name, value in (FIELDS | changes).items() if value is not None}
+    return clean(fields, config or Ingest(), source="shop")
+
+
+def review(**changes: Any) -> Review:
+    result = outcome(**changes)
+    assert isinstance(result, Review), result
+    return result
+
+
+def reason(config: Ingest | None = None, **changes: Any) -> QuarantineReason:
+    result = outcome(config, **changes)
+    assert isinstance(result, Rejection), result
+    assert result.detail
+    return result.reason
+
+
+def test_a_good_row_becomes_a_review_with_all_its_fields() -> None:
+    """Nothing is lost on the way, and words, hash and UTC time are added."""
+    found = asdict(review())
+    words = hashlib.sha256(b"it does what it should and has done so for two years").hexdigest()
+    assert found == FIELDS | {
+        "source": "shop",
+        "reviewed_at": datetime(2013, 9, 12, tzinfo=UTC),
+        "text_hash": words,
+        "words": 12,
+    }
+
+
+@pytest.mark.parametrize("rating", [4, 4.0, "4", "4.0", " 4 "])
+def test_a_rating_may_be_written_in_several_ways(rating: Any) -> None:
+    """Numbers and their texts are the same rating."""
+    assert review(rating=rating).rating == 4
+
+
+@pytest.mark.parametrize("rating", [0, 6, -1, 4.5, "4.5", "four", "", True, None, [4], float("nan"), "1e999", 10**400])
+def test_other_ratings_are_refused(rating: Any) -> None:
+    """Outside 1 to 5, half stars, and everything that is no number."""
+    assert reason(rating=rating) is QuarantineReason.BAD_RATING
+
+
+@pytest.mark.parametrize("text", [None, "", "  <br />&nbsp; ", 12, ["x"], "... !!! ??? ... !!! ??? ... !!! ??? ..."])
+def test_a_row_without_words_has_no_text(text: Any) -> None:
+    """Markup and punctuation alone are no text, however many there are."""
+    assert reason(text=text) is QuarantineReason.MISSING_TEXT
+
+
+def test_the_limits_count_words_of_the_cleaned_text() -> None:
+    """10 to 512 words inclusive, after the markup is gone."""
+    assert reason(text="word <br/> " * 9) is QuarantineReason.TOO_SHORT
+    assert review(text="word <br/> " * 10).words == 10
+    assert review(text="word " * 512).words == 512
+    assert reason(text="word " * 513) is QuarantineReason.TOO_LONG
+
+
+def test_a_text_of_few_endless_words_is_too_long() -> None:
+    """Ten words of two thousand letters each would fit the word limit and nothing else."""
+    assert reason(text=("a" * 2000 + " ") * 10) is QuarantineReason.TOO_LONG
+
+
+def test_a_row_without_a_readable_time_is_refused() -> None:
+    """The stream is ordered by time, so a review needs one."""
+    assert reason(reviewed_at="once") is QuarantineReason.BAD_TIMESTAMP
+    assert reason(reviewed_at=None) is QuarantineReason.BAD_TIMESTAMP
+
+
+def test_blocklisted_phrases_are_found_as_whole_words() -> None:
+    """In any case and punctuation, but not inside another word."""
+    config = Ingest(blocklist=("Free Gift", "  "))
+    assert reason(config, text=f"{TEXT} I got a FREE -- gift for it.") is QuarantineReason.BLOCKLISTED
+    assert isinstance(outcome(config, text=f"{TEXT} I got a carefree gifted child."), Review)
+
+
+@pytest.mark.parametrize(
+    ("title", "kept"), [("Five Stars", None), ("  ", None), (None, None), ("So &amp; so", "So & so")]
+)
+def test_a_title_that_leaks_the_stars_is_not_stored(title: str | None, kept: str | None) -> None:
+    """Leaking and empty titles are None, others are cleaned."""
+    assert review(title=title).title == kept
+
+
+def test_a_row_without_an_id_gets_one_from_what_identifies_it() -> None:
+    """sha1(user|asin|milliseconds|text as read), 16 digits: the same however the time was written."""
+    expected = hashlib.sha1(f"U1|B1|1378944000000|{TEXT}".encode(), usedforsecurity=False).hexdigest()[:16]
+    assert review(review_id=None).review_id == expected
+    assert review(review_id=None, reviewed_at="09 12, 2013").review_id == expected
+    assert review(review_id=None, user_id="U2").review_id != expected
+
+
+@pytest.mark.parametrize("review_id", ["x" * 201, "", " ", {"$oid": "1"}, True])
+def test_an_id_that_is_none_is_replaced(review_id: Any) -> None:
+    """Objects, blanks and ids that would not fit an index get an id of ours."""
+    assert review(review_id=review_id).review_id == review(review_id=None).review_id
+
+
+def test_ids_and_categories_may_be_numbers_and_nested_lists() -> None:
+    """A numeric id is its digits; of nested categories the first one counts; NUL is a blank."""
+    found = review(review_id=17, product_category=[["Electronics", "Audio"]], asin="B1\x00")
+    assert (found.review_id, found.product_category, found.asin) == ("17", "Electronics", "B1")
+
+
+def test_a_half_surrogate_pair_is_survived() -> None:
+    """A JSON escape can hold what UTF-8 cannot; the review is stored without it, its id can be derived."""
+    found = review(review_id=None, text=TEXT + " \ud83d")
+    assert found.text == TEXT
+    assert len(found.review_id) == 16

@@ -1,0 +1,111 @@
+"""Plain text out of what shops store, and titles that say the stars."""
+
+from __future__ import annotations
+
+import pytest
+
+from restar_lib.ingest.plain_text import leaks_stars, normalised_text, plain_text
+
+
+@pytest.mark.parametrize(
+    ("stored", "plain"),
+    [
+        ("It works.<br /><br />Really.", "It works. Really."),
+        ("<p>One</p><p>two</p><ul><li>three</li></ul>", "One two three"),
+        ("the <b>b</b>est", "the best"),
+        ('see <a href="/dp/B00X" class="a-link">this one</a> instead', "see this one instead"),
+        ('watch<input type="hidden" name="" value="https://x.example/v.mp4">this', "watchthis"),
+        ("good <!-- seller's note --> value<script>alert(1)</script>", "good value"),
+        ("a 12&#34; record &amp; more &eacute;&nbsp;", 'a 12" record & more é'),
+        ("escaped &lt;br /&gt; markup", "escaped markup"),
+        ("[[VIDEOID:mo3ABCDEF]] Better than the [[ASIN:B00005O0MZ Great Dryer]].", "Better than the Great Dryer ."),
+    ],
+)
+def test_markup_goes_and_words_stay(stored: str, plain: str) -> None:
+    """Block tags become spaces, tags inside a word vanish, entities are resolved, Amazon's own marks are read."""
+    assert plain_text(stored) == plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I <3 this",
+        "it takes <10 min. and costs <$15",
+        "if size <medium it fits, and the rest of the review goes on",
+        "<just kidding! it is a fine dryer",
+        "R&B; and AT&T and ?a=1&copy=2",
+        "5 < 6 and 7 > 2",
+    ],
+)
+def test_what_only_looks_like_markup_stays(text: str) -> None:
+    """A bracket or an ampersand that people typed is text; an HTML parser would eat the rest of the review."""
+    assert plain_text(text) == text
+
+
+def test_invisible_and_control_characters_never_reach_the_database() -> None:
+    """NUL, zero-width and direction marks, and half surrogate pairs are gone; white space is single blanks."""
+    dirty = "\ufeffgo\u200bod\x00bat\u00adtery\u202e\r\n\t\u00a0lasts \ud83d long\u2028"
+    clean = plain_text(dirty)
+    assert clean == "good battery lasts long"
+    assert clean.encode("utf-8")
+
+
+def test_compatible_characters_are_unified() -> None:
+    """NFKC: full-width letters, ligatures and composed accents have one spelling; emojis stay."""
+    assert plain_text("\uff47\uff52\uff45\uff41\uff54 ﬁt, cafe\u0301 👍") == "great fit, café 👍"
+
+
+@pytest.mark.parametrize("value", [None, 5, 4.5, True, ["text"], {"text": "x"}])
+def test_what_is_no_text_is_an_empty_one(value: object) -> None:
+    """Numbers, lists and objects are not turned into texts."""
+    assert plain_text(value) == ""
+
+
+def test_copies_of_a_text_normalise_to_the_same() -> None:
+    """Case, punctuation and spacing do not make another text; words do."""
+    assert normalised_text("Great -- LOVED it!!  10/10") == normalised_text("great, loved it. 10 10")
+    assert normalised_text("Straße") == normalised_text("STRASSE")
+    assert normalised_text("loved it") != normalised_text("hated it")
+    assert normalised_text("?! -- _ ...") == ""
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Five Stars",
+        "One Star",
+        "five star",
+        "5 stars",
+        "5-Star!",
+        "4.5 stars",
+        "4 1/2 stars",
+        "Zero stars if I could",
+        "★★★★★",
+        "⭐",
+        "*****",
+        "5/5",
+        "10 out of 10",
+        "Four and a half stars",
+        "4 stars only because of the cord",
+    ],
+)
+def test_titles_that_say_the_stars_leak(title: str) -> None:
+    """What Amazon filled in, and what people add in the same way."""
+    assert leaks_stars(title)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Great starter kit",
+        "Started smoking",
+        "Northern star",
+        "Starbucks card",
+        "Works 24/7",
+        "Two for one",
+        "Love it!",
+    ],
+)
+def test_other_titles_do_not_leak(title: str) -> None:
+    """Words that contain "star", and numbers that are no ratings, are harmless."""
+    assert not leaks_stars(title)
