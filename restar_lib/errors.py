@@ -53,6 +53,10 @@ class MailFailed(RestarError):
     """A mail did not leave; its alert stays unmailed and the next run tries again."""
 
 
+class NotTidied(RestarError):
+    """Housekeeping could not delete some files, mostly somebody else's; everything else was tidied."""
+
+
 class EmbeddedError(RestarError):
     """The one-machine set-up cannot start: a port in use, a stale lock, a full disk, a missing tool."""
 

@@ -67,9 +67,18 @@ def enqueue(connection: Connection, selected: Sequence[Selected], *, model_versi
 
 def expire(engine: Engine, *, now: datetime) -> int:
     """Reopen every task whose lease has ended; returns how many. `claim` takes such tasks even without this."""
-    ended = (LabelTask.status == TaskStatus.CLAIMED, LabelTask.lease_expires_at <= now)
     with engine.begin() as connection:
-        return connection.execute(update(LabelTask).where(*ended).values(REOPENED)).rowcount
+        return connection.execute(update(LabelTask).where(*_lease_ended(now)).values(REOPENED)).rowcount
+
+
+def count_expired(engine: Engine, *, now: datetime) -> int:
+    """How many tasks `expire` would reopen."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(LabelTask).where(*_lease_ended(now))).scalar_one()
+
+
+def _lease_ended(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (LabelTask.status == TaskStatus.CLAIMED, LabelTask.lease_expires_at <= now)
 
 
 def counts(engine: Engine) -> QueueCounts:
