@@ -23,7 +23,7 @@ from restar_lib.orchestration import REVIEWS, Duty, house_rules, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.ingest.upsert import IngestCounts
+    from restar_lib.ingest.counts import IngestCounts
 
 PARAMS = {
     "max_rows": Param(

@@ -1,7 +1,8 @@
 """## Release a model
 
 Makes one model version the champion, for example one that was rejected too hastily or that was trained elsewhere. A
-person takes the responsibility: the gate is not asked again, so read the version's verdict first.
+person takes the responsibility: the gate is not asked again, so read the version's verdict first. Unless it passed, the
+model is marked as provisional wherever it answers.
 
 **When**: by hand only, with the version and the reason, which stand in the release log for ever.
 
@@ -51,15 +52,17 @@ def release() -> None:
     @task
     @step
     def release_version(my: Duty) -> Release:
+        from restar_lib.gate import is_provisional
         from restar_lib.registry.release import release as make_champion
 
+        version = my.params["version"]
         return make_champion(
             my.engine,
             my.settings,
-            version=my.params["version"],
+            version=version,
             by=my.by,
             reason=my.params["reason"],
-            provisional=False,
+            provisional=is_provisional(my.engine, version=version),
             now=my.now,
         )
 

@@ -89,7 +89,8 @@ def retrain_sentiment() -> None:
     def train_challenger(my: Duty, snapshot_hash: str) -> Challenger:
         from restar_lib.retraining import steps
 
-        return steps.train_challenger(my.settings, snapshot_hash=snapshot_hash, mode=my.params["mode"])
+        mode = my.params["mode"]
+        return steps.train_challenger(my.engine, my.settings, snapshot_hash=snapshot_hash, mode=mode)
 
     @task
     @step
@@ -97,7 +98,7 @@ def retrain_sentiment() -> None:
         from restar_lib.retraining import steps
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return steps.judge(my.engine, my.settings, **ids)
+        return steps.judge(my.engine, my.settings, run_key=my.run_key, **ids)
 
     @task.branch(multiple_outputs=False)
     @step

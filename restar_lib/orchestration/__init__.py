@@ -1,8 +1,7 @@
 """Where Airflow ends and Re*Star begins: what every DAG file needs, and nothing that thinks.
 
 `house` holds the rules and assets that DAGs share, `tasks` what a running task works with and how it ends, `labels` the
-trigger that carries finished labels from the database to Airflow (`lookout` says when), `mail` the way out over
-Airflow's SMTP connection.
+trigger that carries finished labels from the database to Airflow, `mail` the way out over Airflow's SMTP connection.
 
 Decides nothing about reviews, labels or models, and holds no SQL. The only package, beside the label desk's login, that
 imports Airflow; everything heavy is imported inside functions, because every parse of a DAG file imports this.

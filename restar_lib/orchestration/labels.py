@@ -1,6 +1,6 @@
 """The trigger that tells Airflow of finished labels. It runs in the triggerer, beside every other trigger, for ever.
 
-Blocking calls leave its event loop through a thread. What counts as news is `lookout`'s rule.
+Blocking calls leave its event loop through a thread. What counts as news is `retraining.lookout`'s rule.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from sqlalchemy.exc import SQLAlchemyError
 
-from restar_lib.orchestration.lookout import Lookout
+from restar_lib.retraining.lookout import Lookout
 from restar_lib.settings import settings
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,5 @@
-"""From finished labels to a champion: when a challenger is trained (`reasons`), and the steps of that (`steps`).
+"""From finished labels to a champion.
 
-The steps are those of DAG `retrain_sentiment`; nothing here knows Airflow.
+When labels are worth announcing (`lookout`), when a challenger is trained (`reasons`, `standing`), and the steps of a
+training (`steps`): those of DAG `retrain_sentiment`. Nothing here knows Airflow.
 """

@@ -1,19 +1,16 @@
-"""What the rule for trainings looks at, read from the database.
-
-Light on purpose: the triggerer asks every few seconds. Changes nothing.
-"""
+"""What the rule for trainings looks at, read from the database every few seconds by the triggerer. Changes nothing."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 
+from restar_lib.gate import last_judged_at
 from restar_lib.labeling.queue import finished_unmerged
-from restar_lib.registry.release_log import current
+from restar_lib.registry.release_log import newest
 from restar_lib.retraining.reasons import Standing, is_cooling_down
 from restar_lib.settings import Settings
-from restar_lib.store.tables import VerdictRow
 
 
 def standing(engine: Engine) -> Standing:
@@ -21,8 +18,8 @@ def standing(engine: Engine) -> Standing:
     with engine.connect() as connection:
         return Standing(
             finished=finished_unmerged(connection),
-            has_champion=current(engine) is not None,
-            judged_at=connection.execute(select(func.max(VerdictRow.created_at))).scalar(),
+            has_champion=newest(connection) is not None,
+            judged_at=last_judged_at(connection),
         )
 
 

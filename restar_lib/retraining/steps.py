@@ -81,15 +81,18 @@ class Challenger:
     seconds: float
 
 
-def train_challenger(settings: Settings, *, snapshot_hash: str, mode: str) -> Challenger:
-    """Train on a frozen snapshot, seal the model, and tell MLflow. Killed anywhere, it leaves no half model."""
+def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, mode: str) -> Challenger:
+    """Train on a frozen snapshot, seal the model, and tell MLflow. Killed anywhere, it leaves no half model.
+
+    Training is seeded and a version is named by its content, so a second try ends in the same version.
+    """
     from restar_lib.training.train import train
 
     began = time.monotonic()
     config = with_mode(settings, mode)
     snapshot = load(settings.snapshots_dir / snapshot_hash)
     work = artifact.new_work_folder(settings.models_dir)
-    train(snapshot, config, out=work)
+    train(snapshot, config, out=work, champion_folder=champion_folder(engine, settings))
     version = artifact.seal(work, settings.models_dir)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
@@ -126,7 +129,7 @@ class Judgement:
     """All lines, for people."""
 
 
-def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: str) -> Judgement:
+def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: str, run_key: str) -> Judgement:
     """Let the gate judge a sealed challenger against the champion of this moment. A refusal is a good answer."""
     champion = champion_folder(engine, settings)
     verdict = gate.judge(
@@ -135,6 +138,7 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         challenger_folder=artifact.locate(settings.models_dir, version),
         champion_folder=champion,
         snapshot=load(settings.snapshots_dir / snapshot_hash),
+        run_key=run_key,
     )
     text = gate.render(verdict)
     log.info("%s", text)
@@ -142,9 +146,9 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         verdict_id=verdict.verdict_id,
         challenger=version,
         champion=champion.name if champion else None,
-        may_serve=verdict.passed or verdict.provisional,
+        may_serve=verdict.may_serve,
         provisional=verdict.provisional,
-        refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.lines if not line.passed),
+        refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.refusing),
         text=text,
     )
 

@@ -1,0 +1,171 @@
+"""A real Airflow in a process of its own, which does what tests ask: parse the DAGs, run one, let the trigger look.
+
+Airflow reads its configuration when it is imported and keeps one metadata database per process, so it stays out of
+pytest's process. Requests and answers are one JSON line each, on stdin and on what was stdout; Airflow's own output
+goes to stderr. `house` in conftest.py starts it. It asserts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+FIRST_ENVIRONMENT = dict(os.environ)
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answers.write(json.dumps(answer_to(request), default=str) + "\n")
+        answers.flush()
+
+
+def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer, or what went wrong with it: one failed test must not take the others with it."""
+    try:
+        configure(request.pop("environment"))
+        return {"answer": ANSWERS[request.pop("do")](**request)}
+    except Exception:  # noqa: BLE001  told to the test
+        return {"failed": traceback.format_exc()}
+
+
+def configure(environment: Mapping[str, str]) -> None:
+    """Let the next answer see this configuration and database, and nothing of the request before."""
+    from restar_lib import settings
+    from restar_lib.store import engine
+
+    os.environ.clear()
+    os.environ.update(FIRST_ENVIRONMENT | environment)
+    settings.settings.cache_clear()
+    engine.engine.cache_clear()
+
+
+def parsed() -> Any:
+    """All DAGs of the project, parsed afresh."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], bundle_name="dags-folder")
+
+
+def describe() -> dict[str, Any]:
+    """What the policies look at, and what did not parse."""
+    bag = parsed()
+    return {"errors": bag.import_errors, "dags": {dag.dag_id: _dag(dag) for dag in bag.dags.values()}}
+
+
+def _dag(dag: Any) -> dict[str, Any]:
+    return {
+        "file": Path(dag.fileloc).name,
+        "doc_md": dag.doc_md,
+        "description": dag.description,
+        "tags": sorted(dag.tags),
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "start_date": dag.start_date,
+        "timetable": type(dag.timetable).__name__,
+        "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
+        "tasks": {task.task_id: _task(task) for task in dag.tasks},
+    }
+
+
+def _param(param: Any) -> dict[str, Any]:
+    typed = "type" in param.schema or "enum" in param.schema
+    return {"typed": typed, "title": param.schema.get("title"), "description": param.description}
+
+
+def _task(task: Any) -> dict[str, Any]:
+    return {
+        "owner": task.owner,
+        "retries": task.retries,
+        "backoff": task.retry_exponential_backoff,
+        "timeout": task.execution_timeout,
+        "mails_failure": [callback.__name__ for callback in task.on_failure_callback],
+        "downstream": sorted(task.downstream_task_ids),
+        "trigger_rule": str(task.trigger_rule.value),
+    }
+
+
+def run(dag_id: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one DAG as if triggered by hand, the approvals that time out included; every task's state and answer."""
+    dag = parsed().dags[dag_id]
+    with _sweeping():
+        made = dag.test(logical_date=None, run_conf=dict(conf))
+    tasks = {task.task_id: {"state": str(task.state), "try": task.try_number} for task in made.get_task_instances()}
+    answers = {task_id: _answer(made, task_id) for task_id in tasks}
+    return {"run_id": made.run_id, "state": str(made.state.value), "tasks": tasks, "answers": answers}
+
+
+def _answer(made: Any, task_id: str) -> Any:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = XComModel.get_many(run_id=made.run_id, key="return_value", task_ids=task_id, dag_ids=made.dag_id)
+        return session.execute(query.with_only_columns(XComModel.value)).scalar()
+
+
+@contextmanager
+def _sweeping() -> Iterator[None]:
+    """The scheduler's own look at approvals whose time is up; `dag.test()` leaves it out."""
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    scheduler, stop = SchedulerJobRunner(job=Job()), threading.Event()
+
+    def sweep() -> None:
+        while not stop.wait(0.5):
+            scheduler.check_awaiting_input_timeouts()
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def look(enough: int, looks: int) -> list[Any]:
+    """What the labels trigger announces in so many looks."""
+    from restar_lib.orchestration.labels import LabelsReadyTrigger
+
+    class Counting(LabelsReadyTrigger):  # type: ignore[misc]
+        looked = 0
+
+        async def _finished(self, now: datetime) -> int:
+            self.looked += 1
+            return await super()._finished(now)
+
+    async def announced() -> list[Any]:
+        events: list[Any] = []
+        trigger = Counting(enough=enough, poll_seconds=0.02)
+
+        async def listen() -> None:
+            async for event in trigger.run():
+                events.append(event.payload)  # noqa: PERF401  it never ends: what has come is kept
+
+        listening = asyncio.create_task(listen())
+        while trigger.looked <= looks and not listening.done():  # noqa: ASYNC110  what is counted is the looks
+            await asyncio.sleep(0.02)
+        listening.cancel()
+        return events
+
+    return asyncio.run(announced())
+
+
+ANSWERS = {"describe": describe, "run": run, "look": look}
+
+if __name__ == "__main__":
+    main()

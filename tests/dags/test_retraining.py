@@ -1,0 +1,133 @@
+"""The retraining runs for real, tiny: a frozen encoder, some dozens of reviews, the gate, the approval, the release.
+
+One story in four runs on one database: refused, left unanswered, released, nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import sql
+from sqlalchemy import Engine
+
+from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.gate import Verdict, verdict_of
+from restar_lib.registry.release_log import Release, history
+from restar_lib.store.engine import engine_for
+from tests.conftest import TEMPLATE
+from tests.dags.conftest import AirflowHouse
+
+TINY = {
+    "RESTAR_ORCHESTRATION__RETRIES": "0",
+    "RESTAR_DATASET__MAX_ROWS": "60",
+    "RESTAR_DATASET__MAX_VALIDATION_ROWS": "30",
+    "RESTAR_DATASET__MAX_TEST_ROWS": "40",
+    "RESTAR_TRAINING__MIN_TRAIN_ROWS": "20",
+    "RESTAR_TRAINING__MAX_TOKENS": "32",
+    "RESTAR_GATE__MIN_ROWS": "20",
+    "RESTAR_GATE__MIN_ACCURACY": "0.0",
+    "RESTAR_GATE__MIN_MACRO_F1": "0.0",
+    "RESTAR_GATE__MAX_CALIBRATION_ERROR": "1.0",
+    "RESTAR_GATE__MAX_LATENCY_MS": "10000",
+    "RESTAR_GATE__ALLOW_PROVISIONAL": "false",
+    # A second: the scheduler's sweep finds that the time is up.
+    "RESTAR_RELEASE__APPROVAL_TIMEOUT_HOURS": "0.0003",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """One run, its verdict, and the release log after it."""
+
+    run: dict[str, Any]
+    verdict: Verdict | None
+    log: tuple[Release, ...]
+
+    def states(self, *tasks: str) -> list[str]:
+        """How these tasks ended."""
+        return [self.run["tasks"][task]["state"] for task in tasks]
+
+
+@pytest.fixture(scope="module")
+def engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
+    """One database for the whole story."""
+    with postgres.connect("postgres") as connection:
+        names = sql.Identifier("restar_story"), sql.Identifier(TEMPLATE)
+        connection.execute(sql.SQL("create database {} template {}").format(*names))
+    made = engine_for(postgres.url("restar_story"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="module")
+def story(house: AirflowHouse, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """The four runs."""
+    place = {
+        "RESTAR_DATABASE__URL": engine.url.render_as_string(hide_password=False),
+        "RESTAR_HOME": str(tmp_path_factory.mktemp("story")),
+    }
+
+    def retrain(conf: dict[str, Any], **other: str) -> Told:
+        run = house.ask("run", dag_id="retrain_sentiment", conf=conf, environment=place | TINY | other)
+        return Told(run=run, verdict=verdict_of(engine, run_key=run["run_id"]), log=history(engine))
+
+    house.ask("run", dag_id="ingest_reviews", conf={"max_rows": 250}, environment=place | TINY)
+    return {
+        "refused": retrain({"approval": "auto"}, RESTAR_GATE__MIN_ACCURACY="1.0"),
+        "unanswered": retrain({"approval": "person"}),
+        "released": retrain({"approval": "auto"}),
+        "nothing new": retrain({"approval": "auto"}),
+    }
+
+
+def test_a_refusal_is_a_completed_run_that_releases_nothing(story: dict[str, Told], house: AirflowHouse) -> None:
+    """The run succeeds, the approval is not asked for, and the log names the line that refused."""
+    told = story["refused"]
+    assert told.run["state"] == "success"
+    assert told.states("judge", "choose_approval", "approve", "release_challenger") == ["success", *["skipped"] * 3]
+    assert told.verdict is not None
+    assert [line.name for line in told.verdict.refusing] == ["accuracy"]
+    assert told.log == ()
+    assert "was refused, the champion keeps serving" in house.log.read_text()
+
+
+def test_silence_does_not_promote(story: dict[str, Told]) -> None:
+    """A challenger that passed waits for a person; when nobody answers in time, nothing is released."""
+    told = story["unanswered"]
+    assert told.verdict is not None
+    assert told.verdict.passed
+    assert told.states("choose_approval", "approve", "release_challenger") == ["success", "success", "skipped"]
+    assert told.run["answers"]["approve"]["chosen_options"] == ["Reject"]
+    assert told.run["answers"]["approve"]["responded_by_user"] is None
+    assert told.log == ()
+    assert told.run["state"] == "success"
+
+
+def test_a_challenger_that_passed_is_released_by_policy(story: dict[str, Told]) -> None:
+    """The release names the verdict that it rests on."""
+    told = story["released"]
+    assert told.states("choose_approval", "approve", "release_challenger") == ["success", "skipped", "success"]
+    (release,) = told.log
+    assert told.verdict is not None
+    assert release.model_version == told.verdict.challenger
+    assert (release.released_by, release.reason) == ("policy auto", f"verdict {told.verdict.verdict_id}")
+
+
+def test_nothing_is_trained_on_the_champions_own_snapshot(story: dict[str, Told]) -> None:
+    """Where nothing is new since the champion, the run skips before the heavy task."""
+    told = story["nothing new"]
+    assert told.states("merge_labels", "freeze_snapshot", "train_challenger") == ["success", "skipped", "skipped"]
+    assert told.run["state"] == "success"
+    assert told.verdict is None
+
+
+def test_xcom_carries_ids_counts_and_paths(story: dict[str, Told]) -> None:
+    """What the tasks hand on is small: no texts, no models."""
+    answers = story["released"].run["answers"]
+    assert set(answers["train_challenger"]) == {"version", "folder", "snapshot_hash", "mlflow_run_id", "seconds"}
+    assert Path(answers["train_challenger"]["folder"]).is_dir()
+    assert max(len(str(answer)) for answer in answers.values()) < 4000
