@@ -33,6 +33,8 @@ Reason = Annotated[str, typer.Option(help="Why; it stands in the release log for
 def main() -> None:
     """Entry point: named errors become one line on standard error and their exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for chatty in ("httpx", "alembic"):  # a line for each poll or plugin helps nobody
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()
     except RestarError as error:

@@ -49,7 +49,6 @@ class AirflowApi:
     user: str
     password: str
     _client: httpx.Client = field(init=False)
-    _token: str = ""
 
     def __post_init__(self) -> None:
         self._client = httpx.Client(base_url=self.base_url, timeout=30)
@@ -100,10 +99,12 @@ class AirflowApi:
         reraise=True,
     )  # fmt: skip
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        response = self._client.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **options)
+        if "Authorization" not in self._client.headers:
+            self._log_in()
+        response = self._client.request(method, path, **options)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._log_in()
-            response = self._client.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **options)
+            response = self._client.request(method, path, **options)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
@@ -111,7 +112,7 @@ class AirflowApi:
     def _log_in(self) -> None:
         response = self._client.post("/auth/token", json={"username": self.user, "password": self.password})
         response.raise_for_status()
-        self._token = response.json()["access_token"]
+        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
 
 def _dag_run(row: dict[str, Any]) -> DagRun:

@@ -7,22 +7,22 @@ makes rows available and says how to call `ingest_reviews`; reading them is the 
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from restar_lib.errors import SourceError
 from restar_lib.ingest import replay
+from restar_lib.ingest.files import find_files
 from restar_lib.settings import Settings
 
 
 class Feed(Protocol):
     """Makes the next reviews available."""
 
-    source: dict[str, str]
-    """Keys of the configuration section `source` for every process of this installation."""
+    @property
+    def source(self) -> dict[str, str]:
+        """Keys of the configuration section `source` for every process of this installation."""
 
     def prepare(self) -> str:
         """Get ready once; returns a line that says what there is."""
@@ -74,43 +74,48 @@ class ReplayFeed:
         return self.settings.home / "replay"
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files that `REVIEWS` names. Raises `SourceError` when there are none."""
-        given = Path(self.reviews).expanduser()
-        found = sorted(given.iterdir()) if given.is_dir() else [Path(name) for name in sorted(glob.glob(str(given)))]
-        files = tuple(path.resolve() for path in found if path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")))
-        if not files:
-            raise SourceError(f"REVIEWS={self.reviews}: no .jsonl, .jsonl.gz, .json or .json.gz file there; check the path")
-        return files
+    def path(self) -> str:
+        """`REVIEWS`, absolute: the same files are the same source from wherever they are named."""
+        return str(Path(self.reviews).expanduser().absolute())
 
     @property
     def source(self) -> dict[str, str]:
-        """A name of its own for each set of files, so that a state folder is never fed from two."""
-        digest = hashlib.sha256("\n".join(map(str, self.paths)).encode()).hexdigest()[:8]
-        name = f"{Path(self.reviews).name[:60]}-{digest}"
-        return {"kind": "files", "name": name, "path": str(self.folder / "inbox")}
+        """A name of its own for each path, so that a state folder is never fed from two. Raises `SourceError`."""
+        find_files(self.path)  # a path without files is refused before anything starts
+        digest = hashlib.sha256(self.path.encode()).hexdigest()[:8]
+        return {
+            "kind": "files",
+            "name": f"{Path(self.path).name[:60]}-{digest}",
+            "path": str(self.folder / replay.INBOX),
+        }
 
     def prepare(self) -> str:
         """Split the files by time, once."""
-        embedded = self.settings.embedded
-        plan = replay.plan(
-            self.paths, folder=self.folder, history_share=embedded.history_share, slices=embedded.slices,
-            spellings=self.settings.source.fields,
-        )  # fmt: skip
+        plan = self._plan()
         return (
             f"{plan.history_rows:,} reviews as history, {sum(plan.slice_rows):,} more in {len(plan.slice_rows)} slices"
-            f" by time ({self.reviews})"
+            f" from {plan.slices_from[:10]} to {plan.newest_at[:10]}"
         )
 
     def history(self, rows_read: int) -> dict[str, Any] | None:
-        """Deliver the history file; ingest itself knows how far it has read."""
-        replay.deliver(self.folder, "history")
-        return {"max_rows": self.settings.ingest.max_rows} if rows_read == 0 else {}
+        """Deliver the history file; what of it is read already, the cursor knows."""
+        replay.deliver(self.folder, replay.HISTORY)
+        return None if rows_read >= self._plan().history_rows else {"max_rows": self.settings.ingest.max_rows}
 
     def portion(self) -> tuple[dict[str, Any], str] | None:
         """Deliver the next slice."""
-        held = replay.held(self.folder)
-        if not held:
+        name = replay.next_held(self.folder, self._plan())
+        if name is None:
             return None
-        replay.deliver(self.folder, held[0])
-        return {"max_rows": self.settings.ingest.max_rows}, f"{held[0]} arrives, {len(held) - 1} more to come"
+        replay.deliver(self.folder, name)
+        return {"max_rows": self.settings.ingest.max_rows}, f"{name} arrives"
+
+    def _plan(self) -> replay.ReplayPlan:
+        embedded = self.settings.embedded
+        return replay.plan(
+            self.path,
+            folder=self.folder,
+            fields=self.settings.source.fields,
+            history_share=embedded.history_share,
+            slices=embedded.slices,
+        )

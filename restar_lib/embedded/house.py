@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import datetime
 
 import httpx
 import psutil
@@ -37,7 +37,7 @@ HEALTHY_SECONDS = 180.0
 
 
 @contextmanager
-def open_house(settings: Settings, *, source: dict[str, str], today: date, say: Say) -> Iterator[House]:
+def open_house(settings: Settings, *, source: dict[str, str], now: datetime, say: Say) -> Iterator[House]:
     """Start everything; on leaving, however, stop every process that was started.
 
     `source` are the keys of the configuration section `source` that this state folder is bound to.
@@ -51,7 +51,7 @@ def open_house(settings: Settings, *, source: dict[str, str], today: date, say: 
             postgres=EmbeddedPostgres(home=settings.home, password=secrets.postgres_password),
         )
         _end_left_overs(house, say)
-        identity = claim_identity(settings.home, source=f"{source['kind']}:{source['name']}", today=today)
+        identity = claim_identity(settings.home, source=f"{source['kind']}:{source['name']}", now=now)
         check_ports(
             {
                 "embedded.airflow_port": settings.embedded.airflow_port,

@@ -27,7 +27,7 @@ from restar_lib.embedded.summary import TurnSummary, render
 from restar_lib.embedded.turn import Turn
 from restar_lib.embedded.view import View
 from restar_lib.errors import EmbeddedError
-from restar_lib.settings import Settings, load
+from restar_lib.settings import Settings
 from restar_lib.store.engine import database_url, engine_for
 
 WATCH_SECONDS = 2.0
@@ -43,7 +43,7 @@ def run(settings: Settings, *, once: bool, reviews: str) -> None:
             with view.showing():
                 house = _open(settings, feed=feed, view=view, stack=stack)
                 summary = _turn(house, feed=feed, view=view)
-            render(summary, house, view.console)
+            render(summary, house, house.settings_now, view.console)
             if not once:
                 _keep_watch(house, view)
         except KeyboardInterrupt:
@@ -54,8 +54,7 @@ def run(settings: Settings, *, once: bool, reviews: str) -> None:
 
 def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> House:
     with view.step("services start") as step:
-        today = datetime.now(UTC).date()
-        house = stack.enter_context(open_house(settings, source=feed.source, today=today, say=step.say))
+        house = stack.enter_context(open_house(settings, source=feed.source, now=datetime.now(UTC), say=step.say))
         step.say("PostgreSQL, Airflow (4 processes), the API and the mail catcher answer")
     with view.step("reviews at hand") as step:
         step.say(feed.prepare())
@@ -63,8 +62,7 @@ def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> Ho
 
 
 def _turn(house: House, *, feed: Feed, view: View) -> TurnSummary:
-    # Read again: now with the layer that names this installation's database and source.
-    settings = load(environment=house.environment()).settings
+    settings = house.settings_now
     engine = engine_for(database_url(settings))
     api = AirflowApi(base_url=house.airflow_url, user=ADMIN, password=house.secrets.airflow_password)
     try:

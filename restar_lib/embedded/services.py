@@ -20,7 +20,7 @@ from restar_lib.embedded.files import write_atomically
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.state import Identity, Secrets
 from restar_lib.embedded.supervisor import Service
-from restar_lib.settings import PROJECT_ROOT, Settings, process_environment
+from restar_lib.settings import PROJECT_ROOT, Settings, load, process_environment
 
 DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE = "restar", "airflow", "mlflow"
 ADMIN, LABELER = "admin", "labeler"
@@ -42,6 +42,11 @@ class House:
     settings: Settings
     secrets: Secrets
     postgres: EmbeddedPostgres
+
+    @property
+    def settings_now(self) -> Settings:
+        """Read again, with the layer that names this installation's database and source."""
+        return load(environment=self.environment()).settings
 
     @property
     def logs(self) -> Path:

@@ -16,7 +16,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 
 from restar_lib.embedded.files import write_atomically
@@ -42,7 +42,7 @@ class Identity:
     """Which source a state folder belongs to, and since when."""
 
     source: str
-    since: date
+    since: datetime
 
 
 def load_secrets(home: Path) -> Secrets:
@@ -61,18 +61,18 @@ def load_secrets(home: Path) -> Secrets:
     return Secrets(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def claim_identity(home: Path, *, source: str, today: date) -> Identity:
+def claim_identity(home: Path, *, source: str, now: datetime) -> Identity:
     """Bind a new state folder to `source`. Raises `SourceError` when it belongs to another one."""
     path = home / "state.json"
     if not path.exists():
-        write_atomically(path, json.dumps({"source": source, "since": today.isoformat()}))
+        write_atomically(path, json.dumps({"source": source, "since": now.isoformat()}))
     stored = json.loads(path.read_text(encoding="utf-8"))
     if stored["source"] != source:
         raise SourceError(
             f"the state in {home} belongs to the source {stored['source']!r}, not to {source!r}: "
             "run `make reset` to wipe it, or keep both with RESTAR_HOME=<another folder>"
         )
-    return Identity(source=stored["source"], since=date.fromisoformat(stored["since"]))
+    return Identity(source=stored["source"], since=datetime.fromisoformat(stored["since"]))
 
 
 @contextmanager

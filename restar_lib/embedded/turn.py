@@ -22,15 +22,15 @@ from sqlalchemy import Engine
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
 from restar_lib.embedded.feeds import Feed
 from restar_lib.embedded.services import BIN, House
-from restar_lib.embedded.summary import TurnSummary
+from restar_lib.embedded.summary import TurnSummary, collect
 from restar_lib.embedded.view import Step, View
 from restar_lib.errors import TurnFailed
 from restar_lib.gate import verdict_of
-from restar_lib.ingest.reviews import latest_run, rows_read
+from restar_lib.ingest.reviews import latest_runs, sources_read
 from restar_lib.labeling.queue import counts
-from restar_lib.monitoring.drift import latest_report
+from restar_lib.monitoring import drift
 from restar_lib.registry.release import current
-from restar_lib.scoring.batch import count_scored
+from restar_lib.scoring.predictions import scored_by
 from restar_lib.settings import Settings
 
 T = TypeVar("T")
@@ -68,11 +68,9 @@ class Turn:
             self._score(since=ingest_run.queued_at)
         self._label()
         retraining = self._retrain(since=ingest_run.queued_at if ingest_run else began)
-        drift = self._watch()
+        watch = self._watch()
         self._ask_serving()
-        return TurnSummary.collect(
-            self.engine, before=before, ingest_run=ingest_run, retraining=retraining, drift=drift, began=began
-        )
+        return collect(self.engine, before=before, ingest=ingest_run, retraining=retraining, watch=watch)
 
     # --- the steps
 
@@ -97,7 +95,7 @@ class Turn:
                 step.detail = ", ".join(run.dag_id for run in left)
 
     def _history(self) -> None:
-        conf = self.feed.history(rows_read(self.engine))
+        conf = self.feed.history(sum(sources_read(self.engine).values()))
         if conf is not None:
             with self.view.step("history is read") as step:
                 run = self._trigger("ingest_reviews", conf, step)
@@ -129,8 +127,9 @@ class Turn:
             self._follow(run, step)
             champion = current(self.engine)
             if champion is not None:
-                scored = count_scored(self.engine, champion.model_version)
-                step.detail = f"{scored.scored:,} scored, {scored.abstained:,} abstained, {counts(self.engine).open:,} open in the queue"
+                scored = scored_by(self.engine, champion.model_version)
+                waiting = counts(self.engine).open
+                step.detail = f"{scored.scored:,} scored, {scored.abstained:,} abstained, {waiting:,} open in the queue"
 
     def _label(self) -> None:
         with self.view.step("demo labelers answer") as step:
@@ -153,7 +152,11 @@ class Turn:
     def _retrain(self, *, since: datetime) -> DagRun | None:
         with self.view.step("labels merged, retrained") as step:
             queue = counts(self.engine)
-            run = self._started_by_asset("retrain_sentiment", since=since, step=step) if queue.done or queue.merged else None
+            run = (
+                self._started_by_asset("retrain_sentiment", since=since, step=step)
+                if queue.done or queue.merged
+                else None
+            )
             if run is None and queue.done == 0:
                 step.state, step.detail = "skipped", "no finished labels"
                 return None
@@ -167,11 +170,11 @@ class Turn:
     def _watch(self) -> DagRun:
         with self.view.step("drift looked at") as step:
             run = self._trigger("watch_drift", {}, step)
-            report = latest_report(self.engine, run_key=run.run_id)
+            report = drift.find(self.engine, run.run_id)
             if report is None:
                 step.state, step.detail = "skipped", "nothing to compare"
             else:
-                step.detail = report.headline
+                step.detail = f"{report.window_rows:,} reviews: {len(report.alerts)} alerts"
             return run
 
     def _ask_serving(self) -> None:
@@ -208,7 +211,9 @@ class Turn:
         deadline = time.monotonic() + 60 * self.settings.embedded.turn_timeout_minutes
         while not run.finished:
             active = [task for task in self.api.tasks(run.dag_id, run.run_id) if task.state in _ACTIVE]
-            step.detail = ", ".join(_task_line(task.task_id, task.state, task.try_number) for task in active) or run.state
+            step.detail = (
+                ", ".join(_task_line(task.task_id, task.state, task.try_number) for task in active) or run.state
+            )
             if time.monotonic() > deadline:
                 raise TurnFailed(f"{self._where(run)} is still {run.state}: {step.detail}")
             time.sleep(POLL_SECONDS)
@@ -243,7 +248,7 @@ def _task_line(task_id: str, state: str, try_number: int) -> str:
 
 
 def _ingest_line(engine: Engine, run: DagRun) -> str:
-    row = latest_run(engine, run_key=run.run_id)
+    row = next((row for row in latest_runs(engine, limit=50) if row.run_key == run.run_id), None)
     if row is None:
         return "nothing new"
     return (
