@@ -35,7 +35,7 @@ class Candidate:
 
 
 def newest(connection: Connection, side: Side, *, limit: int) -> list[Candidate]:
-    """The newest rated reviews of a side: the natural mix. Feedback comes selected and has no stars, so it stays out."""
+    """The newest rated reviews of a side: the natural mix. Feedback comes selected and without stars: left out."""
     chosen = (
         _originals(side)
         .where(ReviewRow.rating.is_not(None))

@@ -48,6 +48,8 @@ class Snapshot:
     test_rows: int
     people_rows: int
     """Rows, of all three sides, whose truth comes from people."""
+    frozen_at: str
+    """When this content was first frozen."""
 
     def examples(self, side: Side) -> tuple[Example, ...]:
         """The rows of a side, oldest first. Raises `SnapshotError` where the file is not what the manifest says."""
@@ -65,7 +67,7 @@ def freeze(engine: Engine, settings: Settings, *, now: datetime) -> Snapshot:
         sides = _collect(connection, truths, settings.dataset)
     _refuse_empty(sides)
     refuse_leaks(sides)
-    snapshot = load(write_folder(settings.snapshots_dir, sides))
+    snapshot = load(write_folder(settings.snapshots_dir, sides, now=now))
     _record(engine, snapshot, tasks=_tasks_in(sides, truths), now=now)
     logger.info(
         "snapshot %s: %s train, %s validation, %s test rows; people gave the truth of %s",
@@ -80,13 +82,15 @@ def load(folder: Path) -> Snapshot:
     """The snapshot in a folder, verified file by file. Raises `SnapshotError` naming what is wrong."""
     sides = {side: read_side(folder, side) for side in Side}
     refuse_leaks(sides)
+    manifest = Manifest.read(folder)
     return Snapshot(
-        snapshot_hash=Manifest.read(folder).snapshot_hash,
+        snapshot_hash=manifest.snapshot_hash,
         folder=folder,
         train_rows=len(sides[Side.TRAIN]),
         validation_rows=len(sides[Side.VALIDATION]),
         test_rows=len(sides[Side.TEST]),
         people_rows=sum(row.truth_source == TruthSource.PEOPLE for rows in sides.values() for row in rows),
+        frozen_at=manifest.frozen_at,
     )
 
 

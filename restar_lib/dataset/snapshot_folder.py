@@ -35,6 +35,8 @@ class Manifest:
     snapshot_hash: str
     rows: dict[str, int]
     sha256: dict[str, str]
+    frozen_at: str
+    """When this content was first frozen; no part of the hash."""
     format: int = FORMAT
 
     @classmethod
@@ -50,12 +52,15 @@ class Manifest:
         return manifest
 
 
-def write_folder(parent: Path, sides: Sides) -> Path:
+def write_folder(parent: Path, sides: Sides, *, now: datetime) -> Path:
     """Write the folder `parent/<hash>` unless it exists; returns it."""
     contents = {side.value: [_line(row) for row in sides[side]] for side in Side}
     sha256 = {name: _sha256(lines) for name, lines in contents.items()}
     manifest = Manifest(
-        snapshot_hash=_hash_of(sha256), rows={name: len(lines) for name, lines in contents.items()}, sha256=sha256
+        snapshot_hash=_hash_of(sha256),
+        rows={name: len(lines) for name, lines in contents.items()},
+        sha256=sha256,
+        frozen_at=now.isoformat(),
     )
     final = parent / manifest.snapshot_hash
     if not final.exists():

@@ -50,6 +50,7 @@ class ModelInfo:
     simulated: bool
     """Trained on made-up reviews: everybody who shows an answer says so."""
     created_at: str
+    """When its training set was frozen: training on it again gives the same model, byte by byte."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -189,6 +190,8 @@ def _open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Threads that wait by spinning burn half of the CPU that the neighbours on a small machine need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no public base class

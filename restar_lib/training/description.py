@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +61,7 @@ def describe(
         encoder_sha256=encoder.sha256,
         snapshot_hash=snapshot.snapshot_hash,
         simulated=settings.simulated_notice is not None,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=snapshot.frozen_at,
     )
 
 
@@ -86,13 +85,15 @@ def write_drift_reference(
 
 
 def write_metrics(folder: Path, trained: TrainedModel) -> None:
-    """Write `metrics.json`; against the consensus of people (else stars) and against the stars alone."""
+    """Write `metrics.json`; against the consensus of people (else stars) and against the stars alone.
+
+    No duration is in it: the same training must give the same folder.
+    """
     content = {
         "train_rows": trained.train_rows,
         "validation": trained.validation.to_dict(),
         "validation_against_stars": trained.validation_against_stars.to_dict(),
         "temperature": trained.info.temperature,
-        "seconds": dict(trained.seconds),
     }
     (folder / METRICS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -106,7 +107,8 @@ def summary(trained: TrainedModel) -> str:
         f"trained on {trained.train_rows:,} reviews{simulated} in {sum(trained.seconds.values()):.0f} s:"
         f" {found.rows:,} validation rows: accuracy {found.accuracy:.3f} (majority {found.majority_accuracy:.3f}),"
         f" macro-F1 {found.macro_f1:.3f} (majority {found.majority_macro_f1:.3f}), recall {recalls};"
-        f" calibration error {found.ece:.3f} at temperature {trained.info.temperature:.2f}"
+        f" calibration error {found.ece:.3f} at temperature {trained.info.temperature:.2f};"
+        f" seconds: {', '.join(f'{step} {seconds:.0f}' for step, seconds in trained.seconds.items())}"
     )
 
 

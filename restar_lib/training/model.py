@@ -63,6 +63,8 @@ def load_model(encoder: Encoder, *, pooled_layers: int) -> SentimentModel:
     network = AutoModel.from_pretrained(
         encoder.folder, use_safetensors=True, dtype=torch.float32, attn_implementation="eager"
     )
+    if getattr(network, "pooler", None) is not None:
+        network.pooler = None  # not read here, and where an encoder comes without one it would be random weights
     layers = min(pooled_layers, network.config.num_hidden_layers + 1)
     model = SentimentModel(network, width=network.config.hidden_size, pooled_layers=layers)
     nn.init.zeros_(model.head.weight)

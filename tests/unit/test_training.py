@@ -82,7 +82,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     rng = np.random.default_rng(2)
     rows = [example(number, rng) for number in range(420)]
     sides = {Side.TRAIN: rows[:240], Side.VALIDATION: rows[240:320], Side.TEST: rows[320:]}
-    return load(write_folder(tmp_path_factory.mktemp("snapshots"), sides))
+    return load(write_folder(tmp_path_factory.mktemp("snapshots"), sides, now=NOON))
 
 
 def example(number: int, rng: np.random.Generator) -> Example:
@@ -146,6 +146,15 @@ def test_the_cheap_mode_ends_in_a_folder_that_can_be_sealed_and_served(snapshot:
     assert lines[-1].startswith("trained on 240 reviews (simulated reviews) in ")
 
 
+def test_training_again_gives_the_same_version(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """A training task that is killed and run again ends in the same bytes, so in the same version."""
+    again, _ = trained(snapshot, settings, tmp_path / "again")
+    bytes_of = [{path.name: path.read_bytes() for path in one.folder.iterdir()} for one in (head[0], again)]
+    assert [name for name in bytes_of[0] if bytes_of[0][name] != bytes_of[1][name]] == []
+
+
 def copy_of(folder: Path) -> Path:
     """A copy in a work folder of its own: sealing moves it away."""
     work = artifact.new_work_folder(folder.parent)
@@ -204,7 +213,7 @@ def test_a_class_without_rows_is_refused(snapshot: Snapshot, settings: Settings,
     """A model that never saw a neutral review is not trained."""
     rows = {side: list(snapshot.examples(side)) for side in Side}
     rows[Side.TRAIN] = [row for row in rows[Side.TRAIN] if row.truth != Sentiment.NEUTRAL]
-    without = load(write_folder(tmp_path / "snapshots", rows))
+    without = load(write_folder(tmp_path / "snapshots", rows, now=NOON))
     with pytest.raises(SnapshotError, match="no training row is neutral"):
         trained(without, settings, tmp_path / "work")
 
@@ -218,7 +227,7 @@ def test_a_weight_counts_like_so_many_rows(snapshot: Snapshot, settings: Setting
         else row
         for row in rows[Side.TRAIN]
     ]
-    corrected, _ = trained(load(write_folder(tmp_path / "snapshots", rows)), settings, tmp_path / "work")
+    corrected, _ = trained(load(write_folder(tmp_path / "snapshots", rows, now=NOON)), settings, tmp_path / "work")
     said = InferenceEngine.load(corrected.folder).predict([row.text for row in rows[Side.TRAIN]]).sentiments
     believed = [one for one, row in zip(said, rows[Side.TRAIN], strict=True) if row.truth_source == TruthSource.PEOPLE]
     assert believed
