@@ -135,18 +135,8 @@ class NewAlert:
     report_file: str | None = None
 
 
-def raise_alert(
-    engine: Engine,
-    *,
-    key: str,
-    kind: AlertKind,
-    subject: str,
-    details: AlertDetails,
-    report_file: str | None,
-    now: datetime,
-) -> Alert:
+def raise_alert(engine: Engine, alert: NewAlert, *, now: datetime) -> Alert:
     """Store an alert; under a key that is known already, change nothing and return the one that is there."""
-    alert = NewAlert(key=key, kind=kind, subject=subject, details=details, report_file=report_file)
     with engine.begin() as connection:
         return raise_within(connection, alert, now=now)
 

@@ -31,8 +31,8 @@ def new_alert(key: str = "drift:1", *, subject: str = "rating drifted") -> NewAl
 
 def test_raising_an_alert_twice_keeps_the_first(engine: Engine) -> None:
     """The key decides: same row, nothing overwritten, not even by another subject."""
-    first = raise_alert(engine, **vars(new_alert()), now=NOW)
-    again = raise_alert(engine, **vars(new_alert(subject="something else")), now=NOW + timedelta(days=1))
+    first = raise_alert(engine, new_alert(), now=NOW)
+    again = raise_alert(engine, new_alert(subject="something else"), now=NOW + timedelta(days=1))
     assert again == first
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(AlertRow)).scalar_one() == 1
@@ -40,7 +40,7 @@ def test_raising_an_alert_twice_keeps_the_first(engine: Engine) -> None:
 
 def test_an_alert_is_mailed_once(engine: Engine) -> None:
     """The second run finds nothing that waits."""
-    alert = raise_alert(engine, **vars(new_alert()), now=NOW)
+    alert = raise_alert(engine, new_alert(), now=NOW)
     mailed: list[Alert] = []
     assert mail_waiting(engine, deliver=mailed.append, now=NOW) == MailCounts(sent=1, failed=0, elsewhere=0)
     assert mail_waiting(engine, deliver=mailed.append, now=NOW) == MailCounts(sent=0, failed=0, elsewhere=0)
@@ -51,7 +51,7 @@ def test_an_alert_is_mailed_once(engine: Engine) -> None:
 def test_a_mail_that_does_not_leave_waits_and_stops_no_other(engine: Engine) -> None:
     """The next run mails exactly the one that failed."""
     for key in ("a", "b", "c"):
-        raise_alert(engine, **vars(new_alert(key)), now=NOW)
+        raise_alert(engine, new_alert(key), now=NOW)
     mailed: list[str] = []
 
     def failing_for(key: str) -> Callable[[Alert], None]:
@@ -70,7 +70,7 @@ def test_a_mail_that_does_not_leave_waits_and_stops_no_other(engine: Engine) -> 
 
 def test_two_runs_at_once_mail_an_alert_once(engine: Engine) -> None:
     """While one holds the alert's row, the other passes it by."""
-    raise_alert(engine, **vars(new_alert()), now=NOW)
+    raise_alert(engine, new_alert(), now=NOW)
     inside, mailed = Barrier(2, timeout=20), []
 
     def slowly(alert: Alert) -> None:
@@ -92,7 +92,7 @@ def test_two_runs_at_once_mail_an_alert_once(engine: Engine) -> None:
 def test_an_alert_forgets_only_the_report_that_was_deleted(engine: Engine) -> None:
     """A link that leads nowhere helps nobody; the others stay."""
     for key in ("a", "b"):
-        raise_alert(engine, **vars(new_alert(key)), now=NOW)
+        raise_alert(engine, new_alert(key), now=NOW)
     with engine.begin() as connection:
         forget_reports(connection, ["a.html"])
     assert [alert.report_file for alert in unmailed(engine)] == [None, "b.html"]

@@ -12,7 +12,7 @@ from restar_lib.domain import Reason, ReleaseKind, TaskStatus
 from restar_lib.errors import NotTidied
 from restar_lib.housekeeping import TidyCounts, tidy
 from restar_lib.labeling.claims import claim
-from restar_lib.monitoring.alerts import AlertDetails, AlertKind, raise_alert, unmailed
+from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert, raise_alert, unmailed
 from restar_lib.registry import artifact, release_log
 from restar_lib.settings import Settings
 from restar_lib.store.tables import DriftReport, LabelTask, PredictionRow
@@ -133,7 +133,9 @@ def test_old_reports_go_and_nothing_links_to_them_any_more(engine: Engine, smoke
         row = {"run_key": name, "model_version": "rs-x", "window_rows": 1, "enough_rows": True, "findings": {}}
         with engine.begin() as connection:
             connection.execute(insert(DriftReport).values(report_file=file, **row))
-        raise_alert(engine, key=name, kind=AlertKind.DRIFT, subject=name, details=details, report_file=file, now=NOW)
+        raise_alert(
+            engine, NewAlert(key=name, kind=AlertKind.DRIFT, subject=name, details=details, report_file=file), now=NOW
+        )
     assert tidy(engine, smoke, now=NOW, dry_run=False).reports == 1
     with engine.connect() as connection:
         files = (

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -80,7 +81,7 @@ def catcher(tmp_path: Path) -> Iterator[int]:
 @pytest.fixture
 def alert(engine: Engine) -> Alert:
     """An alert that waits for its mail."""
-    return raise_alert(engine, **vars(NEW), now=NOW)
+    return raise_alert(engine, NEW, now=NOW)
 
 
 def caught(tmp_path: Path) -> list[EmailMessage]:
@@ -143,7 +144,7 @@ def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(smoke: Setting
 
 def test_a_line_break_makes_no_header(smoke: Settings) -> None:
     """Names in a subject come from outside."""
-    failure = TaskFailure(**vars(FAILURE) | {"task_id": "train\r\nBcc: everybody@example.org"})
+    failure = replace(FAILURE, task_id="train\r\nBcc: everybody@example.org")
     message = build_failure_message(failure, smoke, now=NOW)
     assert message["Bcc"] is None
     assert "\n" not in message["Subject"]
@@ -169,7 +170,7 @@ def test_a_failed_task_is_mailed_with_its_error_and_its_log(smoke: Settings, cat
 def test_an_alert_from_a_terminal_links_no_run(engine: Engine, smoke: Settings) -> None:
     """Whoever asked was no Airflow run; there is nothing to open."""
     details = AlertDetails.from_json(DETAILS.to_json() | {"run_key": "cli"})
-    made = raise_alert(engine, **vars(NEW) | {"details": details, "report_file": None}, now=NOW)
+    made = raise_alert(engine, replace(NEW, details=details, report_file=None), now=NOW)
     assert (links_for(made, smoke).run, links_for(made, smoke).report) == (None, None)
     assert all("None" not in body for body in parts(build_message(made, smoke, links_for(made, smoke))))
 
