@@ -6,12 +6,11 @@ a named error into one line and an exit code. Libraries are imported inside the 
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
-import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -108,7 +107,7 @@ def label(*, labeler: Annotated[str, typer.Option(help="Your name.")] = "") -> N
     from restar_lib.labeling.terminal import label_in_terminal
     from restar_lib.store.engine import engine
 
-    label_in_terminal(engine(), settings(), labeler=labeler or os.getlogin())
+    label_in_terminal(engine(), settings(), labeler=labeler or getpass.getuser())
 
 
 @app.command("label-demo")
@@ -136,6 +135,18 @@ def roll_back(*, reason: Reason) -> None:
     from restar_lib.store.engine import engine
 
     _print_fields(roll_back_release(engine(), settings(), by=_who(), reason=reason, now=_now()))
+
+
+@app.command()
+def reconcile() -> None:
+    """Make the pointer on disk say what the release log says."""
+    from restar_lib.registry.release import reconcile as reconcile_pointer
+    from restar_lib.store.engine import engine
+
+    champion = reconcile_pointer(engine(), settings())
+    print(
+        f"the champion is {champion.model_version} (release {champion.release_id})" if champion else "no champion yet"
+    )
 
 
 @app.command()
@@ -186,7 +197,7 @@ def _now() -> datetime:
 
 
 def _who() -> str:
-    return f"cli:{Path.home().name}"
+    return f"cli:{getpass.getuser()}"
 
 
 if __name__ == "__main__":

@@ -129,6 +129,8 @@ class House:
                 "RESTAR_PROFILE": settings.profile,
                 "PATH": f"{BIN}:{process_environment().get('PATH', '')}",
                 "PYTHONUNBUFFERED": "1",
+                # Torch's threads wait by spinning, which on few busy cores makes training many times slower.
+                "OMP_WAIT_POLICY": "PASSIVE",
             }
         )
 

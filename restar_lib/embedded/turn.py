@@ -29,7 +29,7 @@ from restar_lib.gate import verdict_of
 from restar_lib.ingest.reviews import latest_runs, sources_read
 from restar_lib.labeling.queue import counts
 from restar_lib.monitoring import drift
-from restar_lib.registry.release import current
+from restar_lib.registry.release import current, reconcile
 from restar_lib.scoring.predictions import scored_by
 from restar_lib.settings import Settings
 
@@ -59,7 +59,7 @@ class Turn:
         began = datetime.now(UTC)
         self._wait_for_dags()
         self._settle()
-        if current(self.engine) is None:
+        if reconcile(self.engine, self.settings) is None:
             self._history()
             self._first_model()
         before = current(self.engine)

@@ -28,6 +28,7 @@ from restar_lib.gate.lines import Latency, Measured, Paired, all_lines, artifact
 from restar_lib.gate.statistics import compare
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional
 from restar_lib.registry import artifact
+from restar_lib.registry.release_log import current
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Settings
 
@@ -89,8 +90,15 @@ def _ask(
     measured = _measure(model, serving, rows, settings, judged_before=judged_before)
     lines = all_lines(measured, settings.gate)
     beats_majority = measured.metrics.macro_f1 > measured.metrics.majority_macro_f1
-    allowed = settings.gate.allow_provisional and champion is None
+    allowed = settings.gate.allow_provisional and (champion is None or _is_provisional(engine, champion.name))
     return lines, allowed and may_be_provisional(lines, beats_majority=beats_majority)
+
+
+def _is_provisional(engine: Engine, champion: str) -> bool:
+    # A provisional champion is under the floors itself. One that is not worse on the same rows may follow it, or the
+    # loop would stand still until a single training reached the floors.
+    serving = current(engine)
+    return serving is not None and serving.model_version == champion and serving.provisional
 
 
 def _proven(folder: Path, settings: Settings) -> InferenceEngine:

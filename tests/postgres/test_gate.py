@@ -14,10 +14,11 @@ from sqlalchemy import Engine, func, insert, select
 
 from restar_lib import gate
 from restar_lib.dataset.snapshot import Snapshot, freeze
-from restar_lib.domain import Side
+from restar_lib.domain import ReleaseKind, Side
 from restar_lib.errors import ArtifactError
 from restar_lib.gate.verdict_log import times_used
 from restar_lib.registry import artifact
+from restar_lib.registry.release_log import Change, append
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, ReviewRow, VerdictReview, VerdictRow
 from tests.tiny_model import sealed_tiny_model
@@ -150,9 +151,24 @@ def test_a_model_no_better_than_the_commonest_class_is_never_provisional(house: 
 
 
 def test_a_later_model_under_the_floors_is_refused(house: House) -> None:
-    """Provisional is for a first model: there is a champion to keep."""
+    """A champion that reached the floors is not given up for one that does not."""
     verdict = house.judge(house.model(BETTER), house.model(WORSE), max_calibration_error=0.001, allow_provisional=True)
     assert (verdict.may_serve, names(verdict)) == (False, {"calibration_error"})
+
+
+@pytest.mark.parametrize(("challenger", "follows"), [(BETTER, True), (HOPELESS, False)])
+def test_only_one_that_is_not_worse_follows_a_provisional_champion(
+    house: House, challenger: tuple[float, float, float], *, follows: bool
+) -> None:
+    """Under the floors itself, it is marked as provisional too; a worse one is refused."""
+    champion = house.model(WORSE)
+    first = Change(
+        model_version=champion.name, kind=ReleaseKind.RELEASE, provisional=True, released_by="test", reason="first",
+        released_at=NOW,
+    )  # fmt: skip
+    append(house.engine, first, expected_previous=None)
+    verdict = house.judge(house.model(challenger), champion, max_calibration_error=0.001, allow_provisional=True)
+    assert (verdict.passed, verdict.provisional) == (False, follows)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "probe.json", "manifest.json"])
