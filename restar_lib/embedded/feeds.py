@@ -16,13 +16,16 @@ from restar_lib.ingest import replay
 from restar_lib.ingest.files import find_files
 from restar_lib.settings import Settings
 
+Configuration = dict[str, dict[str, Any]]
+"""Sections and keys, for every process of this installation."""
+
 
 class Feed(Protocol):
     """Makes the next reviews available."""
 
     @property
-    def source(self) -> dict[str, str]:
-        """Keys of the configuration section `source` for every process of this installation."""
+    def configuration(self) -> Configuration:
+        """Which source all processes read, and how much a nightly run takes of it."""
 
     def prepare(self) -> str:
         """Get ready once; returns a line that says what there is."""
@@ -41,9 +44,10 @@ class SimulatedFeed:
     settings: Settings
 
     @property
-    def source(self) -> dict[str, str]:
-        """The generator under its own name."""
-        return {"kind": "simulated", "name": "simulated", "path": ""}
+    def configuration(self) -> Configuration:
+        """The generator under its own name; it never ends, so a nightly run takes as much as a turn."""
+        source = {"kind": "simulated", "name": "simulated", "path": ""}
+        return {"source": source, "ingest": {"max_rows": self.settings.embedded.turn_rows}}
 
     def prepare(self) -> str:
         """Nothing to prepare."""
@@ -79,15 +83,12 @@ class ReplayFeed:
         return str(Path(self.reviews).expanduser().absolute())
 
     @property
-    def source(self) -> dict[str, str]:
+    def configuration(self) -> Configuration:
         """A name of its own for each path, so that a state folder is never fed from two. Raises `SourceError`."""
         find_files(self.path)  # a path without files is refused before anything starts
         digest = hashlib.sha256(self.path.encode()).hexdigest()[:8]
-        return {
-            "kind": "files",
-            "name": f"{Path(self.path).name[:60]}-{digest}",
-            "path": str(self.folder / replay.INBOX),
-        }
+        name = f"{Path(self.path).name[:60]}-{digest}"
+        return {"source": {"kind": "files", "name": name, "path": str(self.folder / replay.INBOX)}}
 
     def prepare(self) -> str:
         """Split the files by time, once."""

@@ -18,6 +18,7 @@ from datetime import datetime
 import httpx
 import psutil
 
+from restar_lib.embedded.feeds import Configuration
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.services import AIRFLOW_DATABASE, BIN, DATABASE, MLFLOW_DATABASE, House
 from restar_lib.embedded.state import check_disk, check_ports, claim_identity, load_secrets, runner_lock
@@ -37,10 +38,10 @@ HEALTHY_SECONDS = 180.0
 
 
 @contextmanager
-def open_house(settings: Settings, *, source: dict[str, str], now: datetime, say: Say) -> Iterator[House]:
+def open_house(settings: Settings, *, configuration: Configuration, now: datetime, say: Say) -> Iterator[House]:
     """Start everything; on leaving, however, stop every process that was started.
 
-    `source` are the keys of the configuration section `source` that this state folder is bound to.
+    The state folder is bound to the source that `configuration` names.
     """
     check_disk(settings.home)
     with runner_lock(settings.home):
@@ -51,6 +52,7 @@ def open_house(settings: Settings, *, source: dict[str, str], now: datetime, say
             postgres=EmbeddedPostgres(home=settings.home, password=secrets.postgres_password),
         )
         _end_left_overs(house, say)
+        source = configuration["source"]
         identity = claim_identity(settings.home, source=f"{source['kind']}:{source['name']}", now=now)
         check_ports(
             {
@@ -59,7 +61,7 @@ def open_house(settings: Settings, *, source: dict[str, str], now: datetime, say
                 "embedded.mail_port": settings.embedded.mail_port,
             }
         )
-        house.write_overlay(identity, source=source)
+        house.write_overlay(identity, configuration)
         house.write_airflow_passwords()
         with _supervised(house) as supervisor:
             _bring_up(house, supervisor, say)

@@ -54,7 +54,9 @@ def run(settings: Settings, *, once: bool, reviews: str) -> None:
 
 def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> House:
     with view.step("services start") as step:
-        house = stack.enter_context(open_house(settings, source=feed.source, now=datetime.now(UTC), say=step.say))
+        house = stack.enter_context(
+            open_house(settings, configuration=feed.configuration, now=datetime.now(UTC), say=step.say)
+        )
         step.say("PostgreSQL, Airflow (4 processes), the API and the mail catcher answer")
     with view.step("reviews at hand") as step:
         step.say(feed.prepare())

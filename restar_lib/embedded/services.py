@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from restar_lib.embedded.feeds import Configuration
 from restar_lib.embedded.files import write_atomically
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.state import Identity, Secrets
@@ -68,18 +69,17 @@ class House:
         """The HTTP API."""
         return f"http://127.0.0.1:{self.settings.serving.port}"
 
-    def write_overlay(self, identity: Identity, *, source: dict[str, str]) -> None:
+    def write_overlay(self, identity: Identity, configuration: Configuration) -> None:
         """Write `embedded.yaml`, the configuration layer that every process beside us reads."""
         overlay = {
             "database": {
                 "url": self.postgres.url(DATABASE),
                 "mlflow_url": self.postgres.url(MLFLOW_DATABASE),
             },
-            "source": source,
             "serving": {"url": self.serving_url},
             "orchestration": {"airflow_url": self.airflow_url, "start_date": identity.since.isoformat()},
         }
-        write_atomically(self.settings.home / "embedded.yaml", yaml.safe_dump(overlay))
+        write_atomically(self.settings.home / "embedded.yaml", yaml.safe_dump(overlay | configuration))
 
     def write_airflow_passwords(self) -> None:
         """Write the file that Airflow's SimpleAuthManager reads; it would otherwise print passwords of its own."""
