@@ -69,11 +69,9 @@ def draw(rows: int, *, kind: Kind, seed: int) -> list[Observation]:
     return [_observation(chance, kind) for _ in range(rows)]
 
 
-def release_champion(
-    engine: Engine, settings: Settings, *, now: datetime, kind: Kind = USUAL, snapshot_hash: str = "0" * 64
-) -> str:
+def release_champion(engine: Engine, settings: Settings, *, now: datetime, kind: Kind = USUAL) -> str:
     """Seal a model whose reference is `kind` and make it the champion; returns its version."""
-    work = make_tiny_model(artifact.new_work_folder(settings.models_dir), snapshot_hash=snapshot_hash)
+    work = make_tiny_model(artifact.new_work_folder(settings.models_dir))
     vocabulary = vocabulary_of([" ".join(WORDS)])
     columns = columns_of(draw(800, kind=kind, seed=1), frozenset(vocabulary))
     write_reference(work, Reference(columns=columns, vocabulary=vocabulary))
@@ -98,6 +96,7 @@ def store_scored(
     prefix: str = "r",
     since: datetime = BASE,
     scored_at: datetime = BASE,
+    ingested_at: datetime = BASE,
 ) -> list[str]:
     """Write reviews, one an hour from `since` on, with predictions by `version`; returns their ids, oldest first."""
     ids = [f"{prefix}{number:05d}" for number in range(len(observations))]
@@ -110,7 +109,7 @@ def store_scored(
         connection.execute(
             insert(ReviewRow),
             [
-                _review(it, name, run, since + timedelta(hours=n))
+                _review(it, name, run, since + timedelta(hours=n)) | {"ingested_at": ingested_at}
                 for n, (name, it) in enumerate(zip(ids, observations, strict=False))
             ],
         )

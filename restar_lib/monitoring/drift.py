@@ -1,7 +1,7 @@
 """The watch: whether the newest reviews are still those that the champion was trained for.
 
-Takes the newest reviews that the champion has not learned from (`monitoring.window`), compares them with the
-reference that the model carries, writes the report page, and stores one row of `drift_report` together with the alerts
+Takes the champion's newest predictions for reviews that came after its training, compares them with the reference
+that the model carries, writes the report page, and stores one row of `drift_report` together with the alerts
 in one transaction. Asked again for the same run, it finds the same report and raises nothing twice. A window that is
 too small says so and raises nothing. It also looks how long the oldest open task has waited.
 
@@ -28,9 +28,9 @@ from restar_lib.monitoring import alerts, comparison, findings, page
 from restar_lib.monitoring.alerts import AlertKind, NewAlert
 from restar_lib.monitoring.features import columns_of, read_reference
 from restar_lib.monitoring.findings import ColumnDrift, Finding, FindingKind, Measured
-from restar_lib.monitoring.window import newest_unlearned
 from restar_lib.registry.release_log import champion_folder
-from restar_lib.scoring.predictions import Window
+from restar_lib.scoring.engine import ModelInfo
+from restar_lib.scoring.predictions import Window, newest_window
 from restar_lib.settings import Monitoring, Settings
 from restar_lib.store.tables import DriftReport as DriftReportRow
 
@@ -137,7 +137,7 @@ def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now
         run_key=run_key,
         at=now,
         model_version=folder.name,
-        window=newest_unlearned(engine, settings, folder),
+        window=_window(engine, folder, rows=limits.window_rows),
         measured=None,
         found=(),
         queue=open_tasks,
@@ -145,6 +145,18 @@ def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now
         report_file=None,
     )
     return _compared(look, settings, folder) if look.window.rows >= limits.min_rows else look
+
+
+def _window(engine: Engine, folder: Path, *, rows: int) -> Window:
+    """The newest reviews that came after the training set of the model in `folder` was frozen.
+
+    Not "all that it has not learned from": training takes every review of a rare class and a sample of the others, so
+    what it left over is no fair picture of the stream.
+    """
+    # A model's time is that of its training set: training adds nothing that came later.
+    trained_at = datetime.fromisoformat(ModelInfo.read(folder).created_at)
+    with engine.connect() as connection:
+        return newest_window(connection, model_version=folder.name, arrived_after=trained_at, rows=rows)
 
 
 def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
@@ -252,8 +264,8 @@ def _to_json(look: _Look, limits: Monitoring) -> dict[str, Any]:
 def _sentences(look: _Look, limits: Monitoring) -> Iterator[str]:
     if look.measured is None:
         yield (
-            f"{look.window.rows:,} scored reviews that {look.model_version} has not learned from are too few to judge "
-            f"(monitoring.min_rows = {limits.min_rows:,}); nothing was compared."
+            f"{look.model_version} has scored {look.window.rows:,} reviews that came after its training: too few to "
+            f"judge (monitoring.min_rows = {limits.min_rows:,}), nothing was compared."
         )
     elif not look.found:
         yield (

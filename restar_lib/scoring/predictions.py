@@ -39,13 +39,10 @@ class Window:
         return f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}" if self.start and self.end else "never"
 
 
-def newest_window(connection: Connection, *, model_version: str, without: Collection[str], rows: int) -> Window:
-    """The predictions of `model_version` for the `rows` newest reviews, except the reviews in `without`."""
-    # The excluded are taken out here and not in SQL: thousands of ids make a poor parameter. At most that many more
-    # rows are read.
+def newest_window(connection: Connection, *, model_version: str, arrived_after: datetime, rows: int) -> Window:
+    """The predictions of `model_version` for the `rows` newest reviews that were stored after `arrived_after`."""
     query = (
         select(
-            ReviewRow.review_id,
             ReviewRow.text,
             ReviewRow.product_category,
             ReviewRow.rating,
@@ -54,11 +51,11 @@ def newest_window(connection: Connection, *, model_version: str, without: Collec
             PredictionRow.confidence,
         )
         .join(PredictionRow, PredictionRow.review_id == ReviewRow.review_id)
-        .where(PredictionRow.model_version == model_version)
+        .where(PredictionRow.model_version == model_version, ReviewRow.ingested_at > arrived_after)
         .order_by(ReviewRow.reviewed_at.desc(), ReviewRow.review_id)
-        .limit(rows + len(without))
+        .limit(rows)
     )
-    found = [row for row in connection.execute(query) if row.review_id not in without][:rows]
+    found = connection.execute(query).all()
     return Window(
         observations=tuple(
             Observation(
