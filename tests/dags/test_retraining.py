@@ -1,6 +1,6 @@
 """The retraining runs for real, tiny: a frozen encoder, some dozens of reviews, the gate, the approval, the release.
 
-One story in four runs on one database: refused, left unanswered, released, nothing new.
+One story in five runs on one database: refused, left unanswered, approved, nothing new, forced.
 """
 
 from __future__ import annotations
@@ -65,14 +65,15 @@ def engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def story(house: AirflowHouse, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
-    """The four runs."""
+    """The five runs."""
     place = {
         "RESTAR_DATABASE__URL": engine.url.render_as_string(hide_password=False),
         "RESTAR_HOME": str(tmp_path_factory.mktemp("story")),
     }
 
-    def retrain(conf: dict[str, Any], **other: str) -> Told:
-        run = house.ask("run", dag_id="retrain_sentiment", conf=conf, environment=place | TINY | other)
+    def retrain(conf: dict[str, Any], *, person: str | None = None, **other: str) -> Told:
+        environment = place | TINY | other
+        run = house.ask("run", dag_id="retrain_sentiment", conf=conf, person=person, environment=environment)
         return Told(run=run, verdict=verdict_of(engine, run_key=run["run_id"]), log=history(engine))
 
     def ingest() -> None:
@@ -84,8 +85,9 @@ def story(house: AirflowHouse, engine: Engine, tmp_path_factory: pytest.TempPath
     return {
         "refused": refused,
         "unanswered": retrain({"approval": "person"}),
-        "released": retrain({"approval": "auto"}),
-        "nothing new": retrain({"approval": "auto"}),
+        "approved": retrain({"approval": "person"}, person="ada"),
+        "nothing new": retrain({}),
+        "forced": retrain({"approval": "auto", "force": True}),
     }
 
 
@@ -106,20 +108,26 @@ def test_silence_does_not_promote(story: dict[str, Told]) -> None:
     assert told.verdict is not None
     assert told.verdict.passed
     assert told.states("choose_approval", "approve", "release_challenger") == ["success", "success", "skipped"]
-    assert told.run["answers"]["approve"]["chosen_options"] == ["Reject"]
-    assert told.run["answers"]["approve"]["responded_by_user"] is None
+    assert told.run["answers"]["approve"] is None
     assert told.log == ()
     assert told.run["state"] == "success"
 
 
-def test_a_challenger_that_passed_is_released_by_policy(story: dict[str, Told]) -> None:
-    """The release names the verdict that it rests on: the one that was given before nobody answered."""
-    told, verdict = story["released"], story["unanswered"].verdict
-    assert told.states("choose_approval", "approve", "release_challenger") == ["success", "skipped", "success"]
+def test_an_approved_challenger_is_released_in_the_persons_name(story: dict[str, Told]) -> None:
+    """The log says who approved it and names the verdict: the one that was given before nobody answered."""
+    told, verdict = story["approved"], story["unanswered"].verdict
+    assert told.states("choose_approval", "approve", "release_challenger") == ["success"] * 3
     (release,) = told.log
     assert verdict is not None
     assert release.model_version == verdict.challenger
-    assert (release.released_by, release.reason) == ("policy auto", f"verdict {verdict.verdict_id}")
+    assert (release.released_by, release.reason) == ("ada", f"verdict {verdict.verdict_id}")
+
+
+def test_by_policy_nobody_is_asked_and_releasing_what_serves_adds_nothing(story: dict[str, Told]) -> None:
+    """Forced on the same snapshot, training gives the same version again; it serves already."""
+    told = story["forced"]
+    assert told.states("choose_approval", "approve", "release_challenger") == ["success", "skipped", "success"]
+    assert told.log == story["approved"].log
 
 
 def test_nothing_is_trained_on_the_champions_own_snapshot(story: dict[str, Told]) -> None:
@@ -132,7 +140,7 @@ def test_nothing_is_trained_on_the_champions_own_snapshot(story: dict[str, Told]
 
 def test_xcom_carries_ids_counts_and_paths(story: dict[str, Told]) -> None:
     """What the tasks hand on is small: no texts, no models."""
-    answers = story["released"].run["answers"]
+    answers = story["approved"].run["answers"]
     assert set(answers["train_challenger"]) == {"version", "folder", "snapshot_hash", "mlflow_run_id", "seconds"}
     assert Path(answers["train_challenger"]["folder"]).is_dir()
     assert max(len(str(answer)) for answer in answers.values()) < 4000
