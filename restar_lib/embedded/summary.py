@@ -66,10 +66,11 @@ def collect(
 
 def render(summary: TurnSummary, house: House, settings: Settings, console: Console) -> None:
     """Print the summary."""
-    parts = [_reviews(summary), _models(summary), _verdict(summary), _drift(summary), _addresses(house)]
+    parts = [_reviews(summary), _models(summary), _verdict(summary), _drift(summary)]
     notice = f" - {settings.simulated_notice}" if settings.simulated_notice else ""
     title = f"one turn of the loop{notice}"
     console.print(Panel(Group(*(part for part in parts if part)), title=title, title_align="left", padding=(1, 2)))
+    console.print(_addresses(house), markup=False, highlight=False, soft_wrap=True)
 
 
 def _reviews(summary: TurnSummary) -> Table:
@@ -129,9 +130,7 @@ def _verdict(summary: TurnSummary) -> Text | None:
     style = {"passed": "green", "provisional": "yellow", "refused": "red"}[summary.verdict.word]
     text = Text("\nverdict: ", "bold").append(summary.verdict.word, style)
     for line in summary.verdict.lines:
-        text.append("\n  ok " if line.passed else "\n  NO ", "green" if line.passed else "red").append(
-            f"{line.name}: {line.detail}"
-        )
+        text.append("\n  ok " if line.passed else "\n  NO ", "green" if line.passed else "red").append(line.detail)
     serving = summary.after
     if serving:
         mark = " as provisional" if serving.provisional else ""
@@ -151,19 +150,18 @@ def _drift(summary: TurnSummary) -> Text | None:
     return text
 
 
-def _addresses(house: House) -> Table:
-    table = _titled("\nwhere to look")
-    table.add_row("Airflow", house.airflow_url, f"user {ADMIN}, password {house.secrets.airflow_password}")
-    table.add_row(
-        "label desk",
-        f"{house.airflow_url}/plugin/label-desk",
-        f"or user {LABELER}, password {house.secrets.labeler_password}",
-    )
-    table.add_row("reports", f"{house.airflow_url}/plugin/restar-reports", "drift, inside Airflow")
-    table.add_row("API", f"{house.serving_url}/docs", "POST /predict")
-    table.add_row("mails", str(house.settings.home / "mail"), "as .eml files")
-    table.add_row("logs", str(house.logs), "")
-    return table
+def _addresses(house: House) -> str:
+    """Plain lines under the panel: an address that is folded cannot be clicked or copied."""
+    secrets, airflow = house.secrets, house.airflow_url
+    rows = {
+        "Airflow": f"{airflow}  (user {ADMIN}, password {secrets.airflow_password})",
+        "label desk": f"{airflow}/plugin/label-desk  (also user {LABELER}, password {secrets.labeler_password})",
+        "reports": f"{airflow}/plugin/restar-reports",
+        "API": f"{house.serving_url}/docs",
+        "mails": f"{house.settings.home / 'mail'}  (.eml files)",
+        "logs": str(house.logs),
+    }
+    return "\n".join(f"  {name:<12}{where}" for name, where in rows.items())
 
 
 def _titled(title: str) -> Table:

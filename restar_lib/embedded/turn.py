@@ -1,6 +1,6 @@
 """One turn of the loop, driven the way people drive it: through Airflow's API, the queue's calls and the HTTP API.
 
-    new reviews -> score -> queue -> demo labelers -> retrain (started by the labels themselves) -> drift -> serving
+    new reviews -> score -> queue -> drift -> demo labelers -> retrain (started by the labels themselves) -> serving
 
 The first time, the same DAGs read the history and train the first model. What fails raises `TurnFailed` naming the
 DAG, the run, the task and where its log is; what a step refuses or skips with a reason is a completed turn.
@@ -25,7 +25,7 @@ from restar_lib.embedded.services import BIN, House
 from restar_lib.embedded.summary import TurnSummary, collect
 from restar_lib.embedded.view import Step, View
 from restar_lib.errors import TurnFailed
-from restar_lib.gate import verdict_of
+from restar_lib.gate import Verdict, verdict_of
 from restar_lib.ingest.reviews import latest_runs, sources_read
 from restar_lib.labeling.queue import counts
 from restar_lib.monitoring import drift
@@ -66,9 +66,10 @@ class Turn:
         ingest_run = self._new_reviews()
         if ingest_run is not None:
             self._score(since=ingest_run.queued_at)
+        # Before the champion may change: a new one has read no new reviews yet, so there is nothing to compare.
+        watch = self._watch()
         self._label()
         retraining = self._retrain(since=ingest_run.queued_at if ingest_run else began)
-        watch = self._watch()
         self._ask_serving()
         return collect(self.engine, before=before, ingest=ingest_run, retraining=retraining, watch=watch)
 
@@ -234,13 +235,25 @@ class Turn:
         verdict = verdict_of(self.engine, run_key=run.run_id)
         if verdict is None:
             return "nothing was trained: see the run's merge_labels and freeze_snapshot", "skipped"
-        if verdict.passed or verdict.provisional:
-            word = "released as provisional" if verdict.provisional else "released"
-            return f"{verdict.challenger} {word}: {verdict.headline}", "done"
-        return f"{verdict.challenger} refused: {'; '.join(line.detail for line in verdict.refusing)}", "refused"
+        figures = f"accuracy {_figure(verdict, 'accuracy')}, macro-F1 {_figure(verdict, 'macro_f1')}"
+        if not verdict.may_serve:
+            return (
+                f"{verdict.challenger} refused by {', '.join(line.name for line in verdict.refusing)}; {figures}",
+                "refused",
+            )
+        champion = current(self.engine)
+        if champion is None or champion.model_version != verdict.challenger:
+            return f"{verdict.challenger} {verdict.word} and was not approved; {figures}", "refused"
+        released = "released as provisional" if verdict.provisional else "released"
+        return f"{verdict.challenger} {released}; {figures}", "done"
 
 
 _ACTIVE = {"running", "queued", "scheduled", "up_for_retry", "deferred", "awaiting_input", "restarting"}
+
+
+def _figure(verdict: Verdict, line: str) -> str:
+    value = verdict.number(line, "value")
+    return f"{value:.3f}" if isinstance(value, float) else "unknown"
 
 
 def _task_line(task_id: str, state: str, try_number: int) -> str:
