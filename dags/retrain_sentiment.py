@@ -10,7 +10,8 @@ alert where configured, and by hand. Automatic runs respect `training.cooldown_m
 **Again**: safe. Labels are merged once, a snapshot is found by its content, a verdict is given once per challenger,
 champion and snapshot, and releasing what serves changes nothing.
 
-**Approval**: in Required Actions. Silence rejects: after `release.approval_timeout_hours` the answer is Reject.
+**Approval**: in Required Actions. Silence rejects: after `release.approval_timeout_hours` the answer is Reject. Until
+then the next training waits.
 
 **When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
 clear it to train again on the same snapshot. The champion keeps serving whatever happens here.

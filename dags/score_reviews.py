@@ -39,9 +39,8 @@ def score_reviews() -> None:
     @task
     @step
     def score_and_queue(my: Duty) -> ScoreCounts:
-        from restar_lib.scoring.batch import score_new
-
         from restar_lib.registry.release import champion_folder
+        from restar_lib.scoring.batch import score_new
 
         champion = champion_folder(my.engine, my.settings)
         if champion is None:

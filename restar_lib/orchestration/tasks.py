@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec
 
-from airflow.sdk import get_current_context
+from airflow.sdk import Asset, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from sqlalchemy import Engine
 
@@ -67,16 +67,18 @@ def duty() -> Duty:
         now=datetime.now(UTC),
         run_key=run.run_id,
         params=context["params"],
-        asked=_asked(str(run.run_type.value), drifted=DRIFT in context["triggering_asset_events"]),
+        asked=asked_by(run.run_type.value, assets=context["triggering_asset_events"]),
         by=run.triggering_user_name or "airflow",
         again=context["ti"].try_number > 1,
         window=(interval[0], interval[1]) if interval[0] and interval[1] else None,
     )
 
 
-def _asked(run_type: str, *, drifted: bool) -> Asked:
+def asked_by(run_type: str, *, assets: Iterable[Asset]) -> Asked:
+    """Who wants a run of this type that was started by events of these assets."""
     if run_type == "asset_triggered":
-        return Asked.DRIFT if drifted else Asked.LABELS
+        # By name, one by one: Airflow's mapping of events answers "yes" to every `in`.
+        return Asked.DRIFT if DRIFT.name in {asset.name for asset in assets} else Asked.LABELS
     return Asked.SCHEDULE if run_type == "scheduled" else Asked.HAND
 
 

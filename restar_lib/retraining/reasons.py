@@ -48,7 +48,9 @@ def reason_to_train(
         )
     if asked is Asked.LABELS and standing.finished < enough:
         raise NothingToDo(f"{standing.finished} of {enough} finished labels (labeling.enough): waiting for more")
-    return f"asked {asked}: {standing.finished} finished labels are in no snapshot yet"
+    return (
+        f"asked {asked}, {standing.finished} of them in no snapshot yet" if asked is Asked.LABELS else f"asked {asked}"
+    )
 
 
 def is_cooling_down(judged_at: datetime | None, *, cooldown: timedelta, now: datetime) -> bool:

@@ -54,7 +54,7 @@ def merge_labels(engine: Engine, settings: Settings, *, asked: Asked, again: boo
     )
     with engine.begin() as connection:
         merged = merge_finished(connection, now=now)
-    log.info("training, %s: %d finished labels merged", reason, len(merged))
+    log.info("%d finished labels merged; a training follows, %s", len(merged), reason)
     return Merge(reason=reason, merged=len(merged))
 
 

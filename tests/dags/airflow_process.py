@@ -88,7 +88,7 @@ def _assets(dag: Any) -> list[str]:
     from airflow.serialization.serialized_objects import DagSerialization
 
     condition = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).timetable.asset_condition
-    return sorted(asset.uri for _, asset in condition.iter_assets()) if condition else []
+    return sorted(asset.name for _, asset in condition.iter_assets()) if condition else []
 
 
 def _param(param: Any) -> dict[str, Any]:

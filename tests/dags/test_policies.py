@@ -88,10 +88,7 @@ def test_nothing_is_released_past_the_gate_and_the_approval(described: dict[str,
 def test_dags_talk_through_assets(described: dict[str, Any]) -> None:
     """Scoring follows the ingest; a retraining follows finished labels or drift; the others follow nothing."""
     listening = {dag_id: dag["assets"] for dag_id, dag in described.items() if dag["assets"]}
-    assert listening == {
-        "score_reviews": ["restar://reviews"],
-        "retrain_sentiment": ["restar://drift", "restar://labels"],
-    }
+    assert listening == {"score_reviews": ["reviews"], "retrain_sentiment": ["drift", "labels"]}
 
 
 @pytest.mark.parametrize(
