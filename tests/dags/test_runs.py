@@ -20,6 +20,7 @@ from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow, Snapsho
 from tests.dags.conftest import AirflowHouse
 from tests.tasks import add_reviews
 from tests.tiny_model import sealed_tiny_model
+from tests.watched import OTHER, draw, release_champion, store_scored
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -143,6 +144,24 @@ def test_alerts_are_mailed_once_whatever_the_comparison_said(
     assert [run["answers"]["mail_alerts"]["sent"] for run in runs] == [1, 0]
     assert len(list(mails.glob("*.eml"))) == 1
     assert unmailed(engine) == ()
+
+
+def test_drift_is_mailed_and_asks_for_a_retraining_where_configured(
+    house: AirflowHouse, environment: dict[str, str], engine: Engine, settings: Settings, mails: Path
+) -> None:
+    """Other reviews than the champion learned from: a report, a mail, and the event that starts the retraining."""
+    version = release_champion(engine, settings, now=NOON)
+    store_scored(engine, draw(400, kind=OTHER, seed=2), version=version, since=NOON, scored_at=NOON)
+    run = house.ask(
+        "run", dag_id="watch_drift", conf={}, environment=environment | {"RESTAR_MONITORING__RETRAIN_ON_DRIFT": "true"}
+    )
+    assert {name: task["state"] for name, task in run["tasks"].items()} == {
+        "compare": "success",
+        "mail_alerts": "success",
+        "ask_for_retraining": "success",
+    }
+    assert (settings.reports_dir / run["answers"]["compare"]["report_file"]).is_file()
+    assert run["answers"]["mail_alerts"]["sent"] == len(list(mails.glob("*.eml"))) >= 1
 
 
 def test_a_release_by_hand_is_logged_with_its_reason(
