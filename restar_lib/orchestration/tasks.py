@@ -102,7 +102,10 @@ def step(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Para
         try:
             return summary(body(duty(), *args, **kwargs))
         except errors.RestarError as error:
-            raise _outcome(error) from error
+            outcome = next((outcome for situation, outcome in OUTCOMES if isinstance(error, situation)), None)
+            if outcome is None:
+                raise
+            raise outcome(str(error)) from error
 
     # Airflow reads what a task takes and returns from here: the duty is ours to give.
     given, *asked = inspect.signature(body).parameters.values()
@@ -110,13 +113,6 @@ def step(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Para
     run.__annotations__ = {**body.__annotations__, "return": Summary}
     del run.__annotations__[given.name]
     return run
-
-
-def _outcome(error: errors.RestarError) -> Exception:
-    for situation, outcome in OUTCOMES:
-        if isinstance(error, situation):
-            return outcome(str(error))
-    return error
 
 
 def summary(result: object) -> Any:
