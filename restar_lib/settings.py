@@ -14,11 +14,12 @@ a process keeps the settings that it started with.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Mapping
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -351,7 +352,9 @@ def process_environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-def _layers(*, root: Path, profile: str, home: Path, environment: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+def _layers(
+    *, root: Path, profile: str, home: Path, environment: Mapping[str, str]
+) -> list[tuple[str, dict[str, Any]]]:
     config = root / "include" / "config"
     names = ["default"] if profile == "default" else ["default", profile]
     files = [config / f"{name}.yaml" for name in names]
@@ -401,7 +404,9 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         dotted = ".".join(str(part) for part in problem["loc"])
         key = ".".join(str(part) for part in problem["loc"][:2])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{dotted}: unknown key (from {origins.get(key, 'an unknown section')}); see `restar config show`")
+            lines.append(
+                f"{dotted}: unknown key (from {origins.get(key, 'an unknown section')}); see `restar config show`"
+            )
         else:
             lines.append(f"{dotted} = {problem['input']!r} (from {origins.get(key, 'a default')}): {problem['msg']}")
     return "; ".join(lines)

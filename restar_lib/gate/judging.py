@@ -1,9 +1,9 @@
 """Judging: both models answer the gate rows, the lines are asked, the verdict is stored.
 
 The gate rows are the snapshot's test side: texts that no model may learn from or be calibrated on. The same question
-(challenger, champion, snapshot) is answered once; asking again returns the stored verdict without running a model. A
-challenger that cannot be loaded is refused with that reason; a champion that cannot be loaded is an error, because
-somebody has to repair what serves. Needs ONNX Runtime, no torch. It releases nothing.
+(challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without running a
+model. A challenger that cannot be loaded is refused with that reason; a champion that cannot be loaded is an error,
+because somebody has to repair what serves. Needs ONNX Runtime, no torch. It releases nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ def judge(
     Raises `ArtifactError` or `ProbeFailed` where the champion is damaged, `SnapshotError` where the gate rows are.
     """
     challenger, champion = challenger_folder.name, champion_folder.name if champion_folder else None
-    known = verdict_log.find(engine, challenger=challenger, champion=champion, snapshot_hash=snapshot.snapshot_hash)
+    question = verdict_log.Question(
+        challenger=challenger,
+        champion=champion,
+        snapshot_hash=snapshot.snapshot_hash,
+        rules_hash=verdict_log.rules_hash(settings.gate),
+    )
+    known = verdict_log.find(engine, question)
     if known is not None:
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
         return known
@@ -64,9 +70,7 @@ def judge(
     lines, provisional = _ask(engine, settings, challenger_folder, champion_folder, rows)
     verdict = verdict_log.record(
         engine,
-        challenger=challenger,
-        champion=champion,
-        snapshot_hash=snapshot.snapshot_hash,
+        question,
         run_key=run_key,
         lines=lines,
         provisional=provisional,

@@ -1,11 +1,13 @@
-"""Verdicts in the database: one for each challenger, champion and snapshot, and the rows that each has used.
+"""Verdicts in the database: one for each question, and the rows that each has used.
 
 Owns tables `verdict` and `verdict_review`; judges nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +15,35 @@ from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
+from restar_lib.settings import Gate
 from restar_lib.store.tables import VerdictReview, VerdictRow
 
 
-def find(engine: Engine, *, challenger: str, champion: str | None, snapshot_hash: str) -> Verdict | None:
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a verdict answers: a challenger against a champion, on certain rows, by certain rules."""
+
+    challenger: str
+    champion: str | None
+    snapshot_hash: str
+    rules_hash: str
+
+
+def rules_hash(rules: Gate) -> str:
+    """The first 16 hex digits of the SHA-256 of the gate's configuration."""
+    return hashlib.sha256(rules.model_dump_json().encode()).hexdigest()[:16]
+
+
+def find(engine: Engine, question: Question) -> Verdict | None:
     """The verdict on exactly this question; None where it was not asked yet."""
+    statement = select(*_COLUMNS).where(
+        VerdictRow.challenger == question.challenger,
+        VerdictRow.champion.is_not_distinct_from(question.champion),
+        VerdictRow.snapshot_hash == question.snapshot_hash,
+        VerdictRow.rules_hash == question.rules_hash,
+    )
     with engine.connect() as connection:
-        return _find(connection, challenger, champion, snapshot_hash)
+        return _verdict(connection.execute(statement).one_or_none())
 
 
 def verdict_of(engine: Engine, *, run_key: str) -> Verdict | None:
@@ -61,10 +85,8 @@ def times_used(engine: Engine, review_ids: Sequence[str]) -> int:
 
 def record(
     engine: Engine,
+    question: Question,
     *,
-    challenger: str,
-    champion: str | None,
-    snapshot_hash: str,
     run_key: str | None,
     lines: Sequence[VerdictLine],
     provisional: bool,
@@ -72,9 +94,7 @@ def record(
 ) -> Verdict:
     """Store a verdict with its rows, in one commit; where the question was answered meanwhile, that answer stands."""
     values = {
-        "challenger": challenger,
-        "champion": champion,
-        "snapshot_hash": snapshot_hash,
+        **asdict(question),
         "run_key": run_key,
         "passed": all(line.passed for line in lines),
         "provisional": provisional,
@@ -87,22 +107,13 @@ def record(
         if made is not None and review_ids:
             used = [{"verdict_id": made, "review_id": review_id} for review_id in review_ids]
             connection.execute(insert(VerdictReview), used)
-    found = find(engine, challenger=challenger, champion=champion, snapshot_hash=snapshot_hash)
+    found = find(engine, question)
     if found is None:
-        raise LookupError(f"the verdict on {challenger} was stored and is gone")
+        raise LookupError(f"the verdict on {question.challenger} was stored and is gone")
     return found
 
 
 _COLUMNS = tuple(VerdictRow.__table__.columns[name] for name in Verdict.__dataclass_fields__)
-
-
-def _find(connection: Connection, challenger: str, champion: str | None, snapshot_hash: str) -> Verdict | None:
-    statement = select(*_COLUMNS).where(
-        VerdictRow.challenger == challenger,
-        VerdictRow.champion.is_not_distinct_from(champion),
-        VerdictRow.snapshot_hash == snapshot_hash,
-    )
-    return _verdict(connection.execute(statement).one_or_none())
 
 
 def _verdict(row: Row[Any] | None) -> Verdict | None:

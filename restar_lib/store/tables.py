@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     ARRAY,
@@ -68,7 +68,7 @@ class Base(DeclarativeBase):
     """Root of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: Moment, str: Text, dict[str, Any]: JSONB, list[Any]: JSONB}
+    type_annotation_map: ClassVar = {datetime: Moment, str: Text, dict[str, Any]: JSONB, list[Any]: JSONB}
 
 
 class IngestRun(Base):
@@ -218,7 +218,10 @@ class Label(Base):
     """One person's answer to one task. Owned by `labeling.queue`."""
 
     __tablename__ = "label"
-    __table_args__ = (UniqueConstraint("task_id", "labeler"), Index("ix_label_labeler_labeled_at", "labeler", "labeled_at"))
+    __table_args__ = (
+        UniqueConstraint("task_id", "labeler"),
+        Index("ix_label_labeler_labeled_at", "labeler", "labeled_at"),
+    )
 
     label_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("label_task.task_id"))
@@ -268,7 +271,7 @@ class VerdictRow(Base):
     __tablename__ = "verdict"
     __table_args__ = (
         CheckConstraint("not (passed and provisional)", name="provisional_is_not_passed"),
-        UniqueConstraint("challenger", "champion", "snapshot_hash", postgresql_nulls_not_distinct=True),
+        UniqueConstraint("challenger", "champion", "snapshot_hash", "rules_hash", postgresql_nulls_not_distinct=True),
     )
 
     verdict_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -277,6 +280,8 @@ class VerdictRow(Base):
     snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.snapshot_hash"))
     run_key: Mapped[str | None]
     """Who asked first: an Airflow run id; null where a person asked by hand."""
+    rules_hash: Mapped[str]
+    """Of the gate's configuration: with other floors the same question is asked anew."""
     passed: Mapped[bool]
     provisional: Mapped[bool]
     """Under the floors, better than the majority class, and the configuration lets such a first model serve."""

@@ -54,7 +54,12 @@ class Installation:
     def call(self, *arguments: str, timeout: float = 840) -> subprocess.CompletedProcess[str]:
         """Run `restar` to its end."""
         return subprocess.run(
-            [str(RESTAR), *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+            [str(RESTAR), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -71,7 +76,9 @@ class Installation:
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             inside = process.cwd().startswith(str(self.home))
-            return process.status() != psutil.STATUS_ZOMBIE and (inside or str(self.home) in " ".join(process.cmdline()))
+            return process.status() != psutil.STATUS_ZOMBIE and (
+                inside or str(self.home) in " ".join(process.cmdline())
+            )
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 

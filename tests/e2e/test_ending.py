@@ -37,7 +37,9 @@ def test_a_service_that_dies_is_restarted(installation: Installation) -> None:
         wait_for(lambda: "serving" in running_services(installation), seconds=120, what="serving runs")
         first = running_services(installation)["serving"]
         next(process for process in installation.processes() if process.pid == first).kill()
-        wait_for(lambda: running_services(installation).get("serving", first) != first, seconds=60, what="a new serving")
+        wait_for(
+            lambda: running_services(installation).get("serving", first) != first, seconds=60, what="a new serving"
+        )
     finally:
         runner.send_signal(signal.SIGTERM)
         runner.wait(150)
@@ -48,7 +50,9 @@ def test_two_runs_on_one_state_folder_are_refused(installation: Installation) ->
     """The second `restar run` says who holds the folder and what to do, and touches nothing."""
     runner = installation.start("run")
     try:
-        wait_for(lambda: "postgres" in running_services(installation), seconds=60, what="the first run holds the folder")
+        wait_for(
+            lambda: "postgres" in running_services(installation), seconds=60, what="the first run holds the folder"
+        )
         second = installation.call("run", "--once", timeout=60)
     finally:
         runner.send_signal(signal.SIGTERM)

@@ -36,10 +36,17 @@ def second(installation: Installation, first: Done) -> Done:
 
 def numbers(engine: Engine) -> dict[str, int]:
     """Rows by table."""
-    tables = {"review": ReviewRow, "task": LabelTask, "label": Label, "prediction": PredictionRow, "release": ReleaseRow}
+    tables = {
+        "review": ReviewRow,
+        "task": LabelTask,
+        "label": Label,
+        "prediction": PredictionRow,
+        "release": ReleaseRow,
+    }
     with engine.connect() as connection:
         return {
-            name: connection.execute(select(func.count()).select_from(table)).scalar_one() for name, table in tables.items()
+            name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for name, table in tables.items()
         }
 
 
@@ -60,7 +67,12 @@ def test_the_summary_names_the_numbers_of_the_tables(installation: Installation,
     with installation.database() as engine, engine.connect() as connection:
         run = connection.execute(select(IngestRun).order_by(IngestRun.ingest_run_id.desc()).limit(1)).one()
         champion = connection.execute(select(ReleaseRow).order_by(ReleaseRow.release_id.desc()).limit(1)).one()
-    for expected in (f"ingest_run {run.ingest_run_id}", f"{run.new:,}", champion.model_version, f"release {champion.release_id}"):
+    for expected in (
+        f"ingest_run {run.ingest_run_id}",
+        f"{run.new:,}",
+        champion.model_version,
+        f"release {champion.release_id}",
+    ):
         assert expected in first.stdout
     assert "commonest class" in first.stdout
     assert "simulated reviews" in first.stdout

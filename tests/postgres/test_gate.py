@@ -108,6 +108,15 @@ def test_the_same_question_is_answered_once(house: House) -> None:
     assert (house.count(VerdictRow), house.count(VerdictReview)) == (1, 120)
 
 
+def test_other_rules_are_another_question(house: House) -> None:
+    """An operator who lowers a floor gets a new answer about the same challenger; the old verdict stays."""
+    challenger = house.model(BETTER)
+    strict = house.judge(challenger, max_calibration_error=0.0001)
+    lenient = house.judge(challenger, max_calibration_error=0.9)
+    assert (strict.passed, lenient.passed) == (False, True)
+    assert house.count(VerdictRow) == 2
+
+
 def test_without_a_champion_the_question_is_also_asked_once(house: House) -> None:
     """A missing champion equals a missing champion."""
     challenger = house.model(BETTER)

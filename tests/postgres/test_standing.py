@@ -48,7 +48,8 @@ def make_champion(engine: Engine, *, judged_at: datetime) -> None:
     )
     append(engine, change, expected_previous=ANY)
     rows = {"train_rows": 1, "validation_rows": 1, "test_rows": 1, "people_rows": 0}
-    verdict = {"challenger": VERSION, "snapshot_hash": "0" * 16, "passed": True, "provisional": False, "lines": []}
+    question = {"challenger": VERSION, "snapshot_hash": "0" * 16, "rules_hash": "0" * 16}
+    verdict = question | {"passed": True, "provisional": False, "lines": []}
     with engine.begin() as connection:
         connection.execute(insert(SnapshotRow).values(snapshot_hash="0" * 16, **rows))
         connection.execute(insert(VerdictRow).values(created_at=judged_at, **verdict))
