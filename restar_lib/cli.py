@@ -52,6 +52,7 @@ def run(
     """Start everything on this machine, turn the loop once, and keep running until Ctrl-C."""
     from restar_lib.embedded.runner import run as run_embedded
 
+    logging.getLogger("restar_lib").setLevel(logging.WARNING)  # the view says what happens
     run_embedded(settings(), once=once, reviews=reviews)
 
 
