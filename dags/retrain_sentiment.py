@@ -112,7 +112,7 @@ def retrain_sentiment() -> None:
     approve = ApprovalOperator(
         task_id="approve",
         subject="Release {{ ti.xcom_pull(task_ids='judge', key='challenger') }}?",
-        body="```\n{{ ti.xcom_pull(task_ids='judge', key='text') }}\n```",
+        body="{{ ti.xcom_pull(task_ids='judge', key='text') }}",
         defaults=[ApprovalOperator.REJECT],
         response_timeout=timedelta(hours=config.release.approval_timeout_hours),
     )

@@ -27,10 +27,11 @@ DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE = "restar", "airflow", "mlflow"
 ADMIN, LABELER = "admin", "labeler"
 BIN = Path(sys.executable).parent
 
-TELEMETRY_OFF = {
+QUIET = {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -120,7 +121,7 @@ class House:
         }
         return (
             process_environment()
-            | TELEMETRY_OFF
+            | QUIET
             | {f"AIRFLOW__{key}": value for key, value in airflow.items()}
             | {
                 "AIRFLOW_HOME": str(home / "airflow"),

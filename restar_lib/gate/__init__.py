@@ -4,7 +4,7 @@
 """
 
 from restar_lib.gate.judging import judge
-from restar_lib.gate.verdict import Verdict, VerdictLine, render
+from restar_lib.gate.verdict import Verdict, VerdictLine, render, render_markdown
 from restar_lib.gate.verdict_log import is_provisional, last_judged_at, latest_verdict, verdict_of
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "last_judged_at",
     "latest_verdict",
     "render",
+    "render_markdown",
     "verdict_of",
 ]

@@ -5,6 +5,7 @@ Pure: it measures nothing and stores nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -105,10 +106,24 @@ def render(verdict: Verdict) -> str:
     return "\n".join([*lines, f"  {_consequence(verdict)}"])
 
 
+def render_markdown(verdict: Verdict) -> str:
+    """The verdict as Airflow's approval form shows it: a list, the lines that say no in bold and first."""
+    against = verdict.champion or "no champion"
+    lines = sorted(verdict.lines, key=lambda line: line.passed)
+    listed = [f"- {'ok' if line.passed else '**NO**'} {_escaped(line.detail)}" for line in lines]
+    head = f"Verdict {verdict.verdict_id}, {verdict.challenger} against {against}: **{verdict.word}**"
+    return "\n".join([head, "", *listed, "", _escaped(_consequence(verdict))])
+
+
 def may_be_provisional(lines: Sequence[VerdictLine], *, beats_majority: bool) -> bool:
     """Whether only floors refused, and the model says more than the commonest class would."""
     refusing = {line.name for line in lines if not line.passed}
     return bool(refusing) and refusing <= FLOORS and beats_majority
+
+
+def _escaped(text: str) -> str:
+    # Names of categories come from reviews: they must not turn into links or markup.
+    return re.sub(r"([\\`*_\[\]<>|#!])", r"\\\1", text)
 
 
 def _mark(passed: bool) -> str:

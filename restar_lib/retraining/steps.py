@@ -126,7 +126,7 @@ class Judgement:
     refused_by: tuple[str, ...]
     """The lines of the verdict that say no."""
     text: str
-    """All lines, for people."""
+    """All lines as Markdown, for the person who approves."""
 
 
 def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: str, run_key: str) -> Judgement:
@@ -140,8 +140,7 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         snapshot=load(settings.snapshots_dir / snapshot_hash),
         run_key=run_key,
     )
-    text = gate.render(verdict)
-    log.info("%s", text)
+    log.info("%s", gate.render(verdict))
     return Judgement(
         verdict_id=verdict.verdict_id,
         challenger=version,
@@ -149,7 +148,7 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         may_serve=verdict.may_serve,
         provisional=verdict.provisional,
         refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.refusing),
-        text=text,
+        text=gate.render_markdown(verdict),
     )
 
 

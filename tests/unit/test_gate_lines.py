@@ -11,7 +11,7 @@ import pytest
 from restar_lib.evaluation.metrics import Metrics, SliceAccuracy, evaluate
 from restar_lib.gate.lines import Latency, Measured, Paired, all_lines
 from restar_lib.gate.statistics import Comparison
-from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional, render
+from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional, render, render_markdown
 from restar_lib.settings import Gate
 
 CONFIG = Gate()
@@ -176,6 +176,23 @@ def test_only_floors_may_be_missed_by_a_provisional_model() -> None:
     assert not may_be_provisional([line("accuracy", passed=True)], beats_majority=True)
 
 
+def test_names_from_reviews_are_no_markup_in_the_approval_form() -> None:
+    """A category called like a link stays text."""
+    hostile = VerdictLine(name="slice_category", passed=True, detail="[x](javascript:1) <b>", numbers={})
+    verdict = Verdict(
+        verdict_id=1,
+        challenger="rs-1111111111",
+        champion=None,
+        snapshot_hash="abc",
+        run_key=None,
+        passed=True,
+        provisional=False,
+        lines=(hostile,),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert r"- ok \[x\](javascript:1) \<b\>" in render_markdown(verdict)
+
+
 def test_a_verdict_reads_as_text_and_survives_json() -> None:
     """Every line with its mark and its numbers; the refusing ones are named at the end."""
     verdict = Verdict(
@@ -196,5 +213,6 @@ def test_a_verdict_reads_as_text_and_survives_json() -> None:
         "  rs-0000000000 keeps serving; refused by latency",
     ]
     assert verdict.headline == "refused: latency detail"
+    assert render_markdown(verdict).splitlines()[2:4] == ["- **NO** latency detail", "- ok accuracy detail"]
     assert [VerdictLine.from_dict(one) for one in verdict.to_dict()["lines"]] == list(verdict.lines)
     assert verdict.number("accuracy", "value") == 1.0
