@@ -35,7 +35,9 @@ WATCH_SECONDS = 2.0
 
 def run(settings: Settings, *, once: bool, reviews: str) -> None:
     """Run the embedded default. Raises a named error when the turn did not complete."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Also where whoever started us ignores SIGINT, as a shell does for what it runs in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     view = View(console=Console())
     feed: Feed = ReplayFeed(settings=settings, reviews=reviews) if reviews else SimulatedFeed(settings=settings)
     with ExitStack() as stack:

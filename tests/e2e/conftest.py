@@ -64,10 +64,18 @@ class Installation:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `restar` and go on."""
-        log = (self.home.parent / f"{self.home.name}.out").open("w")
+        log = self._output_file.open("w")
         return subprocess.Popen(
             [str(RESTAR), *arguments], env=self.environment, stdout=log, stderr=log, text=True, start_new_session=True
         )
+
+    def output(self) -> str:
+        """What the newest `start` has printed so far."""
+        return self._output_file.read_text()
+
+    @property
+    def _output_file(self) -> Path:
+        return self.home.parent / f"{self.home.name}.out"
 
     def processes(self) -> list[psutil.Process]:
         """Every living process that works in this state folder or names it."""

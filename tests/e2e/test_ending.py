@@ -23,7 +23,8 @@ def running_services(installation: Installation) -> dict[str, int]:
 def test_ending_the_runner_leaves_no_process_behind(installation: Installation, number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and a crash (SIGKILL) of the runner end all seven services and what they started."""
     runner = installation.start("run")
-    wait_for(lambda: set(running_services(installation)) == SERVICES, seconds=120, what="all services run")
+    wait_for(lambda: "Airflow reads the DAGs" in installation.output(), seconds=180, what="the turn has begun")
+    assert set(running_services(installation)) == SERVICES
     assert len(installation.processes()) > len(SERVICES)
     runner.send_signal(number)
     runner.wait(150)
