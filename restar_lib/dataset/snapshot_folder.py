@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from restar_lib.domain import Example, Sentiment, Side, TruthSource
+from restar_lib.durable import flush_folder, write_bytes
 from restar_lib.errors import SnapshotError
 
 MANIFEST: Final = "manifest.json"
@@ -87,9 +88,9 @@ def _fill(partial: Path, contents: Mapping[str, Sequence[bytes]], manifest: Mani
     partial.mkdir(parents=True)
     for name, lines in contents.items():
         # No time in the header: the same rows give the same file.
-        _write_synced(partial / _file_name(name), gzip.compress(b"".join(lines), mtime=0))
-    _write_synced(partial / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True).encode() + b"\n")
-    _sync_folder(partial)
+        write_bytes(partial / _file_name(name), gzip.compress(b"".join(lines), mtime=0))
+    write_bytes(partial / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True).encode() + b"\n")
+    flush_folder(partial)
 
 
 def _rename(partial: Path, final: Path) -> None:
@@ -100,22 +101,7 @@ def _rename(partial: Path, final: Path) -> None:
         shutil.rmtree(partial)
         if not final.exists():
             raise
-    _sync_folder(final.parent)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(final.parent)
 
 
 def _file_name(side: str) -> str:

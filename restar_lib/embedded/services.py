@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
+from restar_lib.durable import write_text
 from restar_lib.embedded.feeds import Configuration
-from restar_lib.embedded.files import write_atomically
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.state import Identity, Secrets
 from restar_lib.embedded.supervisor import Service
@@ -80,12 +80,12 @@ class House:
             "serving": {"url": self.serving_url},
             "orchestration": {"airflow_url": self.airflow_url, "start_date": identity.since.isoformat()},
         }
-        write_atomically(self.settings.home / "embedded.yaml", yaml.safe_dump(overlay | configuration))
+        write_text(self.settings.home / "embedded.yaml", yaml.safe_dump(overlay | configuration))
 
     def write_airflow_passwords(self) -> None:
         """Write the file that Airflow's SimpleAuthManager reads; it would otherwise print passwords of its own."""
         passwords = {ADMIN: self.secrets.airflow_password, LABELER: self.secrets.labeler_password}
-        write_atomically(self._passwords_file, json.dumps(passwords) + "\n")
+        write_text(self._passwords_file, json.dumps(passwords) + "\n")
 
     @property
     def _passwords_file(self) -> Path:

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from restar_lib.embedded.files import write_atomically
+from restar_lib.durable import write_text
 from restar_lib.errors import EmbeddedError, SourceError
 
 FREE_GIB_NEEDED = 2.0
@@ -57,7 +57,7 @@ def load_secrets(home: Path) -> Secrets:
             jwt_secret=secrets.token_urlsafe(48),
             fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         )
-        write_atomically(path, json.dumps(asdict(made), indent=1))
+        write_text(path, json.dumps(asdict(made), indent=1))
     return Secrets(**json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -65,7 +65,7 @@ def claim_identity(home: Path, *, source: str, now: datetime) -> Identity:
     """Bind a new state folder to `source`. Raises `SourceError` when it belongs to another one."""
     path = home / "state.json"
     if not path.exists():
-        write_atomically(path, json.dumps({"source": source, "since": now.isoformat()}))
+        write_text(path, json.dumps({"source": source, "since": now.isoformat()}))
     stored = json.loads(path.read_text(encoding="utf-8"))
     if stored["source"] != source:
         raise SourceError(

@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 
-from restar_lib.embedded.files import write_atomically
+from restar_lib.durable import write_text
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 TICK_SECONDS = 0.2
@@ -232,7 +232,7 @@ def write_status(path: Path, running: list[Running]) -> None:
     for entry in running:
         status = entry.status()
         rows.append(status | {"created": _created(status["pid"])})
-    write_atomically(path, json.dumps(rows, indent=1))
+    write_text(path, json.dumps(rows, indent=1))
 
 
 def service_line(service: Service) -> bytes:

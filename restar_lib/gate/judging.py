@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
+from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError, ProbeFailed
 from restar_lib.evaluation.metrics import Metrics, evaluate, slice_accuracies, slices_of
 from restar_lib.gate import verdict_log
@@ -190,4 +191,4 @@ def _latency_once(model: InferenceEngine, texts: Sequence[str], clock: Callable[
 def _write_beside(settings: Settings, verdict: Verdict) -> None:
     """For people who look at the folder; the table is the truth."""
     path = artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
-    artifact.write_atomically(path, json.dumps(verdict.to_dict(), indent=1) + "\n")
+    write_text(path, json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import os
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from restar_lib.durable import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import SourceError
 from restar_lib.ingest.files import find_files
 from restar_lib.ingest.lines import open_content, read_lines
@@ -106,7 +106,7 @@ def deliver(folder: Path, name: str) -> bool:
         if delivered.exists():
             return False
         raise SourceError(f"{held}: there is no such slice; the plan is in {folder / PLAN_FILE}") from None
-    _sync_folder(delivered.parent)
+    flush_folder(delivered.parent)
     return True
 
 
@@ -191,22 +191,17 @@ def _emptied(folder: Path) -> Path:
 @contextmanager
 def _written(file: Path) -> Iterator[gzip.GzipFile]:
     """A gzip file that is on disk when the block ends; the same content gives the same bytes."""
-    with file.open("wb") as raw:
-        with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as content:
-            yield content
-        raw.flush()
-        os.fsync(raw.fileno())
+    with (
+        file.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as content,
+    ):
+        yield content
+    flush(file)
 
 
 def _write_plan(folder: Path, made: ReplayPlan) -> None:
-    _sync_folder(folder / HELD)
-    part = folder / f"{PLAN_FILE}.part"
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(asdict(made), file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / PLAN_FILE)
-    _sync_folder(folder)
+    flush_folder(folder / HELD)
+    write_text(folder / PLAN_FILE, json.dumps(asdict(made), indent=2), mode=READABLE)
 
 
 def _existing(folder: Path, *, path: str, files: tuple[tuple[str, int], ...]) -> ReplayPlan:
@@ -223,15 +218,6 @@ def _existing(folder: Path, *, path: str, files: tuple[tuple[str, int], ...]) ->
             "go on with that, or wipe the state with `make reset`"
         )
     return made
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _iso(milliseconds: int) -> str:

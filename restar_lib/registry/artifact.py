@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from restar_lib.durable import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -157,7 +157,7 @@ def _move(work_folder: Path, target: Path) -> None:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
         shutil.rmtree(work_folder)
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -178,7 +178,7 @@ def _described(path: Path) -> SealedFile:
 
 def _flushed(path: Path) -> SealedFile:
     described = _described(path)
-    _flush(path)
+    flush(path)
     return described
 
 
@@ -195,7 +195,7 @@ def _write_manifest(folder: Path, version: str, files: Mapping[str, SealedFile])
         "version": version,
         "files": {name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in files.items()},
     }
-    write_atomically(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_text(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n", mode=READABLE)
     folder.chmod(0o755)  # mkdtemp made it private, and serving may run as another user
 
 
@@ -207,33 +207,3 @@ def _read_manifest(folder: Path) -> dict[str, SealedFile]:
         raise ArtifactError(f"model {folder.name}: file {MANIFEST} is missing; {_REMEDY}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"model {folder.name}: file {MANIFEST} was altered ({error!r}); {_REMEDY}") from None
-
-
-def write_atomically(path: Path, content: str) -> None:
-    """Write a small text file so that a reader sees the old content or the new, even after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,8 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError
-from restar_lib.registry.artifact import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Confirmation:
 def write_pointer(path: Path, pointer: Pointer) -> None:
     """Replace the pointer by one rename."""
     content = asdict(pointer) | {"released_at": pointer.released_at.isoformat()}
-    write_atomically(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n", mode=READABLE)
 
 
 def read_pointer(path: Path) -> Pointer | None:

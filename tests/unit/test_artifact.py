@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from restar_lib.durable import write_text
 from restar_lib.errors import ArtifactError
 from restar_lib.registry import artifact
 from tests.tiny_model import make_tiny_model, sealed_tiny_model
@@ -186,7 +187,7 @@ def test_only_old_work_folders_count_as_abandoned(models: Path) -> None:
 def test_what_is_written_atomically_replaces_whole_files(tmp_path: Path) -> None:
     """The new content stands alone and no temporary file is left."""
     path = tmp_path / "folder" / "champion.json"
-    artifact.write_atomically(path, "a much longer old content")
-    artifact.write_atomically(path, "new")
+    write_text(path, "a much longer old content")
+    write_text(path, "new")
     assert path.read_text() == "new"
     assert [entry.name for entry in path.parent.iterdir()] == ["champion.json"]

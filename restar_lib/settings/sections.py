@@ -1,33 +1,15 @@
-"""Typed configuration: YAML over defaults, environment over YAML, and where each value came from.
+"""The sections of the configuration: every key, its type, its range and its default.
 
-The one module that reads the environment. Layers, later ones win:
-
-1. the typed defaults below,
-2. `include/config/default.yaml`, then `include/config/<profile>.yaml` (`RESTAR_PROFILE`, default `default`),
-3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it,
-4. environment variables `RESTAR_<SECTION>__<KEY>` (values are parsed as YAML).
-
-An unknown key or a value outside its range stops at start, naming key, value and range. It does not watch files:
-a process keeps the settings that it started with.
+Values only: where they come from is `settings.loading`'s, what follows from them `settings`'s.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from restar_lib.errors import ConfigurationError
-
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
-ENV_PREFIX = "RESTAR_"
 Share = Field(ge=0.0, le=1.0)
 
 
@@ -266,147 +248,3 @@ class Housekeeping(Section):
     prediction_days: int = Field(default=180, ge=1)
     report_days: int = Field(default=90, ge=1)
     log_days: int = Field(default=30, ge=1)
-
-
-class Settings(Section):
-    """The whole configuration of one process."""
-
-    profile: str = "default"
-    home: Path = PROJECT_ROOT / "var"
-    """All state: database, artifacts, snapshots, reports, mails, logs."""
-    database: Database = Database()
-    source: Source = Source()
-    simulated: Simulated = Simulated()
-    ingest: Ingest = Ingest()
-    dataset: Dataset = Dataset()
-    training: Training = Training()
-    scoring: Scoring = Scoring()
-    selection: Selection = Selection()
-    labeling: Labeling = Labeling()
-    gate: Gate = Gate()
-    release: Release = Release()
-    monitoring: Monitoring = Monitoring()
-    mail: Mail = Mail()
-    orchestration: Orchestration = Orchestration()
-    serving: Serving = Serving()
-    embedded: Embedded = Embedded()
-    housekeeping: Housekeeping = Housekeeping()
-
-    @property
-    def models_dir(self) -> Path:
-        """One folder per model version."""
-        return self.home / "models"
-
-    @property
-    def snapshots_dir(self) -> Path:
-        """One folder per snapshot."""
-        return self.home / "snapshots"
-
-    @property
-    def reports_dir(self) -> Path:
-        """HTML reports by kind."""
-        return self.home / "reports"
-
-    @property
-    def pointer_path(self) -> Path:
-        """The file that says which version serves; it follows table `release` by one atomic rename."""
-        return self.home / "serving" / "champion.json"
-
-    @property
-    def simulated_notice(self) -> str | None:
-        """What every page, mail and log says where the reviews are made up."""
-        return "simulated reviews" if self.source.kind == "simulated" else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """Settings and, for each dotted key that is not a typed default, the layer that set it."""
-
-    settings: Settings
-    origins: Mapping[str, str]
-
-
-def load(*, environment: Mapping[str, str], root: Path = PROJECT_ROOT) -> Loaded:
-    """Read all layers. Raises `ConfigurationError` naming the key, the value and the allowed range."""
-    profile = environment.get("RESTAR_PROFILE", "default")
-    home = Path(environment.get("RESTAR_HOME", root / "var"))
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for origin, layer in _layers(root=root, profile=profile, home=home, environment=environment):
-        _merge(values, layer, origin=origin, origins=origins)
-    values |= {"profile": profile, "home": home}
-    try:
-        return Loaded(settings=Settings.model_validate(values), origins=origins)
-    except ValidationError as error:
-        raise ConfigurationError(_explain(error, origins)) from None
-
-
-@cache
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return load(environment=os.environ).settings
-
-
-def process_environment() -> dict[str, str]:
-    """A copy of this process's environment, for starting a child with more in it."""
-    return dict(os.environ)
-
-
-def _layers(
-    *, root: Path, profile: str, home: Path, environment: Mapping[str, str]
-) -> list[tuple[str, dict[str, Any]]]:
-    config = root / "include" / "config"
-    names = ["default"] if profile == "default" else ["default", profile]
-    files = [config / f"{name}.yaml" for name in names]
-    if not files[-1].exists():
-        known = ", ".join(sorted(path.stem for path in config.glob("*.yaml")))
-        raise ConfigurationError(f"RESTAR_PROFILE={profile}: there is no such profile; known are: {known}")
-    embedded = home / "embedded.yaml"
-    layers = [(f"include/config/{path.name}", _read_yaml(path)) for path in files]
-    if embedded.exists():
-        layers.append((str(embedded), _read_yaml(embedded)))
-    return [*layers, ("environment", _from_environment(environment))]
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: expected sections at the top level, found {type(content).__name__}")
-    return content
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    layer: dict[str, Any] = {}
-    for name, raw in environment.items():
-        section, separator, key = name.removeprefix(ENV_PREFIX).partition("__")
-        if name.startswith(ENV_PREFIX) and separator:
-            # A URL or a password is text even where YAML would read it as something else.
-            value = raw if section == "DATABASE" else yaml.safe_load(raw)
-            layer.setdefault(section.lower(), {})[key.lower()] = value
-    return layer
-
-
-def _merge(values: dict[str, Any], layer: dict[str, Any], *, origin: str, origins: dict[str, str]) -> None:
-    for section, content in layer.items():
-        if not isinstance(content, dict):
-            raise ConfigurationError(f"{section} = {content!r} ({origin}): expected a section with keys")
-        for key, value in content.items():
-            values.setdefault(section, {})[key] = value
-            origins[f"{section}.{key}"] = origin
-
-
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
-    lines = []
-    for problem in error.errors():
-        dotted = ".".join(str(part) for part in problem["loc"])
-        key = ".".join(str(part) for part in problem["loc"][:2])
-        if problem["type"] == "extra_forbidden":
-            lines.append(
-                f"{dotted}: unknown key (from {origins.get(key, 'an unknown section')}); see `restar config show`"
-            )
-        else:
-            lines.append(f"{dotted} = {problem['input']!r} (from {origins.get(key, 'a default')}): {problem['msg']}")
-    return "; ".join(lines)

@@ -1,0 +1,47 @@
+"""The commands of the embedded installation: everything on this machine."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from restar_lib.settings import settings
+
+commands = typer.Typer()
+
+
+@commands.command()
+def run(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after one turn of the loop.")] = False,
+    reviews: Annotated[
+        str, typer.Option(help="A file, glob or folder of JSON Lines (plain or .gz); empty: simulated reviews.")
+    ] = "",
+) -> None:
+    """Start everything on this machine, turn the loop once, and keep running until Ctrl-C."""
+    from restar_lib.embedded.runner import run as run_embedded
+
+    logging.getLogger("restar_lib").setLevel(logging.WARNING)  # the view says what happens
+    run_embedded(settings(), once=once, reviews=reviews)
+
+
+@commands.command()
+def reset(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Wipe the state folder: database, models, labels, logs."""
+    from restar_lib.embedded.runner import wipe
+
+    home = settings().home
+    if not yes:
+        typer.confirm(f"Delete everything in {home}, the labels of people included?", abort=True)
+    print("wiped" if wipe(home) else f"nothing to wipe in {home}")
+
+
+@commands.command("mail-catcher")
+def mail_catcher() -> None:
+    """Catch mails on loopback and write them as .eml files."""
+    from restar_lib.embedded.mail_catcher import run as run_catcher
+
+    current = settings()
+    run_catcher(port=current.embedded.mail_port, folder=current.home / "mail")

@@ -1,0 +1,63 @@
+"""Typed configuration: YAML over defaults, environment over YAML, and where each value came from.
+
+Layers, later ones win:
+
+1. the typed defaults in `settings.sections`,
+2. `include/config/default.yaml`, then `include/config/<profile>.yaml` (`RESTAR_PROFILE`, default `default`),
+3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it,
+4. environment variables `RESTAR_<SECTION>__<KEY>` (values are parsed as YAML).
+
+An unknown key or a value outside its range stops at start, naming key, value and range. It does not watch files:
+a process keeps the settings that it started with.
+"""
+
+from restar_lib.settings.loading import ENV_PREFIX, Loaded, load, process_environment, settings
+from restar_lib.settings.sections import (
+    Database,
+    Dataset,
+    Embedded,
+    Gate,
+    Housekeeping,
+    Ingest,
+    Labeling,
+    Mail,
+    Monitoring,
+    Orchestration,
+    Release,
+    Scoring,
+    Section,
+    Selection,
+    Serving,
+    Simulated,
+    Source,
+    Training,
+)
+from restar_lib.settings.whole import PROJECT_ROOT, Settings
+
+__all__ = [
+    "ENV_PREFIX",
+    "PROJECT_ROOT",
+    "Database",
+    "Dataset",
+    "Embedded",
+    "Gate",
+    "Housekeeping",
+    "Ingest",
+    "Labeling",
+    "Loaded",
+    "Mail",
+    "Monitoring",
+    "Orchestration",
+    "Release",
+    "Scoring",
+    "Section",
+    "Selection",
+    "Serving",
+    "Settings",
+    "Simulated",
+    "Source",
+    "Training",
+    "load",
+    "process_environment",
+    "settings",
+]
