@@ -1,7 +1,7 @@
 # The words of CI and of people. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run reset test check bench pins clean
+.PHONY: help install run reset test soak check bench pins clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -32,6 +32,9 @@ reset: $(VENV)/.run ## wipe the state in var/, after asking (YES=1 does not ask)
 test: $(VENV)/.dev ## unit, Postgres, DAG, web and one end-to-end turn
 	@PYTHON=$(VENV)/bin/python scripts/browser
 	@$(VENV)/bin/pytest $(TESTS)
+
+soak: $(VENV)/.dev ## the long tests (about 40 minutes): 20 kills a stage, long outages; fills docs/reliability.md
+	@$(VENV)/bin/pytest -m soak $(TESTS)
 
 check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh
 	@$(VENV)/bin/ruff check .
