@@ -61,6 +61,16 @@ class QuarantineReason(StrEnum):
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
     BLOCKLISTED = "blocklisted"
+    FORGOTTEN = "forgotten"
+    """Its author asked to be forgotten: the row is counted, and nothing of it is kept."""
+
+
+class ForgottenKind(StrEnum):
+    """What a tombstone stands for: all reviews of a person, one review, or one row that was never taken."""
+
+    USER = "user"
+    REVIEW = "review"
+    ROW = "row"
 
 
 class Reason(StrEnum):

@@ -50,15 +50,15 @@ def clean(fields: Mapping[str, Any], config: Ingest, *, source: str) -> Review |
     if rejection is not None:
         return rejection
     return Review(
-        review_id=_identifier(fields.get("review_id")) or derived_id(fields, reviewed_at),
+        review_id=identifier(fields.get("review_id")) or derived_id(fields, reviewed_at),
         source=source,
         text=text,
         title=_title(fields.get("title")),
         rating=rating,
-        asin=_identifier(fields.get("asin")),
-        parent_asin=_identifier(fields.get("parent_asin")),
-        product_category=_identifier(fields.get("product_category")),
-        user_id=_identifier(fields.get("user_id")),
+        asin=identifier(fields.get("asin")),
+        parent_asin=identifier(fields.get("parent_asin")),
+        product_category=identifier(fields.get("product_category")),
+        user_id=identifier(fields.get("user_id")),
         reviewed_at=reviewed_at,
         text_hash=text_hash(normalised),
         words=words,
@@ -75,7 +75,7 @@ def derived_id(fields: Mapping[str, Any], reviewed_at: datetime) -> str:
 
     From the text as it was read, so that better cleaning never makes a known review look new.
     """
-    user, asin = _identifier(fields.get("user_id")) or "", _identifier(fields.get("asin")) or ""
+    user, asin = identifier(fields.get("user_id")) or "", identifier(fields.get("asin")) or ""
     key = f"{user}|{asin}|{round(reviewed_at.timestamp() * 1000)}|{fields.get('text')}"
     return hashlib.sha1(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
 
@@ -115,7 +115,7 @@ def _title(value: Any) -> str | None:
     return None if not title or leaks_stars(title) else title
 
 
-def _identifier(value: Any) -> str | None:
+def identifier(value: Any) -> str | None:
     """An id or a category as text; the first of a list (some files nest categories); None where there is none."""
     while isinstance(value, list) and value:
         value = value[0]

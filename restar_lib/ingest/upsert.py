@@ -8,7 +8,6 @@ A time window is noted with the run and filters nothing: the cursor alone decide
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from restar_lib.domain import Outcome, QuarantineReason, Review
 from restar_lib.errors import SourceError
 from restar_lib.ingest.cleaning import Rejection, clean
 from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.forgotten import row_hash, screen
 from restar_lib.ingest.reviews import known_ids, originals_of
 from restar_lib.ingest.sources import Cursor, RawRow, Source
 from restar_lib.settings import Ingest, Settings
@@ -171,6 +171,8 @@ def _store(engine: Engine, chunk: _Chunk, settings: Settings, *, run: _Run) -> _
         lock(connection, LOCK)
         if _cursor(connection, run.source) != chunk.cursor_before:
             return None
+        # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
+        cleaned = screen(connection, settings.home, run.source, chunk.rows, cleaned)
         result = _sort(connection, chunk.rows, cleaned, settings=settings, run=run)
         _insert(connection, result)
         _move_cursor(connection, run.source, chunk.rows[-1].cursor_after, rows=len(chunk.rows))
@@ -217,7 +219,7 @@ def _review_row(review: Review, *, original: str, settings: Settings, run: _Run)
 
 def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, Any]:
     return {
-        "row_hash": hashlib.sha256(run.source.encode() + b"\0" + row.raw).hexdigest(),
+        "row_hash": row_hash(run.source, row.raw),
         "source": run.source,
         "reason": rejection.reason,
         "detail": rejection.detail,
@@ -230,9 +232,11 @@ def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, 
 def _insert(connection: Connection, result: _Sorted) -> None:
     if result.reviews:
         connection.execute(insert(ReviewRow), result.reviews)
-    if result.rejected:
+    # Of what was forgotten nothing is kept; the run's counts and reasons say that it came.
+    rejected = [row for row in result.rejected if row["reason"] is not QuarantineReason.FORGOTTEN]
+    if rejected:
         known_row = insert_or(Quarantine).on_conflict_do_nothing(index_elements=[Quarantine.row_hash])
-        connection.execute(known_row, result.rejected)
+        connection.execute(known_row, rejected)
 
 
 def _cursor(connection: Connection, source: str) -> Cursor | None:

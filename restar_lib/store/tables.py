@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from restar_lib.domain import (
+    ForgottenKind,
     LabelSource,
     QuarantineReason,
     Reason,
@@ -60,6 +61,7 @@ TASK_STATUS = pg_enum(TaskStatus, "task_status")
 LABEL_SOURCE = pg_enum(LabelSource, "label_source")
 QUARANTINE_REASON = pg_enum(QuarantineReason, "quarantine_reason")
 RELEASE_KIND = pg_enum(ReleaseKind, "release_kind")
+FORGOTTEN_KIND = pg_enum(ForgottenKind, "forgotten_kind")
 
 Moment = DateTime(timezone=True)
 
@@ -254,6 +256,8 @@ class SnapshotRow(Base):
     test_rows: Mapped[int]
     people_rows: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    rewritten_as: Mapped[str | None] = mapped_column(ForeignKey("snapshot.snapshot_hash"))
+    """The snapshot that holds the rows that are left, where people in this one were forgotten: its files are gone."""
 
 
 class SnapshotLabel(Base):
@@ -352,3 +356,28 @@ class AlertRow(Base):
     report_file: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     mailed_at: Mapped[datetime | None]
+
+
+class Forgotten(Base):
+    """A tombstone: what may not come back. Owned by `ingest.forgotten`."""
+
+    __tablename__ = "forgotten"
+
+    kind: Mapped[ForgottenKind] = mapped_column(FORGOTTEN_KIND, primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    """Keyed hash of a user id, a review id or a row: who was forgotten is not written anywhere."""
+    key_check: Mapped[str]
+    """Tells whether the key at hand is the one that this was made with."""
+    forgotten_at: Mapped[datetime]
+
+
+class ForgottenPerson(Base):
+    """Somebody who was forgotten, by keyed hash, and what had seen their reviews. Owned by `operation.forget`."""
+
+    __tablename__ = "forgotten_person"
+
+    user_key: Mapped[str] = mapped_column(primary_key=True)
+    first_asked_at: Mapped[datetime]
+    last_asked_at: Mapped[datetime]
+    snapshots: Mapped[list[Any]]
+    """Hashes of the training sets that held a review of theirs: models that name one of them have seen it."""

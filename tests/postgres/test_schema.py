@@ -5,6 +5,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from restar_lib.domain import (
+    ForgottenKind,
     LabelSource,
     QuarantineReason,
     Reason,
@@ -24,6 +25,7 @@ ENUMS = {
     "label_source": LabelSource,
     "quarantine_reason": QuarantineReason,
     "release_kind": ReleaseKind,
+    "forgotten_kind": ForgottenKind,
 }
 
 
