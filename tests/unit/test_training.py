@@ -21,6 +21,7 @@ from restar_lib.settings import load as load_settings
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
 from restar_lib.training.head import class_weights
 from restar_lib.training.train import TrainedModel, train
+from tests.tiny_encoder import make_tiny_encoder
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 TONES = {
@@ -36,36 +37,8 @@ FILLERS = ["the", "is", "and", "it", "was", "very", "thing"]
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of two layers with random weights and a vocabulary of some words, in a local folder."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *FILLERS,
-        *THINGS,
-        *(word for _, tone in TONES.values() for word in tone),
-    ]
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    folder = tmp_path_factory.mktemp("encoder")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    ).save_pretrained(folder)
-    torch.set_num_threads(1)  # networks this small lose more to threads than they win
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+    words = [*FILLERS, *THINGS, *(word for _, tone in TONES.values() for word in tone)]
+    return make_tiny_encoder(tmp_path_factory.mktemp("encoder"), words)
 
 
 @pytest.fixture(scope="session")
