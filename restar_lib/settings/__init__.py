@@ -4,8 +4,10 @@ Layers, later ones win:
 
 1. the typed defaults in `settings.sections`,
 2. `include/config/default.yaml`, then `include/config/<profile>.yaml` (`RESTAR_PROFILE`, default `default`),
-3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it,
-4. environment variables `RESTAR_<SECTION>__<KEY>` (values are parsed as YAML).
+3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it, and `<home>/drill.yaml`,
+   written by `restar drill`,
+4. environment variables `RESTAR_<SECTION>__<KEY>` (values are parsed as YAML); before them HF_ENDPOINT and HF_TOKEN,
+   which are the keys `hub.endpoint` and `hub.token`.
 
 An unknown key or a value outside its range stops at start, naming key, value and range. It does not watch files:
 a process keeps the settings that it started with.
@@ -18,6 +20,7 @@ from restar_lib.settings.sections import (
     Embedded,
     Gate,
     Housekeeping,
+    Hub,
     Ingest,
     Labeling,
     Mail,
@@ -31,6 +34,7 @@ from restar_lib.settings.sections import (
     Simulated,
     Source,
     Training,
+    Webhook,
 )
 from restar_lib.settings.whole import PROJECT_ROOT, Settings
 
@@ -42,6 +46,7 @@ __all__ = [
     "Embedded",
     "Gate",
     "Housekeeping",
+    "Hub",
     "Ingest",
     "Labeling",
     "Loaded",
@@ -57,6 +62,7 @@ __all__ = [
     "Simulated",
     "Source",
     "Training",
+    "Webhook",
     "load",
     "process_environment",
     "settings",

@@ -16,6 +16,10 @@ from restar_lib.errors import ConfigurationError
 from restar_lib.settings.whole import PROJECT_ROOT, Settings
 
 ENV_PREFIX = "RESTAR_"
+SECRETS = frozenset({"database.url", "database.mlflow_url", "webhook.url", "hub.token"})
+"""Keys whose values stand in no message."""
+HUB_VARIABLES = {"HF_ENDPOINT": "endpoint", "HF_TOKEN": "token"}
+"""What the hub's own library reads, and the keys of section `hub` that it means."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +65,9 @@ def _layers(
     if not files[-1].exists():
         known = ", ".join(sorted(path.stem for path in config.glob("*.yaml")))
         raise ConfigurationError(f"RESTAR_PROFILE={profile}: there is no such profile; known are: {known}")
-    embedded = home / "embedded.yaml"
+    written = [home / name for name in ("embedded.yaml", "drill.yaml")]
     layers = [(f"include/config/{path.name}", _read_yaml(path)) for path in files]
-    if embedded.exists():
-        layers.append((str(embedded), _read_yaml(embedded)))
+    layers += [(str(path), _read_yaml(path)) for path in written if path.exists()]
     return [*layers, ("environment", _from_environment(environment))]
 
 
@@ -80,11 +83,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     layer: dict[str, Any] = {}
+    for name, key in HUB_VARIABLES.items():
+        if environment.get(name):
+            layer.setdefault("hub", {})[key] = environment[name]
     for name, raw in environment.items():
         section, separator, key = name.removeprefix(ENV_PREFIX).partition("__")
         if name.startswith(ENV_PREFIX) and separator:
             # A URL or a password is text even where YAML would read it as something else.
-            value = raw if section == "DATABASE" else yaml.safe_load(raw)
+            value = raw if f"{section}.{key}".lower() in SECRETS else yaml.safe_load(raw)
             layer.setdefault(section.lower(), {})[key.lower()] = value
     return layer
 
@@ -108,5 +114,6 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
                 f"{dotted}: unknown key (from {origins.get(key, 'an unknown section')}); see `restar config show`"
             )
         else:
-            lines.append(f"{dotted} = {problem['input']!r} (from {origins.get(key, 'a default')}): {problem['msg']}")
+            value = "(a secret)" if key in SECRETS else repr(problem["input"])
+            lines.append(f"{dotted} = {value} (from {origins.get(key, 'a default')}): {problem['msg']}")
     return "; ".join(lines)

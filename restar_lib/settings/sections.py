@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 Share = Field(ge=0.0, le=1.0)
 
@@ -30,13 +31,44 @@ class Database(Section):
 class Source(Section):
     """Where reviews come from."""
 
-    kind: Literal["simulated", "files"] = "simulated"
+    kind: Literal["simulated", "files", "hub", "snapshot"] = "simulated"
     name: str = Field(default="simulated", min_length=1, max_length=100)
     """Key of the cursor: two sources never share one."""
     path: str = ""
     """`files`: a file, glob or folder of JSON Lines, plain or .gz."""
     fields: dict[str, tuple[str, ...]] = {}
     """`files`: our field name -> spellings found in the wild, first match wins."""
+
+
+class Hub(Section):
+    """The hub of data sets and models: what is read from it, and where `restar ... push` pushes to."""
+
+    endpoint: str = ""
+    """Empty: the public hub, or what HF_ENDPOINT names."""
+    token: SecretStr | None = None
+    """HF_TOKEN, or RESTAR_HUB__TOKEN. Without one, public data sets are read and nothing is pushed to the hub."""
+    dataset: str = Field(default="McAuley-Lab/Amazon-Reviews-2023", pattern=r"^[\w.-]+(/[\w.-]+)?$")
+    revision: str = Field(default="main", min_length=1)
+    """A branch, tag or commit; the commit that it names at the first reading is pinned in the cursor."""
+    path: str = Field(default="raw/review_categories/{category}.jsonl", pattern=r"\{category\}")
+    """Where the file of a category lies in the data set: JSON Lines, not compressed."""
+    categories: tuple[str, ...] = Field(default=("All_Beauty", "Gift_Cards", "Magazine_Subscriptions"), min_length=1)
+    """Read row by row in turn, so that each is as common as the others, whatever the sizes of their files."""
+    order_key: str = "restar-hub-1"
+    """Key of the order of the categories within a round."""
+    block_bytes: int = Field(default=512 * 1024, ge=1024, le=64 << 20)
+    """So much is asked for at once, and held in memory for each category."""
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    tries: int = Field(default=6, ge=1, le=20)
+    """How often one request is sent before the run says that the hub does not answer."""
+    longest_wait_seconds: float = Field(default=330.0, gt=0)
+    """A hub that says 429 and asks for a longer wait is asked again by the task's retry (its window: 5 minutes)."""
+    private: bool = True
+    """Repositories that are made by a push are private: what reviews may be shown to whom is yours to decide."""
+    dataset_repository: str = ""
+    """`restar snapshot push` without `--repo` pushes there; empty: into a local folder."""
+    model_repository: str = ""
+    """`restar model push`, likewise."""
 
 
 class Simulated(Section):
@@ -51,6 +83,8 @@ class Simulated(Section):
     repeat_rate: float = Field(default=0.02, ge=0, le=0.5)
     drift_from: datetime | None = None
     """From this date on: a new category, a shifted vocabulary, another class mix."""
+    drills: tuple[tuple[datetime, datetime], ...] = ()
+    """Spans of the stream that drift likewise, each from its start to before its end; `restar drill` writes them."""
 
 
 class Ingest(Section):
@@ -61,6 +95,8 @@ class Ingest(Section):
     chunk_rows: int = Field(default=1000, ge=1, le=100_000)
     max_rows: int = Field(default=100_000, ge=1)
     """Rows read at most in one run; the cursor keeps the rest for the next."""
+    processes: int = Field(default=1, ge=0, le=64)
+    """Processes that clean rows beside the one that reads and stores; small runs start none."""
     blocklist: tuple[str, ...] = ()
     """A review whose text contains one of these phrases is quarantined."""
 
@@ -182,11 +218,27 @@ class Monitoring(Section):
     min_rows: int = Field(default=200, ge=10)
     """Smaller windows say so and do not alert."""
     max_psi: float = Field(default=0.25, gt=0)
+    """Population stability index of a column."""
+    max_ks: float = Field(default=0.20, gt=0, le=1)
+    """Kolmogorov-Smirnov distance of a column of numbers."""
+    chance: float = Field(default=0.001, gt=0, le=0.1)
+    """A difference counts only where samples of this size show it by chance less often than this."""
     max_drifted_share: float = Field(default=0.30, ge=0, le=1)
     min_mean_confidence: float = Field(default=0.85, ge=0, le=1)
     max_class_shift: float = Field(default=0.15, ge=0, le=1)
     max_open_task_hours: float = Field(default=72, gt=0)
+    min_macro_f1: float = Field(default=0.60, ge=0, le=1)
+    """Floor of macro-F1 on fresh audit labels, which the champion has not learned from."""
+    min_labels: int = Field(default=100, ge=10)
+    """With fewer fresh audit labels nothing is said about macro-F1."""
+    label_window: int = Field(default=1000, ge=10)
+    """So many of the newest fresh audit labels are looked at."""
+    remind_after_hours: float = Field(default=72, ge=0)
+    """An incident that goes on is told of again after so long; 0: never."""
     retrain_on_drift: bool = False
+    """Whether an open incident of drift or quality asks for a retraining."""
+    retrain_cooldown_hours: float = Field(default=24, ge=0)
+    """One incident asks again after so long at the earliest."""
 
 
 class Mail(Section):
@@ -197,6 +249,24 @@ class Mail(Section):
     recipients: tuple[str, ...] = ("oncall@localhost",)
 
 
+class Webhook(Section):
+    """The second channel of alerts: a Slack-compatible incoming webhook, beside the mail."""
+
+    url: SecretStr | None = None
+    """`https://...`, or `http://` on loopback; who knows it may post, so it is a secret. None: no second channel."""
+    timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+
+    @field_validator("url")
+    @classmethod
+    def _is_safe(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+            if not parts.hostname or parts.scheme not in ({"https", "http"} if loopback else {"https"}):
+                raise ValueError("expected https://<host>/..., or http:// on loopback")
+        return url
+
+
 class Orchestration(Section):
     """When the DAGs run."""
 
@@ -204,6 +274,8 @@ class Orchestration(Section):
     """No scheduled run is for a time before this; `make run` sets its first start, so that nothing fires at once."""
     ingest_schedule: str = "0 2 * * *"
     watch_schedule: str = "0 5 * * *"
+    alerts_schedule: str = "20 * * * *"
+    """When alerts are sent that could not leave with the watch."""
     retrain_schedule: str = "0 4 * * 0"
     housekeeping_schedule: str = "0 6 * * *"
     retries: int = Field(default=3, ge=0)

@@ -10,6 +10,7 @@ from restar_lib.settings.sections import (
     Embedded,
     Gate,
     Housekeeping,
+    Hub,
     Ingest,
     Labeling,
     Mail,
@@ -23,6 +24,7 @@ from restar_lib.settings.sections import (
     Simulated,
     Source,
     Training,
+    Webhook,
 )
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,6 +38,7 @@ class Settings(Section):
     """All state: database, artifacts, snapshots, reports, mails, logs."""
     database: Database = Database()
     source: Source = Source()
+    hub: Hub = Hub()
     simulated: Simulated = Simulated()
     ingest: Ingest = Ingest()
     dataset: Dataset = Dataset()
@@ -47,6 +50,7 @@ class Settings(Section):
     release: Release = Release()
     monitoring: Monitoring = Monitoring()
     mail: Mail = Mail()
+    webhook: Webhook = Webhook()
     orchestration: Orchestration = Orchestration()
     serving: Serving = Serving()
     embedded: Embedded = Embedded()
