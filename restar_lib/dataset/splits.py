@@ -8,6 +8,7 @@ that may judge a model is in no model's training set. It looks at nothing but th
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 from restar_lib.domain import Side
 from restar_lib.settings import Dataset
@@ -23,6 +24,10 @@ def side_of(text_hash: str, config: Dataset) -> Side:
 
 def _uniform(value: str, *, key: str) -> float:
     """A number in [0, 1] that only `value` and `key` decide, evenly spread over values."""
-    # blake2b takes at most 64 bytes of key, so a key of any length is hashed to that first.
-    digest = hashlib.blake2b(value.encode(), key=hashlib.blake2b(key.encode()).digest(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64
+    return int.from_bytes(hashlib.blake2b(value.encode(), key=_hashed(key), digest_size=8).digest()) / 2**64
+
+
+@cache
+def _hashed(key: str) -> bytes:
+    """blake2b takes at most 64 bytes of key, so a key of any length is hashed to that first."""
+    return hashlib.blake2b(key.encode()).digest()

@@ -22,10 +22,11 @@ from typing import Self
 from sqlalchemy import ARRAY, Connection, Text, any_, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.domain import ForgottenKind, QuarantineReason, Review
+from restar_lib.domain import ForgottenKind, QuarantineReason
 from restar_lib.durable import write_text
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.cleaning import Rejection, identifier
+from restar_lib.ingest.preparing import ReadyReview, Result
 from restar_lib.ingest.sources import RawRow
 from restar_lib.store.tables import Forgotten
 
@@ -79,8 +80,8 @@ def row_hash(source: str, raw: bytes) -> str:
 
 
 def screen(
-    connection: Connection, home: Path, source: str, rows: Sequence[RawRow], cleaned: Sequence[Review | Rejection]
-) -> list[Review | Rejection]:
+    connection: Connection, home: Path, source: str, rows: Sequence[RawRow], cleaned: Sequence[Result]
+) -> list[Result]:
     """The results of cleaning, with `REFUSAL` in the place of whatever was forgotten.
 
     Raises `ConfigurationError` where there are tombstones and their key is not at hand. Costs one small query where
@@ -126,8 +127,8 @@ def _key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
     return key
 
 
-def _keys(key: ForgetKey, source: str, row: RawRow, result: Review | Rejection) -> list[tuple[ForgottenKind, str]]:
-    if isinstance(result, Review):
+def _keys(key: ForgetKey, source: str, row: RawRow, result: Result) -> list[tuple[ForgottenKind, str]]:
+    if isinstance(result, ReadyReview):
         keys = [(ForgottenKind.REVIEW, key.review(result.review_id))]
         user_id = result.user_id
     else:
@@ -136,11 +137,11 @@ def _keys(key: ForgetKey, source: str, row: RawRow, result: Review | Rejection) 
     return keys if user_id is None else [*keys, (ForgottenKind.USER, key.user(user_id))]
 
 
-def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], result: Review | Rejection) -> bool:
+def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], result: Result) -> bool:
     if forgotten_at is None:
         return False
     # What a person writes after they were forgotten is new, and theirs to give.
-    later = key[0] is ForgottenKind.USER and isinstance(result, Review) and result.reviewed_at > forgotten_at
+    later = key[0] is ForgottenKind.USER and isinstance(result, ReadyReview) and result.reviewed_at > forgotten_at
     return not later
 
 

@@ -32,6 +32,7 @@ _INVISIBLE = re.compile(
 )
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _NOT_WORD = re.compile(r"[\W_]+")
+_ASCII_WORDS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 _COUNT = r"(?:zero|no|half|one|two|three|four|five|six|ten|1/2|[0-9]+(?:[.,]5)?)"
 _LEAK = re.compile(
@@ -40,25 +41,31 @@ _LEAK = re.compile(
     r"|\b[0-5]\s*\*|\*{3,}|[\u2605\u2606\u2b50\U0001f31f]",
     re.IGNORECASE,
 )
+_MAY_LEAK = re.compile(r"star|out of|[/*\u2605\u2606\u2b50\U0001f31f]", re.IGNORECASE)
+"""In every title that `_LEAK` finds, and quickly looked for."""
 
 
 def plain_text(value: Any, *, markup: bool = True) -> str:
     """`value` on one line: no markup, entities resolved, NFKC, no invisible characters; "" where it is no text."""
     if not isinstance(value, str):
         return ""
-    text = _without_markup(value) if markup else value
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return _BLANK.sub(" ", text).strip()
+    text = unicodedata.normalize("NFKC", _without_markup(value) if markup else value)
+    # Everything that the two patterns look for, but the space, is unprintable, and most texts hold none of it.
+    if not text.isprintable():
+        text = _BLANK.sub(" ", _INVISIBLE.sub("", text))
+    return " ".join(text.split())
 
 
 def normalised_text(text: str) -> str:
     """What two copies of a text have in common: letters and digits, casefolded, single spaces between words."""
+    if text.isascii():  # several times as fast as the pattern, with the same result
+        return " ".join(text.lower().translate(_ASCII_WORDS).split())
     return _NOT_WORD.sub(" ", text.casefold()).strip()
 
 
 def leaks_stars(title: str) -> bool:
     """Whether a title says the stars ("Five Stars", "1 star!", "4/5", "★★★"), as Amazon once filled them in."""
-    return _LEAK.search(title) is not None
+    return _MAY_LEAK.search(title) is not None and _LEAK.search(title) is not None
 
 
 def _without_markup(text: str) -> str:

@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Engine, func, insert, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
-from restar_lib.dataset.splits import side_of
-from restar_lib.domain import Outcome, QuarantineReason, Review
-from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.domain import Outcome, QuarantineReason
+from restar_lib.ingest.cleaners import Cleaners
+from restar_lib.ingest.cleaning import Rejection
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.forgotten import row_hash, screen
+from restar_lib.ingest.preparing import COLUMNS, ReadyReview, Recipe, Result, copy_value
+from restar_lib.ingest.reader import Chunk, read_chunks, stored_cursor
 from restar_lib.ingest.reviews import known_ids, originals_of
 from restar_lib.ingest.sources import Cursor, RawRow, Source
-from restar_lib.settings import Ingest, Settings
+from restar_lib.settings import Settings
 from restar_lib.store.engine import lock
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
 
@@ -35,9 +41,12 @@ log = logging.getLogger(__name__)
 
 LOCK = "ingest"
 """Held while a chunk is stored: whoever writes to `review` holds it, so what is looked up stays true until commit."""
-MAX_CHUNK_BYTES = 16 << 20
-"""A chunk of very long rows ends early: it is held in memory as a whole."""
 PROGRESS_SECONDS = 15.0
+COMPLETING = ("duplicate_of", "ingest_run_id")
+"""What a prepared line does not know."""
+_COPY = sql.SQL("copy {} ({}) from stdin").format(
+    sql.Identifier(ReviewRow.__tablename__), sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *COMPLETING)))
+)
 
 Window = tuple[datetime, datetime]
 
@@ -76,81 +85,56 @@ class _Run:
 def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: _Run, limit: int) -> IngestCounts:
     begun = said = perf_counter()
     counts = IngestCounts(ingest_run_id=run.ingest_run_id)
-    reader = _Reader(engine, source)
-    while wanted := max(0, min(settings.ingest.chunk_rows, limit - counts.rows_read)):
-        chunk = reader.take(wanted)
-        result = _store(engine, chunk, settings, run=run)
-        if result is None:
-            log.info("another run has read on in %s: going on from where it is", source.name)
-            reader.start()
-            continue
-        counts = replace(counts.plus(result.outcomes, result.reasons), seconds=perf_counter() - begun)
-        if chunk.failure is not None:
-            raise chunk.failure
-        if chunk.ended:
-            break
-        if perf_counter() - said > PROGRESS_SECONDS:
-            said = perf_counter()
-            log.info("ingest run %d of %s so far: %s", run.ingest_run_id, source.name, counts)
-    return counts
+    recipe = Recipe(source=run.source, ingest=settings.ingest, dataset=settings.dataset)
+    store = partial(_store, engine, run=run, home=settings.home)
+    with Cleaners(recipe, processes=settings.ingest.processes) as cleaners:
+        while True:
+            chunks = read_chunks(engine, source, chunk_rows=settings.ingest.chunk_rows, limit=limit - counts.rows_read)
+            for chunk, result in _stored(cleaners.prepared(chunks), store):
+                if result is None:
+                    log.info("another run has read on in %s: going on from where it is", source.name)
+                    break
+                counts = replace(counts.plus(result.outcomes, result.reasons), seconds=perf_counter() - begun)
+                if chunk.failure is not None:
+                    raise chunk.failure
+                if perf_counter() - said > PROGRESS_SECONDS:
+                    said = perf_counter()
+                    log.info("ingest run %d of %s so far: %s", run.ingest_run_id, source.name, counts)
+            else:
+                return counts
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Chunk:
-    """Rows that follow each other behind `cursor_before`."""
-
-    cursor_before: Cursor | None
-    rows: Sequence[RawRow]
-    ended: bool
-    """There is nothing behind these rows now."""
-    failure: SourceError | None = None
-    """Why there is nothing, where something is wrong; the rows before it are good."""
-
-
-class _Reader:
-    """The rows of a source in chunks, from the stored cursor on."""
-
-    def __init__(self, engine: Engine, source: Source) -> None:
-        self._engine, self._source = engine, source
-        self.start()
-
-    def start(self) -> None:
-        """Read from the cursor that is stored now."""
-        with self._engine.connect() as connection:
-            self._cursor = _cursor(connection, self._source.name)
-        self._rows: Iterator[RawRow] = self._source.rows(self._cursor)
-
-    def take(self, wanted: int) -> _Chunk:
-        """Up to `wanted` rows; those before a damaged place are not lost with it."""
-        before, rows, size = self._cursor, [], 0
-        try:
-            for row in self._rows:
-                rows.append(row)
-                self._cursor = row.cursor_after
-                size += len(row.raw)
-                if len(rows) == wanted or size >= MAX_CHUNK_BYTES:
-                    return _Chunk(cursor_before=before, rows=rows, ended=False)
-        except SourceError as error:
-            return _Chunk(cursor_before=before, rows=rows, ended=True, failure=error)
-        return _Chunk(cursor_before=before, rows=rows, ended=True)
+def _stored(
+    chunks: Iterator[tuple[Chunk, list[Result]]], store: Callable[[Chunk, list[Result]], _Sorted | None]
+) -> Iterator[tuple[Chunk, _Sorted | None]]:
+    """Store chunk after chunk, each while the next one is read and cleaned; never two at once."""
+    with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
+        storing: tuple[Chunk, Future[_Sorted | None]] | None = None
+        for chunk, prepared in chunks:
+            if storing is not None:
+                yield storing[0], storing[1].result()
+            storing = chunk, thread.submit(store, chunk, prepared)
+        if storing is not None:
+            yield storing[0], storing[1].result()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sorted:
     """The rows of one chunk by how they end, ready to insert."""
 
-    reviews: Sequence[dict[str, Any]] = ()
+    originals: Sequence[bytes] = ()
+    copies: Sequence[bytes] = ()
+    """Both as lines for COPY; a copy may point at an original of its own chunk."""
     rejected: Sequence[dict[str, Any]] = ()
     already_known: int = 0
 
     @property
     def outcomes(self) -> Counter[Outcome]:
         """How many rows end how."""
-        copies = sum(row["duplicate_of"] is not None for row in self.reviews)
         return Counter(
             {
-                Outcome.NEW: len(self.reviews) - copies,
-                Outcome.DUPLICATE_TEXT: copies,
+                Outcome.NEW: len(self.originals),
+                Outcome.DUPLICATE_TEXT: len(self.copies),
                 Outcome.ALREADY_KNOWN: self.already_known,
                 Outcome.QUARANTINED: len(self.rejected),
             }
@@ -162,59 +146,50 @@ class _Sorted:
         return Counter(row["reason"].value for row in self.rejected)
 
 
-def _store(engine: Engine, chunk: _Chunk, settings: Settings, *, run: _Run) -> _Sorted | None:
+def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, home: Path) -> _Sorted | None:
     """Store a chunk and move the cursor behind it; None, and nothing stored, where the cursor has moved meanwhile."""
     if not chunk.rows:
         return _Sorted()
-    cleaned = [_cleaned(row, settings.ingest, source=run.source) for row in chunk.rows]
     with engine.begin() as connection:
         lock(connection, LOCK)
-        if _cursor(connection, run.source) != chunk.cursor_before:
+        if stored_cursor(connection, run.source) != chunk.cursor_before:
             return None
         # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
-        cleaned = screen(connection, settings.home, run.source, chunk.rows, cleaned)
-        result = _sort(connection, chunk.rows, cleaned, settings=settings, run=run)
+        results = screen(connection, home, run.source, chunk.rows, prepared)
+        result = _sort(connection, chunk.rows, results, run=run)
         _insert(connection, result)
         _move_cursor(connection, run.source, chunk.rows[-1].cursor_after, rows=len(chunk.rows))
         _count(connection, result.outcomes, run=run)
     return result
 
 
-def _cleaned(row: RawRow, config: Ingest, *, source: str) -> Review | Rejection:
-    if row.fields is None:
-        return Rejection(reason=QuarantineReason.MALFORMED, detail=row.problem)
-    return clean(row.fields, config, source=source)
-
-
-def _sort(
-    connection: Connection,
-    rows: Sequence[RawRow],
-    cleaned: Sequence[Review | Rejection],
-    *,
-    settings: Settings,
-    run: _Run,
-) -> _Sorted:
+def _sort(connection: Connection, rows: Sequence[RawRow], results: Sequence[Result], *, run: _Run) -> _Sorted:
     """Each row to its outcome: a review is known by its id, a copy by its text; the first of several wins."""
-    reviews = [result for result in cleaned if isinstance(result, Review)]
+    reviews = [result for result in results if isinstance(result, ReadyReview)]
     known = known_ids(connection, [review.review_id for review in reviews])
-    originals = originals_of(connection, [review.text_hash for review in reviews])
-    fresh: list[dict[str, Any]] = []
+    first_with = originals_of(connection, [review.text_hash for review in reviews])
+    originals: list[bytes] = []
+    copies: list[bytes] = []
     for review in reviews:
         if review.review_id not in known:
             known.add(review.review_id)
-            original = originals.setdefault(review.text_hash, review.review_id)
-            fresh.append(_review_row(review, original=original, settings=settings, run=run))
-    both = zip(rows, cleaned, strict=True)
-    rejected = [_rejected_row(row, why, run=run) for row, why in both if isinstance(why, Rejection)]
-    return _Sorted(reviews=fresh, rejected=rejected, already_known=len(reviews) - len(fresh))
+            original = first_with.setdefault(review.text_hash, review.review_id)
+            if original == review.review_id:
+                originals.append(_completed(review.line, None, run=run))
+            else:
+                copies.append(_completed(review.line, original, run=run))
+    both = zip(rows, results, strict=True)
+    return _Sorted(
+        originals=originals,
+        copies=copies,
+        rejected=[_rejected_row(row, why, run=run) for row, why in both if isinstance(why, Rejection)],
+        already_known=len(reviews) - len(originals) - len(copies),
+    )
 
 
-def _review_row(review: Review, *, original: str, settings: Settings, run: _Run) -> dict[str, Any]:
-    return vars(review) | {
-        "side": side_of(review.text_hash, settings.dataset),
-        "duplicate_of": None if original == review.review_id else original,
-        "ingest_run_id": run.ingest_run_id,
-    }
+def _completed(line: bytes, duplicate_of: str | None, *, run: _Run) -> bytes:
+    """A prepared line with `COMPLETING` behind it."""
+    return b"%s\t%s\t%d\n" % (line, copy_value(duplicate_of).encode(), run.ingest_run_id)
 
 
 def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, Any]:
@@ -230,8 +205,10 @@ def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, 
 
 
 def _insert(connection: Connection, result: _Sorted) -> None:
-    if result.reviews:
-        connection.execute(insert(ReviewRow), result.reviews)
+    if result.originals or result.copies:
+        # The foreign key of a copy is checked when the statement ends, so the order within it does not matter.
+        with _driver_cursor(connection).copy(_COPY) as copy:
+            copy.write(b"".join((*result.originals, *result.copies)))
     # Of what was forgotten nothing is kept; the run's counts and reasons say that it came.
     rejected = [row for row in result.rejected if row["reason"] is not QuarantineReason.FORGOTTEN]
     if rejected:
@@ -239,8 +216,10 @@ def _insert(connection: Connection, result: _Sorted) -> None:
         connection.execute(known_row, rejected)
 
 
-def _cursor(connection: Connection, source: str) -> Cursor | None:
-    return connection.scalar(select(SourceCursor.cursor).where(SourceCursor.source == source))
+def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
+    """COPY is the driver's: SQLAlchemy has no word for it. In the same transaction."""
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver.cursor()
 
 
 def _move_cursor(connection: Connection, source: str, cursor: Cursor, *, rows: int) -> None:
