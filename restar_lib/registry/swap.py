@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -81,10 +81,23 @@ def wait_until_serving(
     """Ask `GET {url}/model/info` until it serves or refuses this release, or the time is up.
 
     The release and not the version is what counts: a refusal of an earlier release of the same version is old news.
+    Several replicas, separated by blanks, are all asked: one that refuses decides, then one that is silent.
     """
+    deadline = time.monotonic() + timeout_seconds
+    replicas = url.split()
+    answers = [_wait_for(one, release_id=release_id, deadline=deadline, sleep=sleep) for one in replicas]
+    worst = max(range(len(answers)), key=lambda index: _SEVERITY[answers[index].answer])
+    if len(replicas) == 1 or answers[worst].answer is Answer.SERVING:
+        return answers[worst]
+    return replace(answers[worst], detail=f"{replicas[worst]}: {answers[worst].detail}")
+
+
+_SEVERITY = {Answer.SERVING: 0, Answer.SILENT: 1, Answer.REFUSED: 2}
+
+
+def _wait_for(url: str, *, release_id: int, deadline: float, sleep: Callable[[float], None]) -> Confirmation:
     import httpx
 
-    deadline = time.monotonic() + timeout_seconds
     with httpx.Client(timeout=ASK_TIMEOUT_SECONDS, trust_env=False) as client:
         while True:
             confirmation = _ask(lambda: client.get(f"{url.rstrip('/')}/model/info").json(), release_id)

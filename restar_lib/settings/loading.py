@@ -16,6 +16,7 @@ from restar_lib.errors import ConfigurationError
 from restar_lib.settings.whole import PROJECT_ROOT, Settings
 
 ENV_PREFIX = "RESTAR_"
+FILE_SUFFIX = "_FILE"
 SECRETS = frozenset({"database.url", "database.mlflow_url", "webhook.url", "hub.token"})
 """Keys whose values stand in no message."""
 HUB_VARIABLES = {"HF_ENDPOINT": "endpoint", "HF_TOKEN": "token"}
@@ -86,13 +87,28 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name, key in HUB_VARIABLES.items():
         if environment.get(name):
             layer.setdefault("hub", {})[key] = environment[name]
-    for name, raw in environment.items():
+    for name, raw in _with_secret_files(environment).items():
         section, separator, key = name.removeprefix(ENV_PREFIX).partition("__")
         if name.startswith(ENV_PREFIX) and separator:
             # A URL or a password is text even where YAML would read it as something else.
             value = raw if f"{section}.{key}".lower() in SECRETS else yaml.safe_load(raw)
             layer.setdefault(section.lower(), {})[key.lower()] = value
     return layer
+
+
+def _with_secret_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the content of each file that `RESTAR_<SECTION>__<KEY>_FILE` names, under `..._<KEY>`."""
+    found: dict[str, str] = {}
+    for name, value in environment.items():
+        if not (name.startswith(ENV_PREFIX) and "__" in name and name.endswith(FILE_SUFFIX)):
+            found[name] = value
+            continue
+        try:
+            # A secret ends where its line ends: every editor adds that end.
+            found[name.removesuffix(FILE_SUFFIX)] = Path(value).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{name}={value}: the file cannot be read ({error})") from None
+    return found
 
 
 def _merge(values: dict[str, Any], layer: dict[str, Any], *, origin: str, origins: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ Values only: where they come from is `settings.loading`'s, what follows from the
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -35,7 +35,13 @@ class Source(Section):
     name: str = Field(default="simulated", min_length=1, max_length=100)
     """Key of the cursor: two sources never share one."""
     path: str = ""
-    """`files`: a file, glob or folder of JSON Lines, plain or .gz."""
+    """`files`: a file, glob or folder, or a URL of one (s3://bucket/folder/): JSON Lines, JSON, CSV, TSV or Parquet."""
+    by: Literal["cursor", "window"] = "cursor"
+    """`files`: a run reads on from the cursor, or the reviews written in its data interval, whatever was read before.
+    A backfill always reads its interval."""
+    storage: dict[str, Any] = {}
+    """`files`: options of the storage behind a URL (endpoint_url, anon, ...). Credentials are refused: the storage's
+    own tools find them."""
     fields: dict[str, tuple[str, ...]] = {}
     """`files`: our field name -> spellings found in the wild, first match wins."""
 
@@ -295,7 +301,7 @@ class Serving(Section):
     max_batch: int = Field(default=32, ge=1)
     max_chars: int = Field(default=10_000, ge=1)
     url: str = ""
-    """Where a release asks whether the new version answers; empty: nobody is asked."""
+    """Where a release asks whether the new version answers: replicas, separated by blanks; empty: nobody is asked."""
 
 
 class Embedded(Section):

@@ -1,0 +1,68 @@
+"""Whether serving has followed a release, asked of every replica."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from restar_lib.registry.swap import Answer, wait_until_serving
+
+SERVES = {"model_version": "rs-2222222222", "release_id": 2, "refused": None}
+STILL_OLD = {"model_version": "rs-1111111111", "release_id": 1, "refused": None}
+REFUSES = STILL_OLD | {
+    "refused": {"release_id": 2, "model_version": "rs-2222222222", "reason": "model.onnx was altered"}
+}
+
+
+@contextmanager
+def replica(info: dict[str, Any]) -> Iterator[str]:
+    """A server that answers every GET with `info`; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(info).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def replicas() -> Iterator[Callable[..., str]]:
+    """Makes replicas that answer so; their URLs, separated by blanks."""
+    with ExitStack() as stack:
+        yield lambda *answers: " ".join(stack.enter_context(replica(answer)) for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected", "detail"),
+    [
+        ((SERVES,), Answer.SERVING, "serving rs-2222222222"),
+        ((SERVES, SERVES), Answer.SERVING, "serving rs-2222222222"),
+        ((SERVES, STILL_OLD), Answer.SILENT, "it still serves rs-1111111111"),
+        ((REFUSES, SERVES), Answer.REFUSED, "model.onnx was altered"),
+        ((STILL_OLD, REFUSES), Answer.REFUSED, "model.onnx was altered"),
+    ],
+)
+def test_a_release_is_confirmed_by_all_replicas_or_not_at_all(
+    replicas: Callable[..., str], answers: tuple[dict[str, Any], ...], expected: Answer, detail: str
+) -> None:
+    """One that refuses decides, then one that has not followed; the answer names it."""
+    urls = replicas(*answers)
+    confirmation = wait_until_serving(urls, release_id=2, timeout_seconds=0.1)
+    assert (confirmation.answer, detail in confirmation.detail) == (expected, True)
+    if len(answers) > 1 and expected is not Answer.SERVING:
+        culprit = answers.index(REFUSES if expected is Answer.REFUSED else STILL_OLD)
+        assert urls.split()[culprit] in confirmation.detail
