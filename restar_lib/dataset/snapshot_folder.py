@@ -23,6 +23,8 @@ from restar_lib.durable import flush_folder, write_bytes
 from restar_lib.errors import SnapshotError
 
 MANIFEST: Final = "manifest.json"
+NOTE: Final = "forgotten.json"
+"""Stands in the place of a snapshot that was rewritten, because people in it were forgotten (`dataset.rewriting`)."""
 FORMAT: Final = 1
 HASH_CHARS: Final = 16
 
@@ -44,6 +46,11 @@ class Manifest:
     def read(cls, path: Path) -> Self:
         """The manifest in a snapshot's folder. Raises `SnapshotError` where there is none, or of another format."""
         file = path / MANIFEST
+        if (path / NOTE).exists():
+            raise SnapshotError(
+                f"snapshot {path.name} is gone, because people in it were forgotten: {path / NOTE} names what is left. "
+                "Freeze a new snapshot"
+            )
         try:
             manifest = cls(**json.loads(file.read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError) as error:
@@ -74,7 +81,7 @@ def write_folder(parent: Path, sides: Sides, *, now: datetime) -> Path:
 
 def read_side(path: Path, side: Side) -> tuple[Example, ...]:
     """The rows of a side. Raises `SnapshotError` naming a file that is missing, broken or altered."""
-    manifest, file = Manifest.read(path), path / _file_name(side.value)
+    manifest, file = Manifest.read(path), path / side_file(side)
     try:
         lines = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
     except (OSError, EOFError, zlib.error) as error:
@@ -88,7 +95,7 @@ def _fill(partial: Path, contents: Mapping[str, Sequence[bytes]], manifest: Mani
     partial.mkdir(parents=True)
     for name, lines in contents.items():
         # No time in the header: the same rows give the same file.
-        write_bytes(partial / _file_name(name), gzip.compress(b"".join(lines), mtime=0))
+        write_bytes(partial / side_file(Side(name)), gzip.compress(b"".join(lines), mtime=0))
     write_bytes(partial / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True).encode() + b"\n")
     flush_folder(partial)
 
@@ -104,8 +111,9 @@ def _rename(partial: Path, final: Path) -> None:
     flush_folder(final.parent)
 
 
-def _file_name(side: str) -> str:
-    return f"{side}.jsonl.gz"
+def side_file(side: Side) -> str:
+    """Name of the file that holds a side."""
+    return f"{side.value}.jsonl.gz"
 
 
 def _line(example: Example) -> bytes:

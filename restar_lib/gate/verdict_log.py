@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import ARRAY, Connection, Engine, Row, Text, any_, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
@@ -114,6 +114,17 @@ def record(
 
 
 _COLUMNS = tuple(VerdictRow.__table__.columns[name] for name in Verdict.__dataclass_fields__)
+
+
+def forget_reviews(connection: Connection, review_ids: Sequence[str]) -> None:
+    """Take these reviews from the rows that verdicts were given on; the verdicts and their numbers stay."""
+    gone = VerdictReview.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    connection.execute(delete(VerdictReview).where(gone))
+
+
+def challengers_on(connection: Connection, snapshot_hashes: Sequence[str]) -> set[str]:
+    """The versions that were judged on these snapshots, those included that are long deleted."""
+    return set(connection.scalars(select(VerdictRow.challenger).where(VerdictRow.snapshot_hash.in_(snapshot_hashes))))
 
 
 def _verdict(row: Row[Any] | None) -> Verdict | None:

@@ -66,12 +66,17 @@ class ForgetKey:
         """Key of a review."""
         return self._digest(f"review {review_id}")
 
-    def row(self, row_hash: str) -> str:
-        """Key of a row, by its hash in the quarantine."""
-        return self._digest(f"row {row_hash}")
+    def row(self, raw: str) -> str:
+        """Key of a row as the quarantine shows it, whatever source it comes from."""
+        return self._digest(f"row {raw}")
 
     def _digest(self, message: str) -> str:
         return hmac.new(self.secret, message.encode(), hashlib.sha256).hexdigest()
+
+
+def shown(raw: bytes) -> str:
+    """A raw row as a text: Postgres takes neither broken UTF-8 nor NUL; both stay readable."""
+    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def row_hash(source: str, raw: bytes) -> str:
@@ -79,18 +84,16 @@ def row_hash(source: str, raw: bytes) -> str:
     return hashlib.sha256(source.encode() + b"\0" + raw).hexdigest()
 
 
-def screen(
-    connection: Connection, home: Path, source: str, rows: Sequence[RawRow], cleaned: Sequence[Result]
-) -> list[Result]:
+def screen(connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[Result]) -> list[Result]:
     """The results of cleaning, with `REFUSAL` in the place of whatever was forgotten.
 
     Raises `ConfigurationError` where there are tombstones and their key is not at hand. Costs one small query where
     nobody was ever forgotten.
     """
-    key = _key_in_use(connection, home)
+    key = key_in_use(connection, home)
     if key is None:
         return list(cleaned)
-    keys = [_keys(key, source, row, result) for row, result in zip(rows, cleaned, strict=True)]
+    keys = [_keys(key, row, result) for row, result in zip(rows, cleaned, strict=True)]
     found = _found(connection, (one for of_row in keys for one in of_row))
     return [
         REFUSAL if any(_refuses(found.get(one), one, result) for one in of_row) else result
@@ -114,7 +117,8 @@ def forgotten_reviews(connection: Connection, key: ForgetKey, review_ids: Iterab
     return {keys[one] for _, one in found}
 
 
-def _key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
+def key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
+    """The key that the tombstones were made with; None where there are none. Raises `ConfigurationError`."""
     check = connection.scalar(select(Forgotten.key_check).limit(1))
     if check is None:
         return None
@@ -127,12 +131,12 @@ def _key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
     return key
 
 
-def _keys(key: ForgetKey, source: str, row: RawRow, result: Result) -> list[tuple[ForgottenKind, str]]:
+def _keys(key: ForgetKey, row: RawRow, result: Result) -> list[tuple[ForgottenKind, str]]:
     if isinstance(result, ReadyReview):
         keys = [(ForgottenKind.REVIEW, key.review(result.review_id))]
         user_id = result.user_id
     else:
-        keys = [(ForgottenKind.ROW, key.row(row_hash(source, row.raw)))]
+        keys = [(ForgottenKind.ROW, key.row(shown(row.raw)))]
         user_id = identifier((row.fields or {}).get("user_id"))
     return keys if user_id is None else [*keys, (ForgottenKind.USER, key.user(user_id))]
 

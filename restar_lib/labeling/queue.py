@@ -13,13 +13,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, cast, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.labeling.claims import REOPENED
 from restar_lib.selection import Selected
-from restar_lib.store.tables import LABEL_SOURCE, Label, LabelTask
+from restar_lib.store.tables import LABEL_SOURCE, Label, LabelSkip, LabelTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +130,27 @@ def merged_truths(connection: Connection) -> dict[str, Merged]:
         .order_by(LabelTask.task_id)
     )
     return {row.review_id: Merged(**row._asdict()) for row in connection.execute(statement)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What went with some reviews."""
+
+    tasks: int
+    labels: int
+    skips: int
+
+
+def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> Removed:
+    """Delete the tasks of these reviews, with every answer to them. Their places in snapshots are gone before.
+
+    A labeler who has one of them open is told that the lease is lost.
+    """
+    wanted = LabelTask.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    tasks = select(LabelTask.task_id).where(wanted)
+    skips = connection.execute(delete(LabelSkip).where(LabelSkip.task_id.in_(tasks))).rowcount
+    labels = connection.execute(delete(Label).where(Label.task_id.in_(tasks))).rowcount
+    return Removed(tasks=connection.execute(delete(LabelTask).where(wanted)).rowcount, labels=labels, skips=skips)
 
 
 def _label_source() -> ColumnElement[str]:

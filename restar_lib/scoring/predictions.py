@@ -11,7 +11,20 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 
 from restar_lib.monitoring.features import Observation
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
@@ -86,6 +99,12 @@ def delete_old(connection: Connection, *, before: datetime, keep_versions: Colle
     chunk = select(PredictionRow.review_id, PredictionRow.model_version).where(_is_old(before, keep_versions))
     statement = delete(PredictionRow).where(key.in_(chunk.limit(DELETE_CHUNK)))
     return connection.execute(statement).rowcount
+
+
+def delete_of(connection: Connection, review_ids: Collection[str]) -> int:
+    """Delete every version's predictions of these reviews; returns how many."""
+    gone = PredictionRow.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    return connection.execute(delete(PredictionRow).where(gone)).rowcount
 
 
 def _is_old(before: datetime, keep_versions: Collection[str]) -> ColumnElement[bool]:

@@ -1,0 +1,83 @@
+"""Deleting stored reviews and quarantined rows of a person: the deleting half of tables `review` and `quarantine`.
+
+A text that somebody else had as well stays with them: the oldest copy that is left becomes the original. Predictions,
+tasks and verdicts that point at a review are deleted before, by the modules that own them. Runs inside the caller's
+transaction; called by `operation.forget` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import ARRAY, Connection, Text, any_, case, delete, func, literal, literal_column, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.elements import ColumnElement
+
+from restar_lib.ingest.cleaning import identifier
+from restar_lib.ingest.sources import FieldMapping, parse_line
+from restar_lib.store.tables import Quarantine, ReviewRow
+
+
+def reviews_of(connection: Connection, user_id: str) -> dict[str, str]:
+    """The texts of a person's reviews by review id."""
+    rows = connection.execute(select(ReviewRow.review_id, ReviewRow.text).where(ReviewRow.user_id == user_id))
+    return dict(rows.tuples().all())
+
+
+def erase_reviews(connection: Connection, review_ids: Collection[str]) -> int:
+    """Delete these reviews; returns how many texts live on in the reviews of others."""
+    heirs = _heirs(connection, review_ids)
+    if heirs:
+        _hand_over(connection, heirs)
+    connection.execute(delete(ReviewRow).where(_one_of(ReviewRow.review_id, review_ids)))
+    return len(heirs)
+
+
+def quarantined_rows_of(connection: Connection, user_id: str, mapping: FieldMapping) -> dict[str, str]:
+    """The rejected rows that a person wrote, by their hash."""
+    naming = select(Quarantine.row_hash, Quarantine.raw).where(func.strpos(Quarantine.raw, user_id) > 0)
+    return {row_hash: raw for row_hash, raw in connection.execute(naming) if wrote(raw.encode(), user_id, mapping)}
+
+
+def wrote(raw: bytes, user_id: str, mapping: FieldMapping) -> bool:
+    """Whether a raw row is this person's; one that cannot be parsed is where the id stands in it as a whole word."""
+    if user_id.encode() not in raw:
+        return False
+    fields, _ = parse_line(raw, mapping)
+    if fields is not None:
+        return identifier(fields.get("user_id")) == user_id
+    return re.search(rb"(?<!\w)" + re.escape(user_id.encode()) + rb"(?!\w)", raw) is not None
+
+
+def erase_quarantined(connection: Connection, row_hashes: Collection[str]) -> None:
+    """Delete these rejected rows."""
+    connection.execute(delete(Quarantine).where(_one_of(Quarantine.row_hash, row_hashes)))
+
+
+def _heirs(connection: Connection, review_ids: Collection[str]) -> dict[str, str]:
+    """By review that goes, the oldest copy of its text that stays."""
+    oldest = (
+        select(ReviewRow.duplicate_of, ReviewRow.review_id)
+        .distinct(ReviewRow.duplicate_of)
+        .where(_one_of(ReviewRow.duplicate_of, review_ids), ~_one_of(ReviewRow.review_id, review_ids))
+        .order_by(ReviewRow.duplicate_of, ReviewRow.reviewed_at, ReviewRow.review_id)
+    )
+    return {original: heir for original, heir in connection.execute(oldest) if original is not None}
+
+
+def _hand_over(connection: Connection, heirs: Mapping[str, str]) -> None:
+    # One original per text, at every moment: the one that goes gives its text's hash up first.
+    going = _one_of(ReviewRow.review_id, heirs.keys())
+    connection.execute(
+        update(ReviewRow).where(going).values(text_hash=literal_column("'going:'") + ReviewRow.review_id)
+    )
+    heir = case(heirs, value=ReviewRow.duplicate_of)
+    own = case((ReviewRow.review_id == heir, None), else_=heir)
+    connection.execute(update(ReviewRow).where(_one_of(ReviewRow.duplicate_of, heirs.keys())).values(duplicate_of=own))
+
+
+def _one_of(
+    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], values: Collection[str]
+) -> ColumnElement[bool]:
+    return column == any_(literal(list(values), ARRAY(Text)))

@@ -1,0 +1,1 @@
+"""What whoever operates an installation does: look whether all is well, back up, restore, and forget a person."""

@@ -1,0 +1,225 @@
+"""Forgetting a person: their reviews, what was made of them, and every trace; and who has seen them.
+
+One transaction deletes the rows and sets the tombstones that keep the person out; the files' traces are written over
+before it commits, the snapshots are rewritten after it, by tombstone. So a call that is killed anywhere is finished by
+the same call. A dry run does all of it and rolls back, so that it counts exactly what would go.
+
+It trains nothing: models that learned from the reviews are listed, and it is for a person to retrain and to release.
+Out of its reach, and said so by the command: the source's own files, backups, and what was published elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.dialects.postgresql import insert
+
+from restar_lib.dataset import rewriting
+from restar_lib.domain import ForgottenKind
+from restar_lib.errors import ArtifactError, ConfigurationError
+from restar_lib.gate import verdict_log
+from restar_lib.ingest import erasing, upsert
+from restar_lib.ingest.cleaning import identifier
+from restar_lib.ingest.forgotten import ForgetKey, bury, key_in_use
+from restar_lib.ingest.sources import FieldMapping
+from restar_lib.labeling import queue
+from restar_lib.operation import traces
+from restar_lib.registry import artifact, release_log
+from restar_lib.scoring import predictions
+from restar_lib.scoring.engine import ModelInfo
+from restar_lib.settings import Settings
+from restar_lib.store.engine import lock
+from restar_lib.store.tables import ForgottenPerson
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetReport:
+    """What was forgotten, or in a dry run what would be."""
+
+    dry_run: bool
+    reviews: int
+    handed_over: int
+    """Texts that live on, because somebody else wrote the same."""
+    predictions: int
+    tasks: int
+    labels: int
+    quarantined: int
+    files: tuple[str, ...]
+    """Logs, reports, mails and copies of raw reviews, below the state folder."""
+    snapshots: tuple[str, ...]
+    """Training sets on disk that held the reviews, and were rewritten."""
+    learned: tuple[str, ...]
+    """Models that were trained or calibrated on the reviews, deleted ones included."""
+    judged: tuple[str, ...]
+    """Models that were only judged on them."""
+    champion: str | None
+    """What serves, where it has learned from the reviews."""
+
+    def __str__(self) -> str:
+        """One line for the log: no id of the person is in it."""
+        return (
+            f"{'would forget' if self.dry_run else 'forgot'} a person: {self.reviews:,} reviews "
+            f"({self.handed_over:,} texts live on with others), {self.predictions:,} predictions, "
+            f"{self.tasks:,} tasks, {self.labels:,} labels, {self.quarantined:,} quarantined rows, "
+            f"{len(self.files):,} files, {len(self.snapshots):,} snapshots; seen by {len(self.learned):,} models"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Person:
+    """Whom a request is about, and what is theirs."""
+
+    user_id: str
+    texts: Mapping[str, str]
+    """By review id."""
+    quarantined: Mapping[str, str]
+    """Rejected rows by their hash."""
+    needles: traces.Needles
+    """What would give them away in a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Deleted:
+    """Rows that went."""
+
+    handed_over: int
+    predictions: int
+    tasks: int
+    labels: int
+
+
+def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, dry_run: bool) -> ForgetReport:
+    """Forget everything that `user_id` wrote before `now`, and keep it out. Running it again finishes or adds to it.
+
+    Raises `ConfigurationError` for an empty id, and where the key of earlier tombstones is missing.
+    """
+    wanted = identifier(user_id)
+    if wanted is None:
+        raise ConfigurationError(f"{user_id!r} is not a user id: give it as it stands in the reviews")
+    with engine.connect() as connection, connection.begin() as transaction:
+        lock(connection, upsert.LOCK)  # nobody stores a review of theirs meanwhile
+        key = _key(connection, settings, dry_run=dry_run)
+        person = _look_up(connection, settings, wanted)
+        seen = rewriting.sightings(settings.snapshots_dir, person.texts)
+        found = traces.find(settings.home, person.needles)
+        deleted = _delete(connection, person)
+        sets = _remember(connection, key, person, seen, now=now)
+        report = _report(connection, settings, person, deleted, found, sets=sets, seen=seen, dry_run=dry_run)
+        if dry_run:
+            transaction.rollback()
+        else:
+            traces.erase(found, person.needles)
+            transaction.commit()
+    if not dry_run:
+        rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
+    log.info("%s", report)
+    return report
+
+
+def finish(engine: Engine, settings: Settings) -> int:
+    """Rewrite snapshots that still hold what was forgotten: frozen at that very moment, or the call was killed."""
+    key = ForgetKey.of(settings.home)
+    return len(rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)) if key else 0
+
+
+def _key(connection: Connection, settings: Settings, *, dry_run: bool) -> ForgetKey:
+    known = key_in_use(connection, settings.home)
+    if known is not None:
+        return known
+    return ForgetKey(b"for a dry run that keeps nothing") if dry_run else ForgetKey.of_or_new(settings.home)
+
+
+def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Person:
+    mapping = FieldMapping.from_config(settings.source.fields)
+    texts = erasing.reviews_of(connection, user_id)
+    return _Person(
+        user_id=user_id,
+        texts=texts,
+        quarantined=erasing.quarantined_rows_of(connection, user_id, mapping),
+        needles=traces.needles(
+            ids=(user_id, *texts),
+            texts=texts.values(),
+            wrote=lambda line: erasing.wrote(line, user_id, mapping),
+        ),
+    )
+
+
+def _delete(connection: Connection, person: _Person) -> _Deleted:
+    review_ids = sorted(person.texts)
+    verdict_log.forget_reviews(connection, review_ids)
+    rewriting.forget_labels(connection, review_ids)
+    removed = queue.remove_tasks_of(connection, review_ids)
+    scored = predictions.delete_of(connection, review_ids)
+    handed_over = erasing.erase_reviews(connection, review_ids)
+    erasing.erase_quarantined(connection, person.quarantined)
+    return _Deleted(handed_over=handed_over, predictions=scored, tasks=removed.tasks, labels=removed.labels)
+
+
+def _remember(
+    connection: Connection, key: ForgetKey, person: _Person, seen: Sequence[rewriting.Sighting], *, now: datetime
+) -> dict[str, bool]:
+    """Set the tombstones; returns every training set that ever held their reviews, and whether to learn from."""
+    buried = [
+        (ForgottenKind.USER, key.user(person.user_id)),
+        *((ForgottenKind.REVIEW, key.review(one)) for one in sorted(person.texts)),
+        *((ForgottenKind.ROW, key.row(one)) for one in sorted(set(person.quarantined.values()))),
+    ]
+    bury(connection, key, buried, now=now)
+    user_key = key.user(person.user_id)
+    before = connection.scalar(select(ForgottenPerson.snapshots).where(ForgottenPerson.user_key == user_key)) or []
+    sets = {one["snapshot"]: bool(one["learned"]) for one in before}
+    for sighting in seen:
+        for snapshot in rewriting.ancestors(connection, [sighting.snapshot_hash]):
+            sets[snapshot] = sets.get(snapshot, False) or sighting.learned
+    stored = [{"snapshot": snapshot, "learned": learned} for snapshot, learned in sorted(sets.items())]
+    row = insert(ForgottenPerson).values(user_key=user_key, first_asked_at=now, last_asked_at=now, snapshots=stored)
+    again = {"last_asked_at": row.excluded.last_asked_at, "snapshots": row.excluded.snapshots}
+    connection.execute(row.on_conflict_do_update(index_elements=["user_key"], set_=again))
+    return sets
+
+
+def _report(
+    connection: Connection,
+    settings: Settings,
+    person: _Person,
+    deleted: _Deleted,
+    found: Sequence[traces.Trace],
+    *,
+    sets: Mapping[str, bool],
+    seen: Sequence[rewriting.Sighting],
+    dry_run: bool,
+) -> ForgetReport:
+    learned = _models(connection, settings, [one for one, is_learned in sets.items() if is_learned])
+    judged = _models(connection, settings, sets) - learned
+    champion = release_log.newest(connection)
+    return ForgetReport(
+        dry_run=dry_run,
+        reviews=len(person.texts),
+        quarantined=len(person.quarantined),
+        **vars(deleted),
+        files=tuple(trace.path.relative_to(settings.home).as_posix() for trace in found),
+        snapshots=tuple(one.snapshot_hash for one in seen),
+        learned=tuple(sorted(learned)),
+        judged=tuple(sorted(judged)),
+        champion=champion.model_version if champion and champion.model_version in learned else None,
+    )
+
+
+def _models(connection: Connection, settings: Settings, snapshots: Collection[str]) -> set[str]:
+    """The versions that were made from these training sets: those on disk, and those that a verdict names."""
+    return verdict_log.challengers_on(connection, sorted(snapshots)) | {
+        version for version in artifact.versions(settings.models_dir) if _snapshot_of(settings, version) in snapshots
+    }
+
+
+def _snapshot_of(settings: Settings, version: str) -> str | None:
+    try:
+        return ModelInfo.read(settings.models_dir / version).snapshot_hash
+    except ArtifactError:
+        return None  # an altered folder says nothing; `restar doctor` names it

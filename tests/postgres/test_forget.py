@@ -1,0 +1,233 @@
+"""A forgotten person is gone from tables, training sets and files, and no source brings them back."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select, text
+
+from restar_lib.dataset import snapshot
+from restar_lib.domain import Sentiment, Side
+from restar_lib.errors import ConfigurationError, SnapshotError
+from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.forgotten import KEY_FILE
+from restar_lib.ingest.sources import open_source
+from restar_lib.ingest.upsert import ingest
+from restar_lib.labeling import queue
+from restar_lib.operation.forget import ForgetReport, finish, forget
+from restar_lib.settings import Settings
+from restar_lib.store.tables import Base, ReviewRow, SnapshotRow
+from tests.reviews import answer
+from tests.tiny_model import sealed_tiny_model
+
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
+ANNA, BEN = "anna-reviewer-1", "ben-reviewer-22"
+SHARED = "Exactly this text was written by two people, once about a lamp and once about a kettle."
+
+
+def row(user: str, number: int, **values: Any) -> dict[str, Any]:
+    """One raw review."""
+    return {
+        "user_id": user,
+        "asin": f"B{number:04d}",
+        "rating": (5, 5, 1, 3, 4)[number % 5],
+        "text": f"Review number {number} of {user}: the handle is sturdy, and I would buy it once more.",
+        "timestamp": f"2026-03-{1 + number % 28:02d}T00:00:00+00:00",
+    } | values
+
+
+def deliver(settings: Settings, name: str, rows: Sequence[dict[str, Any] | str]) -> Settings:
+    """Settings whose source is a new file of these rows."""
+    path = settings.home.parent / f"{name}.jsonl"
+    path.write_text("".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in rows))
+    source = settings.source.model_copy(update={"kind": "files", "name": name, "path": str(path)})
+    return settings.model_copy(update={"source": source})
+
+
+def read(engine: Engine, settings: Settings) -> IngestCounts:
+    """Ingest the configured source."""
+    return ingest(engine, open_source(settings), settings, run_key="test", now=NOW)
+
+
+def everything(engine: Engine) -> str:
+    """All tables as one text."""
+    with engine.connect() as connection:
+        return json.dumps(
+            {
+                table.name: [list(map(str, found)) for found in connection.execute(select(table))]
+                for table in Base.metadata.sorted_tables
+            }
+        )
+
+
+def ids_of(engine: Engine, user: str) -> list[str]:
+    """Review ids of a person."""
+    with engine.connect() as connection:
+        return list(connection.scalars(select(ReviewRow.review_id).where(ReviewRow.user_id == user)))
+
+
+@pytest.fixture
+def house(engine: Engine, smoke: Settings) -> Settings:
+    """Many people's reviews, some rejected rows, a labeled task of Anna's, and predictions of hers."""
+    others = [row(f"user-{number:06d}", number) for number in range(120)]
+    hers = [row(ANNA, 200 + number) for number in range(12)] + [row(ANNA, 300, text=SHARED)]
+    bens = [row(BEN, 400, text=SHARED), row(BEN, 401)]
+    bad = [row(ANNA, 500, text="too short"), '{"user_id": "anna-reviewer-1", "text": "cut off', row(BEN, 501, rating=9)]
+    settings = deliver(smoke, "first", [*others, *hers, *bens, *bad])
+    read(engine, settings)
+    answer(engine, settings, ids_of(engine, ANNA)[:2] + ids_of(engine, BEN)[:1], Sentiment.NEGATIVE, now=NOW)
+    with engine.begin() as connection:
+        queue.merge_finished(connection, now=NOW)
+        connection.execute(
+            text("insert into prediction select review_id, 'rs-0000000000', 0, 0, 1, 'positive', 1, false from review")
+        )
+    return settings
+
+
+def forgotten(engine: Engine, settings: Settings, user: str = ANNA, *, dry_run: bool = False) -> ForgetReport:
+    """Forget somebody."""
+    return forget(engine, settings, user_id=user, now=NOW, dry_run=dry_run)
+
+
+def test_nothing_of_a_forgotten_person_is_left_in_any_table(engine: Engine, house: Settings) -> None:
+    """Neither id nor words, of accepted and of rejected rows; what others wrote is all there."""
+    gone = [one for one in ids_of(engine, ANNA) if one]
+    with engine.connect() as connection:
+        before = connection.scalar(text("select count(*) from review"))
+    report = forgotten(engine, house)
+    assert (report.reviews, report.predictions, report.tasks, report.labels, report.quarantined) == (13, 13, 2, 2, 2)
+    content = everything(engine)
+    assert [one for one in (ANNA, *gone) if one in content] == []
+    with engine.connect() as connection:
+        assert connection.scalar(text("select count(*) from review")) == (before or 0) - 13
+        assert connection.scalar(text("select count(*) from quarantine")) == 1
+
+
+def test_a_text_that_somebody_else_wrote_too_stays_with_them(engine: Engine, house: Settings) -> None:
+    """Ben's copy becomes the original: it can be scored, asked about and trained on."""
+    assert forgotten(engine, house).handed_over == 1
+    with engine.connect() as connection:
+        found = connection.execute(
+            select(ReviewRow.user_id, ReviewRow.duplicate_of).where(ReviewRow.text == SHARED)
+        ).all()
+    assert [tuple(one) for one in found] == [(BEN, None)]
+
+
+def test_a_dry_run_counts_the_same_and_changes_nothing(engine: Engine, house: Settings) -> None:
+    """Not a row, not a file, and no key is made."""
+    frozen = snapshot.freeze(engine, house, now=NOW)
+    log = house.home / "logs" / "serving.log"
+    log.parent.mkdir()
+    log.write_text(f"somebody asked about {ANNA}\n")
+    before = everything(engine)
+    dry = forgotten(engine, house, dry_run=True)
+    assert everything(engine) == before
+    assert ANNA in log.read_text()
+    assert snapshot.load(frozen.folder)
+    assert not (house.home / KEY_FILE).exists()
+    real = forgotten(engine, house)
+    assert vars(real) == vars(dry) | {"dry_run": False}
+
+
+def test_no_source_brings_a_forgotten_person_back(engine: Engine, house: Settings) -> None:
+    """Every row is counted as forgotten, whether it was accepted, rejected or never seen before; nothing is stored."""
+    path = Path(house.source.path)
+    lines = path.read_text().splitlines()
+    forgotten(engine, house)
+    again = deliver(house, "again", [*lines, row(ANNA, 900), row(ANNA, 901, rating=77)])
+    counts = read(engine, again)
+    assert counts.reasons == {"forgotten": 17, "bad_rating": 1}
+    assert (counts.new, counts.already_known + counts.duplicate_text) == (0, 122)
+    assert ANNA not in everything(engine)
+
+
+def test_what_a_person_writes_afterwards_is_taken(engine: Engine, house: Settings) -> None:
+    """They asked to be forgotten for what was, not to be silenced."""
+    forgotten(engine, house)
+    later = (NOW + timedelta(days=1)).isoformat()
+    assert read(engine, deliver(house, "later", [row(ANNA, 1000, timestamp=later)])).new == 1
+
+
+def test_without_the_key_of_the_tombstones_nothing_is_ingested(engine: Engine, house: Settings) -> None:
+    """Else everybody who was forgotten would silently come back."""
+    forgotten(engine, house)
+    (house.home / KEY_FILE).write_text("00" * 32)
+    with pytest.raises(ConfigurationError, match=r"forget\.key is not the key"):
+        read(engine, deliver(house, "again", [row(BEN, 1)]))
+    with pytest.raises(ConfigurationError, match=r"forget\.key is not the key"):
+        forgotten(engine, house, BEN)
+
+
+def test_snapshots_are_rewritten_and_the_models_that_saw_them_are_named(engine: Engine, house: Settings) -> None:
+    """The old one says what became of it; the new one is whole, holds all others, and nobody forgotten."""
+    frozen = snapshot.freeze(engine, house, now=NOW)
+    hers = set(ids_of(engine, ANNA))
+    rows = [one for side in Side for one in frozen.examples(side)]
+    seen = [one for one in rows if one.review_id in hers]
+    assert seen
+    model = sealed_tiny_model(house.models_dir, snapshot_hash=frozen.snapshot_hash)
+    other = sealed_tiny_model(house.models_dir, snapshot_hash="0" * 16)
+    report = forgotten(engine, house)
+    assert (report.snapshots, report.learned) == ((frozen.snapshot_hash,), (model.name,))
+    assert other.name not in report.judged
+    with pytest.raises(SnapshotError, match="people in it were forgotten"):
+        snapshot.load(frozen.folder)
+    with engine.connect() as connection:
+        new = connection.scalar(
+            select(SnapshotRow.rewritten_as).where(SnapshotRow.snapshot_hash == frozen.snapshot_hash)
+        )
+    left = snapshot.load(house.snapshots_dir / str(new))
+    assert [one for side in Side for one in left.examples(side)] == [one for one in rows if one not in seen]
+    assert left.frozen_at == frozen.frozen_at
+    assert sum(path.stat().st_size for path in frozen.folder.iterdir()) < 300
+
+
+def test_asking_again_names_a_model_that_was_sealed_later(engine: Engine, house: Settings) -> None:
+    """A training that ran while the person was forgotten ends in a model that has seen them."""
+    frozen = snapshot.freeze(engine, house, now=NOW)
+    forgotten(engine, house)
+    late = sealed_tiny_model(house.models_dir, snapshot_hash=frozen.snapshot_hash)
+    report = forgotten(engine, house)
+    assert (report.reviews, report.learned) == (0, (late.name,))
+
+
+def test_a_snapshot_that_a_killed_call_left_is_rewritten_by_housekeeping(engine: Engine, house: Settings) -> None:
+    """What was forgotten is found by tombstone: the rows of the tables are not needed for it."""
+    frozen = snapshot.freeze(engine, house, now=NOW)
+    aside = house.home / "aside"
+    house.snapshots_dir.rename(aside)
+    forgotten(engine, house)
+    aside.rename(house.snapshots_dir)
+    assert snapshot.load(frozen.folder)
+    assert finish(engine, house) == 1
+    assert not (frozen.folder / "manifest.json").exists()
+    assert finish(engine, house) == 0
+
+
+def test_traces_in_files_are_written_over_where_they_stand(engine: Engine, house: Settings) -> None:
+    """A log that is open goes on being written; in held reviews only their line is blank."""
+    review_id = ids_of(engine, ANNA)[0]
+    log = house.home / "logs" / "airflow" / "task.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"read {review_id} of {ANNA}, not of {ANNA}0\nanother line\n")
+    held = house.home / "replay" / "held" / "slice-0001.jsonl.gz"
+    held.parent.mkdir(parents=True)
+    lines = [json.dumps(one).encode() for one in (row(BEN, 1), row(ANNA, 2), row(BEN, 3, text=f"Not like {ANNA} said"))]
+    held.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
+    with log.open("a") as writer:
+        report = forgotten(engine, house)
+        writer.write("written afterwards\n")
+    assert report.files == ("logs/airflow/task.log", "replay/held/slice-0001.jsonl.gz")
+    masked = f"read {'x' * len(review_id)} of {'x' * len(ANNA)}, not of {ANNA}0\nanother line\nwritten afterwards\n"
+    assert log.read_text() == masked
+    assert gzip.decompress(held.read_bytes()).split(b"\n") == [lines[0], b" " * len(lines[1]), lines[2], b""]
+
+
+def test_nobody_by_that_name_is_kept_out_all_the_same(engine: Engine, house: Settings) -> None:
+    """The source may hold reviews of theirs that nobody has read yet."""
+    assert forgotten(engine, house, "cleo-reviewer-3").reviews == 0
+    assert read(engine, deliver(house, "more", [row("cleo-reviewer-3", 1)])).reasons == {"forgotten": 1}
