@@ -28,7 +28,7 @@ from restar_lib.domain import Outcome, QuarantineReason
 from restar_lib.ingest.cleaners import Cleaners
 from restar_lib.ingest.cleaning import Rejection
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.forgotten import row_hash, screen
+from restar_lib.ingest.forgotten import row_hash, screen, shown
 from restar_lib.ingest.preparing import COLUMNS, ReadyReview, Recipe, Result, copy_value
 from restar_lib.ingest.reader import Chunk, read_chunks, stored_cursor
 from restar_lib.ingest.reviews import known_ids, originals_of
@@ -155,7 +155,7 @@ def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, h
         if stored_cursor(connection, run.source) != chunk.cursor_before:
             return None
         # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
-        results = screen(connection, home, run.source, chunk.rows, prepared)
+        results = screen(connection, home, chunk.rows, prepared)
         result = _sort(connection, chunk.rows, results, run=run)
         _insert(connection, result)
         _move_cursor(connection, run.source, chunk.rows[-1].cursor_after, rows=len(chunk.rows))
@@ -198,8 +198,7 @@ def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, 
         "source": run.source,
         "reason": rejection.reason,
         "detail": rejection.detail,
-        # Postgres takes neither broken UTF-8 nor NUL in a text; both stay readable.
-        "raw": row.raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00"),
+        "raw": shown(row.raw),
         "ingest_run_id": run.ingest_run_id,
     }
 
