@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from restar_lib.errors import ConfigurationError, SourceError
@@ -33,6 +34,9 @@ FIELDS = (
 Cursor = dict[str, Any]
 """How far a source is read: JSON, understood by the source that made it and nobody else."""
 
+Window = tuple[datetime, datetime]
+"""When the wanted reviews were written; the end does not belong to it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawRow:
@@ -44,8 +48,8 @@ class RawRow:
     """Values by our names, absent ones left out; None where the row is malformed."""
     problem: str = ""
     """What is wrong with a malformed row."""
-    cursor_after: Cursor
-    """Reading goes on behind this row from here."""
+    cursor_after: Cursor | None
+    """Reading goes on behind this row from here; None where a window is read, which moves no cursor."""
 
 
 class Source(Protocol):
@@ -63,15 +67,32 @@ class Source(Protocol):
         """All rows after `cursor`, or from the beginning. Raises `SourceError` where it cannot be read."""
 
 
-def open_source(settings: Settings) -> Source:
-    """The configured source; nothing is opened before its rows are asked for."""
+def open_source(settings: Settings, *, window: Window | None = None) -> Source:
+    """The configured source; nothing is opened before its rows are asked for.
+
+    With a `window`, only the reviews written in it are read and no cursor moves. Raises `ConfigurationError` where the
+    source cannot do that.
+    """
     # Here, not above: both import this module for `RawRow`.
     from restar_lib.ingest.files import FilesSource
+    from restar_lib.ingest.hub import HubSource
+    from restar_lib.ingest.hub_files import HubFiles
     from restar_lib.ingest.simulated import SimulatedSource
 
     config = settings.source
+    if window is not None and config.kind != "files":
+        raise ConfigurationError(
+            f"source.kind = {config.kind}: only files can be read by a window of time (a backfill, source.by, "
+            "--since); run ingest_reviews by hand without one, and it goes on from the cursor"
+        )
+    if config.kind == "hub":
+        mapping = FieldMapping.from_config(config.fields)
+        return HubSource(
+            name=config.name, config=settings.hub, mapping=mapping, files=HubFiles.from_config(settings.hub)
+        )
     if config.kind == "files":
-        return FilesSource(name=config.name, path=config.path, mapping=FieldMapping.from_config(config.fields))
+        mapping = FieldMapping.from_config(config.fields)
+        return FilesSource(name=config.name, path=config.path, mapping=mapping, storage=config.storage, window=window)
     return SimulatedSource(name=config.name, config=settings.simulated)
 
 
