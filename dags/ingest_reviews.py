@@ -6,11 +6,17 @@ quarantined with a reason. The counts are in the log, in this run's XCom and in 
 **When**: every night, each run with a real data interval; by hand at any time (**max_rows** reads less than all).
 Afterwards `score_reviews` starts by itself.
 
-**Again**: safe. The cursor of the source is committed with its rows, so a run that is killed, cleared, or runs beside
-another goes on where the last committed chunk ended. Nothing is read twice, nothing is lost.
+**A range of time**: `airflow backfill create --dag-id ingest_reviews --from-date ... --to-date ...` takes the reviews
+that were written in each run's interval, out of all files, whatever was read before; so does a run by hand with
+**since** and **until**, and every run where `source.by` is `window`. No cursor moves. Only `files` can do that.
 
-**When it fails**: the last line of the log names the source and what to do. A missing path or a state folder that
-belongs to another source is yours to mend; a database that was away is retried. Then clear the task.
+**Again**: safe. The cursor of the source is committed with its rows, so a run that is killed, cleared, or runs beside
+another goes on where the last committed chunk ended. Nothing is read twice, nothing is lost. A window is read again
+from its beginning; what is known is recognised.
+
+**When it fails**: the last line of the log names the source, the file and what to do; everything that could be read is
+stored. A missing path, a damaged file or a state folder that belongs to another source is yours to mend; a database
+that was away is retried. Then clear the task. `restar ingest --dry-run` shows what a run would do.
 """
 
 from __future__ import annotations
@@ -32,7 +38,20 @@ PARAMS = {
         minimum=1,
         title="Rows at most",
         description="Read at most so many rows in this run; the cursor keeps the rest. Empty: `ingest.max_rows`.",
-    )
+    ),
+    "since": Param(
+        None,
+        type=["null", "string"],
+        title="Since",
+        description="Take the reviews written from this date on (2026-03-01), whatever was read before. Empty: what is "
+        "new.",
+    ),
+    "until": Param(
+        None,
+        type=["null", "string"],
+        title="Until",
+        description="The end of that window; this date does not belong to it. Empty, with Since: no end.",
+    ),
 }
 
 
@@ -50,19 +69,19 @@ def ingest_reviews() -> None:
     @task(outlets=[REVIEWS])
     @step
     def read_and_store(my: Duty) -> IngestCounts:
-        from restar_lib.ingest.sources import open_source
-        from restar_lib.ingest.upsert import ingest
+        from restar_lib.ingest.windows import asked_window, ingest_configured
 
-        counts = ingest(
+        counts = ingest_configured(
             my.engine,
-            open_source(my.settings),
             my.settings,
             run_key=my.run_key,
-            window=my.window,
+            asked=asked_window(my.params["since"], my.params["until"]),
+            interval=my.window,
+            backfill=my.is_backfill,
             max_rows=my.params["max_rows"],
             now=my.now,
         )
-        return counts if counts.rows_read else skip("the source has nothing new since the last run")
+        return counts if counts.rows_read else skip("the source has nothing new for this run")
 
     read_and_store()
 

@@ -1,34 +1,29 @@
-"""Lines out of plain or gzip files, from any byte of their content on, in constant memory.
+"""Lines out of the content of a file, from any byte on, in constant memory.
 
-Knows bytes and nothing of JSON, cursors or reviews (`ingest.files`). A line that is longer than the memory allows
-and a file that ends in the middle of a line are reported, not hidden; a damaged file is a `SourceError` that names it.
+Knows bytes and nothing of JSON, CSV, cursors or reviews. A line that is longer than the memory allows and a file that
+ends in the middle of a line are reported, not hidden. Used by every form that is made of lines.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BufferedReader
-from pathlib import Path
 
-from restar_lib.errors import SourceError
+from restar_lib.ingest.compressed import DAMAGED, Content
 
 MAX_LINE_BYTES = 1 << 20
 """Reviews have some hundred bytes; one line must not fill the memory."""
 KEPT_OF_LONG_LINES = 2_000
-GZIP_MAGIC = b"\x1f\x8b"
+TAIL_BYTES = 256
+"""What is remembered of the end of what was read, to know the file again."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
-
-Content = BufferedReader | gzip.GzipFile
+TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
     """One line that is not blank, without its end."""
 
@@ -41,70 +36,94 @@ class Line:
     terminated: bool
     """False where the file ends without a newline: there may be more of this line later."""
     last: bool
-
-
-@contextmanager
-def open_content(file: Path) -> Iterator[Content]:
-    """The content of `file`, uncompressed where it is gzip, whatever its name says."""
-    try:
-        with file.open("rb") as raw:
-            if raw.peek(2)[:2] != GZIP_MAGIC:
-                yield raw
-            else:
-                with gzip.GzipFile(fileobj=raw) as content:
-                    yield content
-    except DAMAGED as error:
-        raise SourceError(
-            f"{file}: the compressed file is damaged ({error}); what came before that is read and kept. "
-            "Put the whole file in its place, or move it away, and run again"
-        ) from error
-    except OSError as error:
-        raise SourceError(
-            f"{file}: {error.strerror or error}; make it readable, or move it away, and run again"
-        ) from error
+    tail: bytes
+    """The last bytes before `end`, as they are in the file."""
 
 
 def read_lines(content: Content) -> Iterator[Line]:
-    """The lines from the current position of `content` to its end."""
-    begin = content.tell()
-    while raw := content.readline(MAX_LINE_BYTES + 1):
-        too_long = len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n")
-        rest = _Rest.of(content, raw) if too_long else _Rest(kept=raw, length=len(raw), terminated=raw.endswith(b"\n"))
-        end = begin + rest.length
-        stripped = rest.kept.removeprefix(BYTE_ORDER_MARK if begin == 0 else b"").strip(BLANK)
+    """The lines from the current position of `content` to its end, blank ones left out."""
+    for line in raw_lines(content):
+        stripped = line.kept.removeprefix(BYTE_ORDER_MARK if line.begin == 0 else b"").strip(BLANK)
         if stripped:
             yield Line(
                 content=stripped,
-                too_long=too_long,
-                begin=begin,
-                end=end,
-                terminated=rest.terminated,
-                last=_at_end(content),
+                too_long=line.too_long,
+                begin=line.begin,
+                end=line.end,
+                terminated=line.terminated,
+                last=at_end(content),
+                tail=line.tail,
             )
-        begin = end
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rest:
-    """What is kept of a line, and how long it really was."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawLine:
+    """One line with its end, blank or not."""
 
     kept: bytes
-    length: int
+    begin: int
+    end: int
     terminated: bool
-
-    @classmethod
-    def of(cls, content: Content, beginning: bytes) -> _Rest:
-        """Read a long line to its end without keeping it; the note makes different long lines different rows."""
-        digest, length, piece = hashlib.sha256(beginning), len(beginning), beginning
-        while not piece.endswith(b"\n") and (piece := content.readline(MAX_LINE_BYTES)):
-            digest.update(piece)
-            length += len(piece)
-        note = f" ... ({length:,} bytes, sha256 {digest.hexdigest()})"
-        return cls(kept=beginning[:KEPT_OF_LONG_LINES] + note.encode(), length=length, terminated=piece.endswith(b"\n"))
+    too_long: bool
+    tail: bytes
 
 
-def _at_end(content: Content) -> bool:
-    # Where the file is damaged right behind this line, the line still counts; reading on will say what is wrong.
+def raw_lines(content: Content) -> Iterator[RawLine]:
+    """The lines from the current position of `content` to its end, as they are."""
+    begin = content.tell()
+    while raw := content.readline(MAX_LINE_BYTES + 1):
+        if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            line = _long_line(content, raw, begin=begin)
+        else:
+            line = RawLine(
+                kept=raw,
+                begin=begin,
+                end=begin + len(raw),
+                terminated=raw.endswith(b"\n"),
+                too_long=False,
+                tail=raw[-TAIL_BYTES:],
+            )
+        yield line
+        begin = line.end
+
+
+def _long_line(content: Content, beginning: bytes, *, begin: int) -> RawLine:
+    """Read a long line to its end without keeping it; the note makes different long lines different rows."""
+    note, piece = LongNote(beginning), beginning
+    while not piece.endswith(b"\n") and (piece := content.readline(MAX_LINE_BYTES)):
+        note.add(piece)
+    return RawLine(
+        kept=note.text(),
+        begin=begin,
+        end=begin + note.length,
+        terminated=note.tail.endswith(b"\n"),
+        too_long=True,
+        tail=note.tail,
+    )
+
+
+class LongNote:
+    """What is kept of something too long to keep: its beginning, its length and its hash."""
+
+    def __init__(self, beginning: bytes) -> None:
+        self._kept, self.length, self.tail = beginning[:KEPT_OF_LONG_LINES], 0, b""
+        self._digest = hashlib.sha256()
+        self.add(beginning)
+
+    def add(self, piece: bytes) -> None:
+        """Take in what follows."""
+        self._digest.update(piece)
+        self.length += len(piece)
+        self.tail = (self.tail + piece)[-TAIL_BYTES:]
+
+    def text(self) -> bytes:
+        """The beginning and the note."""
+        return self._kept + f" ... ({self.length:,} bytes, sha256 {self._digest.hexdigest()})".encode()
+
+
+def at_end(content: Content) -> bool:
+    """Whether nothing follows the current position."""
+    # Where the file is damaged right behind this place, what was read still counts; reading on will say what is wrong.
     with suppress(*DAMAGED):
         return not content.peek(1)
     return False

@@ -2,9 +2,9 @@
 
 `make run REVIEWS=...` plans once and delivers one file a turn into `<folder>/inbox`, which is all that the `files`
 source reads. Two passes over the input, in constant memory but for eight bytes a row: the first collects times, the
-second copies the lines byte for byte, so ingest sees what the real file holds, its broken lines included. `plan.json`
-is written last: its existence means that the rest is complete. It cleans nothing and looks for no duplicates; slices
-have the same number of rows, not of days.
+second copies the rows: JSON Lines byte for byte, so ingest sees what the real file holds, its broken lines included;
+rows of other forms as lines of JSON. `plan.json` is written last: its existence means that the rest is complete. It
+cleans nothing and looks for no duplicates; slices have the same number of rows, not of days.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import numpy as np
 
 from restar_lib.durable import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import SourceError
-from restar_lib.ingest.files import find_files
-from restar_lib.ingest.lines import open_content, read_lines
+from restar_lib.ingest.bookmark import FoundRow
+from restar_lib.ingest.forms import read_file
 from restar_lib.ingest.moments import parse_moment
-from restar_lib.ingest.sources import FieldMapping, parse_line
+from restar_lib.ingest.places import StoredFile, find_files
+from restar_lib.ingest.sources import FieldMapping
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def plan(
     `SourceError` where there is nothing to plan, or where the folder holds the plan of other input.
     """
     found = find_files(path)
-    sizes = tuple((name, file.stat().st_size) for name, file in found.items())
+    sizes = tuple((name, file.size) for name, file in found.items())
     if (folder / PLAN_FILE).exists():
         return _existing(folder, path=path, files=sizes)
     mapping = FieldMapping.from_config(fields)
@@ -135,7 +136,7 @@ def _cuts(times: Sequence[int], *, history_share: float, slices: int, path: str)
     if timed < 2:
         raise SourceError(
             f"{path}: {timed} of {len(times)} lines have a readable time; "
-            "is it JSON Lines, and does source.fields name its fields?"
+            "does source.fields name its fields as they are spelled there?"
         )
     history = timeless + min(max(round(timed * history_share), 1), timed - 1)
     rest = len(times) - history
@@ -143,23 +144,29 @@ def _cuts(times: Sequence[int], *, history_share: float, slices: int, path: str)
     return _Cuts(times, [history + rest * part // parts for part in range(parts)])
 
 
-def _sorted_times(files: Iterable[Path], mapping: FieldMapping) -> array[int]:
+def _sorted_times(files: Iterable[StoredFile], mapping: FieldMapping) -> array[int]:
     times = array("q", (time for time, _ in _timed_lines(files, mapping)))
     np.frombuffer(times, dtype=np.int64).sort()  # in place: the array is all that grows with the input
     return times
 
 
-def _timed_lines(files: Iterable[Path], mapping: FieldMapping) -> Iterator[tuple[int, bytes]]:
-    """Every line with its time in milliseconds."""
+def _timed_lines(files: Iterable[StoredFile], mapping: FieldMapping) -> Iterator[tuple[int, bytes]]:
+    """Every row as a line, with its time in milliseconds."""
     for file in files:
-        with open_content(file) as content:
-            for line in read_lines(content):
-                fields = None if line.too_long else parse_line(line.content, mapping)[0]
-                moment = parse_moment((fields or {}).get("reviewed_at"))
-                yield TIMELESS if moment is None else round(moment.timestamp() * 1000), line.content
+        for _, row in read_file(file, None, mapping):
+            moment = parse_moment((row.fields or {}).get("reviewed_at"))
+            yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, mapping)
 
 
-def _copy(files: Iterable[Path], mapping: FieldMapping, *, cuts: _Cuts, folder: Path) -> list[int]:
+def _line(row: FoundRow, mapping: FieldMapping) -> bytes:
+    """The row as one line: what was one stays as it is, what cannot be read too, but for its line ends."""
+    if row.fields is None or (row.raw[:1] + row.raw[-1:] == b"{}" and b"\n" not in row.raw):
+        return row.raw.replace(b"\n", b" ")
+    named = {mapping.spellings[name][0]: value for name, value in row.fields.items()}
+    return json.dumps(named).encode()
+
+
+def _copy(files: Iterable[StoredFile], mapping: FieldMapping, *, cuts: _Cuts, folder: Path) -> list[int]:
     """Write history and slices; the number of rows of each."""
     names = _names(slices=len(cuts.ranks))
     held = _emptied(folder)

@@ -3,7 +3,8 @@
 A chunk of rows, the cursor behind it and the run's counts are committed in one transaction. So a run may be killed
 anywhere, run twice, or run beside another one: no row is lost, none is stored twice, and every row that was read ends
 in exactly one outcome. It cleans nothing (`ingest.cleaning`), waits for nothing, and never changes a stored review.
-A time window is noted with the run and filters nothing: the cursor alone decides what is read.
+A time window is noted with the run and filters nothing here: a source that reads one hands out its rows alone, with no
+cursor to move.
 """
 
 from __future__ import annotations
@@ -152,13 +153,15 @@ def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, h
         return _Sorted()
     with engine.begin() as connection:
         lock(connection, LOCK)
-        if stored_cursor(connection, run.source) != chunk.cursor_before:
+        after = chunk.rows[-1].cursor_after  # None: a window is read, and no cursor moves
+        if after is not None and stored_cursor(connection, run.source) != chunk.cursor_before:
             return None
         # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
         results = screen(connection, home, chunk.rows, prepared)
         result = _sort(connection, chunk.rows, results, run=run)
         _insert(connection, result)
-        _move_cursor(connection, run.source, chunk.rows[-1].cursor_after, rows=len(chunk.rows))
+        if after is not None:
+            _move_cursor(connection, run.source, after, rows=len(chunk.rows))
         _count(connection, result.outcomes, run=run)
     return result
 

@@ -47,6 +47,8 @@ class Duty:
     """Whether this task ran before in this run: a retry, or somebody cleared it."""
     window: tuple[datetime, datetime] | None
     """The run's data interval."""
+    is_backfill: bool
+    """Whether the run is one of a backfill: it is there for its data interval alone."""
 
     @property
     def is_by_hand(self) -> bool:
@@ -71,6 +73,7 @@ def duty() -> Duty:
         by=run.triggering_user_name or "airflow",
         again=context["ti"].try_number > 1,
         window=(interval[0], interval[1]) if interval[0] and interval[1] else None,
+        is_backfill=run.run_type.value == "backfill",
     )
 
 

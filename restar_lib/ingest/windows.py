@@ -1,0 +1,78 @@
+"""Which part of the configured source a run reads: what is behind the cursor, or what was written in a window of time.
+
+A window moves no cursor and can be read again at any time: reviews that are known already are recognised by their ids,
+and no row is left out for its number, because no cursor would keep the rest. Asked by the DAG and the command line; it
+reads nothing itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from restar_lib.errors import ConfigurationError
+from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.moments import EARLIEST, LATEST, parse_moment
+from restar_lib.ingest.sources import Window, open_source
+from restar_lib.ingest.upsert import ingest
+from restar_lib.settings import Settings
+
+
+def ingest_configured(
+    engine: Engine,
+    settings: Settings,
+    *,
+    run_key: str,
+    now: datetime,
+    asked: Window | None = None,
+    interval: Window | None = None,
+    backfill: bool = False,
+    max_rows: int | None = None,
+) -> IngestCounts:
+    """Read what this run is to read of the configured source, and store it.
+
+    `asked` is the window that a person named, `interval` the run's own. Raises `ConfigurationError` where the run
+    should read a window and cannot, `SourceError` where the source cannot be read on.
+    """
+    window = window_to_read(settings.source.by, asked=asked, interval=interval, backfill=backfill)
+    if window is not None and max_rows is not None:
+        raise ConfigurationError("a window is read whole, no cursor would keep the rest: leave the number of rows out")
+    return ingest(
+        engine,
+        open_source(settings, window=window),
+        settings,
+        run_key=run_key,
+        window=window or interval,
+        max_rows=sys.maxsize if window else max_rows,
+        now=now,
+    )
+
+
+def window_to_read(by: str, *, asked: Window | None, interval: Window | None, backfill: bool) -> Window | None:
+    """The window that a run reads; None where it goes on from the cursor.
+
+    What was asked for by hand wins; else a backfill reads its interval, and so does every run where `source.by` is
+    `window`. Raises `ConfigurationError` where a run should read its interval and has none.
+    """
+    if asked is None and not backfill and by != "window":
+        return None
+    window = asked or interval
+    if window is None:
+        raise ConfigurationError("source.by = window, and this run has no interval: say since when and until when")
+    if window[0] >= window[1]:
+        raise ConfigurationError(f"no review is written between {window[0]} and {window[1]}: give a later end")
+    return window
+
+
+def asked_window(since: str | None, until: str | None) -> Window | None:
+    """The window that a form or a command line names by one or two dates; None where it names none."""
+    if not since and not until:
+        return None
+    start = parse_moment(since) if since else EARLIEST
+    end = parse_moment(until) if until else LATEST
+    if start is None or end is None:
+        wrong = since if start is None else until
+        raise ConfigurationError(f"{wrong!r} is no date: write 2026-03-01 or 2026-03-01T12:00:00Z")
+    return start, end
