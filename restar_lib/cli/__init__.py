@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from restar_lib.cli import embedded, models, operation, people, reviews
+from restar_lib.cli import embedded, metrics, models, operation, people, production, reviews
 from restar_lib.errors import RestarError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (embedded, reviews, people, models, operation):
+for group in (embedded, reviews, people, models, operation, production, metrics):
     app.add_typer(group.commands)
 
 

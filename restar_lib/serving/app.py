@@ -13,13 +13,15 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.ingest.plain_text import plain_text
 from restar_lib.scoring.engine import Predictions
 from restar_lib.serving.body_limit import BodyLimit
 from restar_lib.serving.errors import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
+from restar_lib.serving.metrics import MeasuredRequests, Metrics
 from restar_lib.serving.models import (
     BatchIn,
     BatchOut,
@@ -49,9 +51,11 @@ def create_app(settings: Settings) -> FastAPI:
         watcher.stop()
 
     app = FastAPI(title="Re*Star", version=version("restar"), description=_description(settings), lifespan=lifespan)
-    app.state.settings, app.state.watcher = settings, watcher
+    metrics = Metrics(watcher)
+    app.state.settings, app.state.watcher, app.state.metrics = settings, watcher, metrics
     largest = settings.serving.max_batch * settings.serving.max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
     app.add_middleware(BodyLimit, max_bytes=largest)
+    app.add_middleware(MeasuredRequests, metrics=metrics)  # the outer one: it counts what the limit refuses, too
     add_error_shapes(app)
     _add_routes(app)
     return app
@@ -74,6 +78,7 @@ def _add_routes(app: FastAPI) -> None:
     app.get("/health", tags=["state"])(health)
     app.get("/ready", tags=["state"], responses=ERRORS)(ready)
     app.get("/model/info", tags=["state"])(model_info)
+    app.get("/metrics", include_in_schema=False)(metrics_page)
     app.post("/predict", tags=["predict"], responses=ERRORS)(predict)
     app.post("/predict/batch", tags=["predict"], responses=ERRORS)(predict_batch)
 
@@ -85,6 +90,11 @@ def _settings(request: Request) -> Settings:
 
 def _watcher(request: Request) -> Watcher:
     found: Watcher = request.app.state.watcher
+    return found
+
+
+def _metrics(request: Request) -> Metrics:
+    found: Metrics = request.app.state.metrics
     return found
 
 
@@ -117,34 +127,45 @@ def model_info(
     return _info_of(watcher.serving, refused)
 
 
+def metrics_page(metrics: Annotated[Metrics, Depends(_metrics)]) -> Response:
+    """What Prometheus reads."""
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
 def predict(
     review: ReviewIn,
     serving: Annotated[Serving, Depends(_serving)],
     settings: Annotated[Settings, Depends(_settings)],
+    metrics: Annotated[Metrics, Depends(_metrics)],
 ) -> Prediction:
     """What one review expresses."""
-    return _answers(serving, [review], settings)[0]
+    return _answers(serving, [review], settings, metrics=metrics)[0]
 
 
 def predict_batch(
     batch: BatchIn,
     serving: Annotated[Serving, Depends(_serving)],
     settings: Annotated[Settings, Depends(_settings)],
+    metrics: Annotated[Metrics, Depends(_metrics)],
 ) -> BatchOut:
     """What several reviews express, in their order."""
     started = time.perf_counter()
     if len(batch.reviews) > settings.serving.max_batch:
         raise TooLarge(f"{len(batch.reviews)} reviews; at most {settings.serving.max_batch} in one request")
-    answers = _answers(serving, batch.reviews, settings)
+    answers = _answers(serving, batch.reviews, settings, metrics=metrics)
     elapsed = 1000 * (time.perf_counter() - started)
     return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=round(elapsed, 2))
 
 
-def _answers(serving: Serving, reviews: Sequence[ReviewIn], settings: Settings) -> list[Prediction]:
+def _answers(
+    serving: Serving, reviews: Sequence[ReviewIn], settings: Settings, *, metrics: Metrics
+) -> list[Prediction]:
     texts = [_readable(review.text, settings.serving.max_chars) for review in reviews]
     predictions = serving.model.predict(texts, batch_size=settings.scoring.batch_size)
     stars = serving.model.expected_stars(predictions.probabilities)
-    return [_prediction(serving, predictions, float(stars[row]), row) for row in range(len(texts))]
+    answers = [_prediction(serving, predictions, float(stars[row]), row) for row in range(len(texts))]
+    metrics.predicted(predictions, abstained=sum(answer.abstained for answer in answers))
+    return answers
 
 
 def _readable(text: str, max_chars: int) -> str:

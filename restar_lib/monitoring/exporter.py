@@ -1,0 +1,40 @@
+"""`restar metrics`: a small HTTP process that Prometheus asks for the loop's numbers (`monitoring.gauges`).
+
+A process of its own, because the serving API has no database and Airflow's processes come and go. `GET /metrics` reads
+the database, `GET /health` only says that the process is alive. It has no login and must stay on the inner network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from sqlalchemy import Engine
+
+from restar_lib.monitoring.gauges import LoopGauges
+
+
+def create_exporter(engine: Engine, *, now: Callable[[], datetime]) -> FastAPI:
+    """The application; its documentation is off, there is nothing to try out."""
+    registry = CollectorRegistry()
+    registry.register(LoopGauges(engine, now=now))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    return app
+
+
+def run(engine: Engine, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    import uvicorn
+
+    uvicorn.run(create_exporter(engine, now=lambda: datetime.now(UTC)), host=host, port=port, access_log=False)
