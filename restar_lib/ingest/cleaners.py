@@ -17,10 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from restar_lib.ingest.preparing import Readable, Recipe, Result, prepare
-from restar_lib.ingest.reader import Chunk
+
+if TYPE_CHECKING:  # a cleaner starts without the database's modules
+    from restar_lib.ingest.reader import Chunk
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ class Cleaner:
     def __init__(self, recipe: Recipe) -> None:
         self._connection, theirs = Pipe()
         command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
         self._connection.send(recipe)
         self.busy = False
@@ -125,8 +127,8 @@ class Cleaner:
     def stop(self) -> None:
         """End it."""
         self._connection.close()
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
 
 def serve(connection: Connection[Any, Any]) -> None:

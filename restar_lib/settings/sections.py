@@ -26,6 +26,8 @@ class Database(Section):
     url: SecretStr | None = None
     """SQLAlchemy URL, `postgresql+psycopg://...`. No default: `make run` writes one, production brings one."""
     mlflow_url: SecretStr | None = None
+    airflow_url: SecretStr | None = None
+    """Airflow's database, for `restar backup`, `restore` and `doctor` alone: Airflow itself has it elsewhere."""
 
 
 class Source(Section):
@@ -98,7 +100,7 @@ class Ingest(Section):
 
     min_words: int = Field(default=10, ge=1)
     max_words: int = Field(default=512, ge=1)
-    chunk_rows: int = Field(default=1000, ge=1, le=100_000)
+    chunk_rows: int = Field(default=2000, ge=1, le=100_000)
     max_rows: int = Field(default=100_000, ge=1)
     """Rows read at most in one run; the cursor keeps the rest for the next."""
     processes: int = Field(default=1, ge=0, le=64)

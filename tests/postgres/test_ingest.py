@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 
 from restar_lib.dataset.splits import side_of
 from restar_lib.errors import SourceError
@@ -184,6 +184,39 @@ def test_a_refused_row_that_comes_again_is_counted_and_kept_once(
     other = replace(write(tmp_path / "b.jsonl", b"{oops"), name="other")
     assert outcomes(run(engine, other, smoke)) == (1, 0, 0, 0, 1)
     assert count_reviews(engine).quarantined == 2
+
+
+@pytest.mark.parametrize(
+    "awkward", ["\\N", "a\\tb", "C:\\new \\. end", 'say "so"', "tab\\there", "\u00e9 \u2603 \U0001f600"]
+)
+def test_texts_are_stored_as_they_are(engine: Engine, smoke: Settings, tmp_path: Path, awkward: str) -> None:
+    """What means something to COPY means nothing in a text, an id or a name."""
+    text = f"{awkward} is what this review says about the thing that came by post {awkward}"
+    line = row("R1", text, title=awkward, asin=awkward, user_id=awkward, product_category=awkward)
+    run(engine, replace(write(tmp_path / "a.jsonl", line), name=f"shop {awkward}"), smoke)
+    with engine.connect() as connection:
+        stored = reviews_by_id(connection, ["R1"])["R1"]
+    plain = " ".join(awkward.split())
+    assert stored.text == " ".join(text.split())
+    assert (stored.title, stored.asin, stored.user_id, stored.product_category) == (plain,) * 4
+    assert stored.source == f"shop {awkward}"
+
+
+def test_a_large_run_in_several_processes_stores_what_one_process_would(engine: Engine, smoke: Settings) -> None:
+    """The same reviews, copies and refusals, whoever cleaned them."""
+    source = SimulatedSource(name="simulated", config=smoke.simulated)
+    config = small_chunks(smoke, 500)
+    alone = config.model_copy(update={"ingest": config.ingest.model_copy(update={"processes": 0})})
+    counts = run(engine, source, config, max_rows=6000)
+    with engine.connect() as connection:
+        everything = select(ReviewRow.review_id, ReviewRow.text, ReviewRow.duplicate_of, ReviewRow.side)
+        stored = connection.execute(everything.order_by(ReviewRow.review_id)).all()
+    with engine.begin() as connection:
+        for table in (ReviewRow, Quarantine, SourceCursor):
+            connection.execute(delete(table))
+    assert outcomes(run(engine, source, alone, max_rows=6000)) == outcomes(counts)
+    with engine.connect() as connection:
+        assert connection.execute(everything.order_by(ReviewRow.review_id)).all() == stored
 
 
 def test_a_window_is_noted_with_the_run(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
