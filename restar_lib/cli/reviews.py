@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restar_lib.cli.edge import now, print_fields
-from restar_lib.settings import settings
+from restar_lib.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from restar_lib.ingest.sources import Window
 
 commands = typer.Typer()
 
 
 @commands.command()
-def ingest(*, max_rows: Annotated[int | None, typer.Option(min=1, help="Read at most so many rows.")] = None) -> None:
+def ingest(
+    *,
+    max_rows: Annotated[int | None, typer.Option(min=1, help="Read at most so many rows.")] = None,
+    since: Annotated[str, typer.Option(help="Take the reviews written from this date on, and move no cursor.")] = "",
+    until: Annotated[str, typer.Option(help="The end of that window; this date does not belong to it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count; write nothing.")] = False,
+) -> None:
     """Read new reviews from the configured source."""
-    from restar_lib.ingest.sources import open_source
-    from restar_lib.ingest.upsert import ingest as ingest_rows
+    from restar_lib.ingest.windows import asked_window, ingest_configured
     from restar_lib.store.engine import engine
 
-    current = settings()
-    counts = ingest_rows(engine(), open_source(current), current, run_key="cli", max_rows=max_rows, now=now())
+    current, window = settings(), asked_window(since, until)
+    if dry_run:
+        _show_rehearsal(current, window, max_rows=max_rows)
+        return
+    counts = ingest_configured(engine(), current, run_key="cli", asked=window, max_rows=max_rows, now=now())
     print_fields(counts)
+
+
+def _show_rehearsal(current: Settings, window: Window | None, *, max_rows: int | None) -> None:
+    from restar_lib.ingest.rehearsal import rehearse
+    from restar_lib.ingest.sources import open_source
+    from restar_lib.store.engine import engine
+
+    if current.database.url is None:
+        print("no database is configured: as if nothing were known and nothing read")
+    known = engine() if current.database.url else None
+    rehearsal = rehearse(open_source(current, window=window), current, engine=known, max_rows=max_rows)
+    for line in rehearsal.lines():
+        print(line)
+    if rehearsal.failure is not None:
+        raise rehearsal.failure
 
 
 @commands.command()

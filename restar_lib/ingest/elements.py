@@ -19,7 +19,9 @@ PIECE_BYTES = 64 << 10
 _BEFORE_FIRST = re.compile(rb"[\s]*\[?")
 _BETWEEN = re.compile(rb"[\s,\]]*")
 _OUTSIDE = re.compile(rb'["{}\[\],\n]')
-_INSIDE = re.compile(rb'\\.|["\n]')
+_WITHIN = re.compile(rb'"[^"\\\n]*"|["{}\[\]]')
+"""Within brackets no comma ends anything; a string without a backslash is passed over at once."""
+_QUOTED = re.compile(rb'\\.|["\n]')
 
 
 def read_elements(content: Content) -> Iterator[Line]:
@@ -120,7 +122,9 @@ class _Nesting:
     @property
     def pattern(self) -> re.Pattern[bytes]:
         """What to look for next."""
-        return _INSIDE if self.quoted else _OUTSIDE
+        if self.quoted:
+            return _QUOTED
+        return _WITHIN if self._depth else _OUTSIDE
 
     def end_at(self, found: re.Match[bytes]) -> int | None:
         """Where the value ends, if this sign ends it: behind its last bracket, or before what separates it."""
@@ -128,11 +132,8 @@ class _Nesting:
         if self.quoted:
             self.quoted = sign not in {b'"', b"\n"}
             return found.end() if sign == b"\n" else None
-        if sign == b'"':
-            self.quoted = True
-        elif self._depth == 0 and sign in b",\n]":
+        if self._depth == 0 and sign in b",\n]":
             return found.start()
-        else:
-            self._depth += (sign in b"{[") - (sign in b"}]")
-            return found.end() if sign in b"}]" and self._depth <= 0 else None
-        return None
+        self.quoted = sign == b'"'
+        self._depth += (sign in b"{[") - (sign in b"}]")
+        return found.end() if sign in b"}]" and self._depth <= 0 else None

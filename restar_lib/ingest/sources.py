@@ -112,11 +112,14 @@ class FieldMapping:
 
     def ours(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of `row` under our names: the first spelling that has a value wins."""
-        found = ((name, self._first(row, name)) for name in FIELDS)
-        return {name: value for name, value in found if value is not None}
-
-    def _first(self, row: Mapping[str, Any], name: str) -> Any:
-        return next((row[spelling] for spelling in self.spellings[name] if row.get(spelling) is not None), None)
+        found = {}
+        for name, spellings in self.spellings.items():  # plain loops: this runs for every row
+            for spelling in spellings:
+                value = row.get(spelling)
+                if value is not None:
+                    found[name] = value
+                    break
+        return found
 
 
 def parse_line(line: bytes, mapping: FieldMapping) -> tuple[dict[str, Any] | None, str]:
