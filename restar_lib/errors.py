@@ -25,6 +25,10 @@ class SourceError(RestarError):
     exit_code = 3
 
 
+class HubError(SourceError):
+    """The hub does not answer in time, or refuses; what was read or pushed before stands."""
+
+
 class LeaseLost(RestarError):
     """The claim on a task has expired or went to somebody else; nothing was written."""
 
@@ -49,12 +53,26 @@ class ReleaseConflict(RestarError):
     """The release log moved while this release was being prepared, or there is no version to go back to."""
 
 
-class MailFailed(RestarError):
+class DeliveryFailed(RestarError):
+    """An alert did not leave over one of its channels; it waits there and the next run tries again."""
+
+
+class MailFailed(DeliveryFailed):
     """A mail did not leave; its alert stays unmailed and the next run tries again."""
+
+
+class WebhookFailed(DeliveryFailed):
+    """The webhook did not take a message; its alert waits and the next run tries again."""
 
 
 class NotTidied(RestarError):
     """Housekeeping could not delete some files, mostly somebody else's; everything else was tidied."""
+
+
+class BackupError(RestarError):
+    """A backup cannot be written, is not whole, or there is no empty place to restore it to."""
+
+    exit_code = 6
 
 
 class EmbeddedError(RestarError):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Self, TypeVar
 
-from restar_lib.errors import SourceError
+from restar_lib.errors import HubError
 from restar_lib.settings import Hub
 
 log = logging.getLogger(__name__)
@@ -45,16 +46,20 @@ class Patience:
     def ask(self, request: Callable[[], Answer], *, what: str) -> Answer:
         """The answer of `request`, repeated where that can help.
 
-        Raises `SourceError` that names `what` when every try was in vain, or when the hub wants a longer pause than
-        we may take; `HfHubHTTPError` for what no repetition can mend.
+        Raises `HubError` that names `what`: when every try was in vain, when the hub wants a longer pause than we may
+        take, and at once for what no repetition can mend.
         """
+        with _named(what):
+            return self._repeated(request, what=what)
+
+    def _repeated(self, request: Callable[[], Answer], *, what: str) -> Answer:
         for number in range(1, self.tries + 1):
             try:
                 return request()
             except _repeatable() as error:
                 pause = self._pause(error, number=number, what=what)
                 if number == self.tries:
-                    raise SourceError(
+                    raise HubError(
                         f"{what}: the hub did not answer in {self.tries} tries, the last time: {_short(error)}. "
                         "What was read is stored; run again later, nothing is read twice"
                     ) from error
@@ -69,11 +74,32 @@ class Patience:
         if response is not None and response.status_code not in REPEATED:
             raise error
         if asked is not None and asked > self.longest_wait_seconds:
-            raise SourceError(
+            raise HubError(
                 f"{what}: the hub asks for a pause of {asked:,.0f} s, hub.longest_wait_seconds is "
                 f"{self.longest_wait_seconds:,.0f}. What was read is stored; run again after that pause"
             ) from error
         return min(2.0 ** (number - 1), LONGEST_OWN_PAUSE) if asked is None else asked
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Turn what the hub refuses for good into a `HubError` that says what to do."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise HubError(f"{what}: HF_HUB_OFFLINE is set; unset it to use the hub") from error
+    except HFValidationError as error:
+        raise HubError(f"{what}: not a name that the hub knows: {error}") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        remedy = {
+            401: "give a token that may do this: HF_TOKEN, or RESTAR_HUB__TOKEN",
+            403: "the token may not do this: give another one, or accept the data set's conditions on its page",
+            404: "there is no such data set, model, commit or file, or the token may not see it",
+        }.get(status, "see the hub's status page")
+        raise HubError(f"{what}: the hub answers {status}; {remedy}") from error
 
 
 def asked_pause(headers: Mapping[str, str]) -> float | None:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from restar_lib.settings import settings
+from restar_lib.settings import Settings, load, process_environment, settings
 
 commands = typer.Typer()
+HUB, HUB_PROFILE = "hub", "amazon"
 
 
 @commands.command()
@@ -17,14 +18,17 @@ def run(
     *,
     once: Annotated[bool, typer.Option("--once", help="End after one turn of the loop.")] = False,
     reviews: Annotated[
-        str, typer.Option(help="A file, glob or folder of JSON Lines (plain or .gz); empty: simulated reviews.")
+        str,
+        typer.Option(
+            help="Files (JSON, CSV, Parquet, ...), a glob, a folder, a URL, or `hub`; empty: simulated."
+        ),
     ] = "",
 ) -> None:
     """Start everything on this machine, turn the loop once, and keep running until Ctrl-C."""
     from restar_lib.embedded.runner import run as run_embedded
 
     logging.getLogger("restar_lib").setLevel(logging.WARNING)  # the view says what happens
-    run_embedded(settings(), once=once, reviews=reviews)
+    run_embedded(_settings_for(reviews), once=once, reviews=reviews)
 
 
 @commands.command()
@@ -45,3 +49,11 @@ def mail_catcher() -> None:
 
     current = settings()
     run_catcher(port=current.embedded.mail_port, folder=current.home / "mail")
+
+
+def _settings_for(reviews: str) -> Settings:
+    """The settings in force; `--reviews hub` brings its own profile where none is named."""
+    environment = process_environment()
+    if reviews == HUB:
+        environment.setdefault("RESTAR_PROFILE", HUB_PROFILE)
+    return load(environment=environment).settings

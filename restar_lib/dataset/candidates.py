@@ -15,6 +15,9 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, all_, any
 from restar_lib.domain import SENTIMENTS, Sentiment, Side, weak_label
 from restar_lib.store.tables import SENTIMENT, ReviewRow
 
+Stratum = tuple[str | None, Sentiment]
+"""A category and what the stars say."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -43,6 +46,35 @@ def newest(connection: Connection, side: Side, *, limit: int) -> list[Candidate]
         .limit(limit)
     )
     return _read(connection, chosen)
+
+
+def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> list[Candidate]:
+    """Rated reviews of a side with the mix of categories and sentiments that all sides together have.
+
+    Each stratum gets its share of `limit` (largest remainders), drawn by a keyed hash of the review id; one that the
+    side cannot fill stays short.
+    """
+    stratum = (ReviewRow.product_category, _weak_sentiment().label("sentiment"))
+    rated = (ReviewRow.duplicate_of.is_(None), ReviewRow.rating.is_not(None))
+    counted = select(*stratum, func.count()).where(*rated).group_by(*stratum)
+    quotas = shares({(row[0], row[1]): row[2] for row in connection.execute(counted)}, total=limit)
+    found: list[Candidate] = []
+    order = (func.md5(literal(key) + ReviewRow.review_id), ReviewRow.review_id)
+    for (category, sentiment), quota in quotas.items():
+        of_stratum = (ReviewRow.product_category.is_not_distinct_from(category), _weak_sentiment() == sentiment)
+        chosen = _originals(side).where(*rated, *of_stratum).order_by(*order).limit(quota)
+        found += _read(connection, chosen)
+    return found
+
+
+def shares(counts: Mapping[Stratum, int], *, total: int) -> dict[Stratum, int]:
+    """`total` shared out in proportion to `counts`, in whole rows, by the method of largest remainders."""
+    everything = max(sum(counts.values()), 1)
+    exact = {stratum: count * min(total, everything) / everything for stratum, count in counts.items()}
+    quotas = {stratum: int(value) for stratum, value in exact.items()}
+    left = min(total, sum(counts.values())) - sum(quotas.values())
+    by_remainder = sorted(exact, key=lambda stratum: (quotas[stratum] - exact[stratum], str(stratum)))
+    return quotas | {stratum: quotas[stratum] + 1 for stratum in by_remainder[:left]}
 
 
 def with_ids(connection: Connection, side: Side, review_ids: Collection[str]) -> list[Candidate]:

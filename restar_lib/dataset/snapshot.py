@@ -2,7 +2,8 @@
 
 The truth of a review is the consensus of people where there is one, else its stars. `train` holds every label of people
 on the training side and a sample of weak ones in which rare classes are enriched; each row's weight undoes that, so the
-weighted mix is the natural one. `validation` and `test` are the newest rated reviews of their sides, as they came.
+weighted mix is the natural one. `validation` and `test` are the newest rated reviews of their sides, as they came, or
+a stratified draw of them (`dataset.held_out`).
 
 The same tables give the same content, the same hash and nothing new. It trains nothing, merges no label
 (`labeling.queue.merge_finished` runs before) and chooses no side: ingest did, for good.
@@ -120,14 +121,20 @@ def natural_weights(available: Mapping[Sentiment, int], taken: Mapping[Sentiment
 
 
 def _collect(connection: Connection, truths: Truths, config: Dataset) -> Sides:
-    validation = candidates.newest(connection, Side.VALIDATION, limit=config.max_validation_rows)
-    test = candidates.newest(connection, Side.TEST, limit=config.max_test_rows)
+    validation = _held_out(connection, Side.VALIDATION, config, limit=config.max_validation_rows)
+    test = _held_out(connection, Side.TEST, config, limit=config.max_test_rows)
     sides = {
         Side.TRAIN: _training_rows(connection, truths, config),
         Side.VALIDATION: [_example(row, truths, weight=STARS_WEIGHT) for row in validation],
         Side.TEST: [_example(row, truths, weight=STARS_WEIGHT) for row in test],
     }
     return {side: sorted(rows, key=lambda row: (row.reviewed_at, row.review_id)) for side, rows in sides.items()}
+
+
+def _held_out(connection: Connection, side: Side, config: Dataset, *, limit: int) -> list[Candidate]:
+    if config.held_out == "newest":
+        return candidates.newest(connection, side, limit=limit)
+    return candidates.stratified(connection, side, limit=limit, key=f"{config.split_key}:{config.seed}")
 
 
 def _training_rows(connection: Connection, truths: Truths, config: Dataset) -> list[Example]:

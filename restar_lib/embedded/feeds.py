@@ -1,7 +1,8 @@
 """Where the embedded default's reviews come from, and how they arrive: history first, then one portion a turn.
 
 `simulated`: the generator, so many rows of history and so many a turn. `files`: real reviews, replayed by time: the
-oldest share is history, the rest is delivered slice by slice into the folder that the source `files` reads. A feed only
+oldest share is history, the rest is delivered slice by slice into the folder that the source `files` reads. `hub`: a
+data set on the hub, read on from where it is. `snapshot`: a published training set, all of it history. A feed only
 makes rows available and says how to call `ingest_reviews`; reading them is the DAG's work.
 """
 
@@ -10,11 +11,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from restar_lib.errors import SourceError
 from restar_lib.ingest import replay
 from restar_lib.ingest.files import find_files
 from restar_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from restar_lib.ingest.published import PublishedManifest
+
+HUB = "hub"
+"""`REVIEWS=hub` means the data set of section `hub`, not a file of that name."""
 
 Configuration = dict[str, dict[str, Any]]
 """Sections and keys, for every process of this installation."""
@@ -120,3 +128,79 @@ class ReplayFeed:
             history_share=embedded.history_share,
             slices=embedded.slices,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFeed:
+    """A data set on the hub: as much history and as much a turn as the simulator gives."""
+
+    settings: Settings
+
+    @property
+    def configuration(self) -> Configuration:
+        """A name of its own for each data set; the state folder is bound to it."""
+        source = {"kind": HUB, "name": f"hub:{self.settings.hub.dataset}"[:100], "path": ""}
+        return {"source": source, "ingest": {"max_rows": self.settings.embedded.turn_rows}}
+
+    def prepare(self) -> str:
+        """Ask the hub once, so that a wrong name or a missing network is told before anything is trained."""
+        from restar_lib.ingest.hub_files import HubFiles
+
+        hub, embedded = self.settings.hub, self.settings.embedded
+        commit = HubFiles.from_config(hub).commit(hub.revision)
+        return (
+            f"{hub.dataset} at {commit[:12]}, {', '.join(hub.categories)}: {embedded.history_rows:,} as history, "
+            f"then {embedded.turn_rows:,} a turn"
+        )
+
+    def history(self, rows_read: int) -> dict[str, Any] | None:
+        """What is missing of the history."""
+        missing = self.settings.embedded.history_rows - rows_read
+        return {"max_rows": missing} if missing > 0 else None
+
+    def portion(self) -> tuple[dict[str, Any], str] | None:
+        """The next rows of all categories."""
+        rows = self.settings.embedded.turn_rows
+        return {"max_rows": rows}, f"{rows:,} reviews from the hub arrive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotFeed:
+    """A published training set: it trains the first model, and nothing arrives after it."""
+
+    settings: Settings
+
+    @property
+    def configuration(self) -> Configuration:
+        """A name of its own for each snapshot. Raises `SourceError` where none is named."""
+        path = self.settings.source.path
+        if not path:
+            raise SourceError("source.path is empty: name the folder or the data set that `restar snapshot push` wrote")
+        return {"source": {"kind": "snapshot", "name": f"snapshot:{path}"[-100:], "path": path}}
+
+    def prepare(self) -> str:
+        """Look at it once."""
+        published = self._published()
+        return f"{published.rows:,} reviews of the training set {published.snapshot_hash}, all of them history"
+
+    def history(self, rows_read: int) -> dict[str, Any] | None:
+        """All of it; what of it is read already, the cursor knows."""
+        return {"max_rows": self.settings.ingest.max_rows} if rows_read < self._published().rows else None
+
+    def portion(self) -> tuple[dict[str, Any], str] | None:
+        """A published set does not grow."""
+        return None
+
+    def _published(self) -> PublishedManifest:
+        from restar_lib.ingest.published import SnapshotSource
+
+        return SnapshotSource.from_settings(self.settings).manifest()
+
+
+def open_feed(settings: Settings, *, reviews: str) -> Feed:
+    """The feed for `REVIEWS`; where that is empty, for the configured source."""
+    if reviews == HUB or (not reviews and settings.source.kind == HUB):
+        return HubFeed(settings=settings)
+    if reviews:
+        return ReplayFeed(settings=settings, reviews=reviews)
+    return SnapshotFeed(settings=settings) if settings.source.kind == "snapshot" else SimulatedFeed(settings=settings)

@@ -18,7 +18,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from restar_lib.embedded.airflow_api import AirflowApi
-from restar_lib.embedded.feeds import Feed, ReplayFeed, SimulatedFeed
+from restar_lib.embedded.feeds import Feed, open_feed
 from restar_lib.embedded.house import open_house
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.services import ADMIN, House
@@ -39,7 +39,7 @@ def run(settings: Settings, *, once: bool, reviews: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     view = View(console=Console())
-    feed: Feed = ReplayFeed(settings=settings, reviews=reviews) if reviews else SimulatedFeed(settings=settings)
+    feed = open_feed(settings, reviews=reviews)
     with ExitStack() as stack:
         try:
             with view.showing():

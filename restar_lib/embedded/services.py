@@ -73,6 +73,7 @@ class House:
     def write_overlay(self, identity: Identity, configuration: Configuration) -> None:
         """Write `embedded.yaml`, the configuration layer that every process beside us reads."""
         overlay = {
+            "profile": self.settings.profile,
             "database": {
                 "url": self.postgres.url(DATABASE),
                 "mlflow_url": self.postgres.url(MLFLOW_DATABASE),

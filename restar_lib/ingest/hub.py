@@ -38,6 +38,8 @@ class HubSource:
     mapping: FieldMapping
     files: HubFiles
     kind: str = "hub"
+    names_categories: bool = True
+    """Whether a row without a category gets that of its file."""
 
     def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
         """All rows after `cursor`. Raises `SourceError` where the hub does not answer, or not with this data set."""
@@ -109,7 +111,7 @@ class HubSource:
             problem = f"longer than {MAX_LINE_BYTES:,} bytes"
             return RawRow(raw=line.content, fields=None, problem=problem, cursor_after=cursor)
         fields, problem = parse_line(line.content, self.mapping)
-        if fields is not None:
+        if fields is not None and self.names_categories:
             fields = {"product_category": category} | fields  # the rows do not say it, their file does
         return RawRow(raw=line.content, fields=fields, problem=problem, cursor_after=cursor)
 

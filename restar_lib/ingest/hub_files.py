@@ -10,8 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from posixpath import dirname
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -121,8 +120,7 @@ class HubFiles:
         return Block(content=content, total=total)
 
     def _ask(self, request: Callable[[], Answer], *, what: str) -> Answer:
-        with named(self.config, what=what):
-            return self.patience.ask(request, what=what)
+        return self.patience.ask(request, what=what)
 
     def _api(self) -> HfApi:
         from huggingface_hub import HfApi
@@ -132,28 +130,6 @@ class HubFiles:
     def _token(self) -> str | bool:
         # False: a token that lies somewhere in a home folder is not ours to send.
         return self.config.token.get_secret_value() if self.config.token else False
-
-
-@contextmanager
-def named(config: Hub, *, what: str) -> Iterator[None]:
-    """Turn what the hub refuses for good into a `SourceError` that says what to do."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    try:
-        yield
-    except OfflineModeIsEnabled as error:
-        raise SourceError(f"{what}: HF_HUB_OFFLINE is set; unset it to use the hub") from error
-    except HFValidationError as error:
-        raise SourceError(f"{what}: not a name that the hub knows: {error}") from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        remedy = {
-            401: "give a token that may do this: HF_TOKEN, or RESTAR_HUB__TOKEN",
-            403: "the token may not do this: give another one, or accept the data set's conditions on its page",
-            404: "there is no such data set, model, commit or file, or the token may not see it",
-        }.get(status, "see the hub's status page")
-        where = config.endpoint or "the hub"
-        raise SourceError(f"{what}: {where} answers {status}; {remedy}") from error
 
 
 class _Ranges(io.RawIOBase):

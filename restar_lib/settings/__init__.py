@@ -4,7 +4,8 @@ Layers, later ones win:
 
 1. the typed defaults in `settings.sections`,
 2. `include/config/default.yaml`, then `include/config/<profile>.yaml` (`RESTAR_PROFILE`, default `default`),
-3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it, and `<home>/drill.yaml`,
+3. `<home>/embedded.yaml`, written by `make run` for the processes and terminals beside it (it also names the profile
+   for those that are not told one), and `<home>/drill.yaml`,
    written by `restar drill`,
 4. environment variables `RESTAR_<SECTION>__<KEY>` (values are parsed as YAML); before them HF_ENDPOINT and HF_TOKEN,
    which are the keys `hub.endpoint` and `hub.token`.

@@ -16,8 +16,9 @@ from restar_lib.errors import ConfigurationError
 from restar_lib.settings.whole import PROJECT_ROOT, Settings
 
 ENV_PREFIX = "RESTAR_"
+EMBEDDED = "embedded.yaml"
 FILE_SUFFIX = "_FILE"
-SECRETS = frozenset({"database.url", "database.mlflow_url", "webhook.url", "hub.token"})
+SECRETS = frozenset({"database.url", "database.mlflow_url", "database.airflow_url", "webhook.url", "hub.token"})
 """Keys whose values stand in no message."""
 HUB_VARIABLES = {"HF_ENDPOINT": "endpoint", "HF_TOKEN": "token"}
 """What the hub's own library reads, and the keys of section `hub` that it means."""
@@ -33,8 +34,8 @@ class Loaded:
 
 def load(*, environment: Mapping[str, str], root: Path = PROJECT_ROOT) -> Loaded:
     """Read all layers. Raises `ConfigurationError` naming the key, the value and the allowed range."""
-    profile = environment.get("RESTAR_PROFILE", "default")
     home = Path(environment.get("RESTAR_HOME", root / "var"))
+    profile = environment.get("RESTAR_PROFILE") or _remembered_profile(home)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in _layers(root=root, profile=profile, home=home, environment=environment):
@@ -66,10 +67,20 @@ def _layers(
     if not files[-1].exists():
         known = ", ".join(sorted(path.stem for path in config.glob("*.yaml")))
         raise ConfigurationError(f"RESTAR_PROFILE={profile}: there is no such profile; known are: {known}")
-    written = [home / name for name in ("embedded.yaml", "drill.yaml")]
+    written = [home / name for name in (EMBEDDED, "drill.yaml")]
     layers = [(f"include/config/{path.name}", _read_yaml(path)) for path in files]
-    layers += [(str(path), _read_yaml(path)) for path in written if path.exists()]
+    layers += [(str(path), _without_profile(_read_yaml(path))) for path in written if path.exists()]
     return [*layers, ("environment", _from_environment(environment))]
+
+
+def _remembered_profile(home: Path) -> str:
+    """The profile that `make run` began this state with: terminals beside it need not repeat it."""
+    embedded = home / EMBEDDED
+    return str(_read_yaml(embedded).get("profile", "default")) if embedded.exists() else "default"
+
+
+def _without_profile(layer: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in layer.items() if key != "profile"}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -120,6 +120,8 @@ class Dataset(Section):
     """Weakly labelled training rows at most; labels of people are always all in."""
     max_validation_rows: int = Field(default=1000, ge=20)
     max_test_rows: int = Field(default=2000, ge=20)
+    held_out: Literal["newest", "stratified"] = "newest"
+    """Validation and test rows: the newest of their sides, or a draw with the mix of categories and stars of all."""
     people_weight: float = Field(default=3.0, ge=1)
     """Instance weight of a label by people; stars weigh 1."""
     seed: int = 13

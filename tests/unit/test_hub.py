@@ -236,8 +236,8 @@ def test_a_proxy_that_drops_the_range_is_refused(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"dataset": "shop/nothing"}, "shop/nothing at main: .* answers 404; there is no such data set"),
-        ({"revision": "gone"}, "shop/reviews at gone: .* answers 404"),
+        ({"dataset": "shop/nothing"}, "shop/nothing at main: the hub answers 404; there is no such data set"),
+        ({"revision": "gone"}, "shop/reviews at gone: the hub answers 404"),
         ({"endpoint": "http://127.0.0.1:9"}, "did not answer in 4 tries"),
     ],
 )
