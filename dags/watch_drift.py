@@ -1,16 +1,20 @@
 """## Watch for drift
 
-Compares the champion's newest predictions with what it was trained on (Evidently: text length, unknown words, category,
-rating, predicted class, confidence), keeps the HTML report, and raises an alert where a threshold of `monitoring` is
-passed. Alerts are mailed once each. A window too small to judge says so and does not alert.
+Compares the champion's newest predictions with what it was trained on (Evidently: text length, unknown words,
+category, rating, predicted class, confidence), keeps the HTML report, estimates macro-F1 on fresh audit labels, and
+looks how long the oldest open task has waited. Where a threshold of `monitoring` is passed, an incident opens: people
+are told once, reminded after `monitoring.remind_after_hours`, and told when it has ended. Windows too small to judge
+say so and change nothing.
 
 **When**: every night after the new reviews; by hand at any time.
 
-**Again**: safe. There is one report per run and one row per alert; an alert whose mail did not leave is mailed by the
-next run, also by one of another night.
+**Again**: safe. There is one report per run, one open incident of a kind, and each alert leaves once over each
+channel; what could not leave is sent by `send_alerts`, every hour. With `monitoring.retrain_on_drift` an open incident
+asks for a retraining, again after `monitoring.retrain_cooldown_hours` at the earliest.
 
-**When it fails**: `mail_alerts` fails where the mail server is away (connection `mail.conn_id`): mend it and clear the
-task; the alert itself is in table `alert`. Without a champion the run skips.
+**When it fails**: `mail_alerts` fails where the mail server (connection `mail.conn_id`) or the webhook (`webhook.url`)
+is away: mend it; nothing is lost. Without a champion the run skips. What each alert means and what to do:
+docs/watching.md.
 """
 
 from __future__ import annotations
@@ -19,12 +23,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import DRIFT, Duty, Summary, house_rules, send_mail, skip, step
+from restar_lib.orchestration import DRIFT, Duty, house_rules, send_mail, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.monitoring.alerts import MailCounts
     from restar_lib.monitoring.drift import DriftReport
+    from restar_lib.monitoring.sending import SendCounts
+    from restar_lib.retraining.asking import Request
 
 
 @dag(
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     **house_rules(settings()),
 )
 def watch_drift() -> None:
-    """Compare, alert, mail."""
+    """Compare, tell people, ask for a retraining."""
 
     @task
     @step
@@ -46,21 +51,20 @@ def watch_drift() -> None:
 
     @task(trigger_rule="all_done")
     @step
-    def mail_alerts(my: Duty) -> MailCounts:
-        from restar_lib.monitoring.mail import send_alerts
+    def mail_alerts(my: Duty) -> SendCounts:
+        from restar_lib.monitoring.sending import send_alerts
 
         return send_alerts(my.engine, my.settings, sender=send_mail, now=my.now)
 
     @task(outlets=[DRIFT])
     @step
-    def ask_for_retraining(my: Duty, report: Summary) -> None:
-        if not (report["alerts"] and my.settings.monitoring.retrain_on_drift):
-            skip("no alert, or monitoring.retrain_on_drift is off")
+    def ask_for_retraining(my: Duty) -> Request:
+        from restar_lib.retraining.asking import ask
 
-    compared = compare()
-    # Alerts of earlier runs wait for their mail even where this comparison was skipped or failed.
-    compared >> mail_alerts()
-    ask_for_retraining(compared)
+        return ask(my.engine, my.settings, run_key=my.run_key, now=my.now)
+
+    # Alerts of earlier runs wait to be sent even where this comparison was skipped or failed.
+    compare() >> [mail_alerts(), ask_for_retraining()]
 
 
 watch_drift()

@@ -1,8 +1,7 @@
-"""Alerts: what a person should act on, one row each, and each mailed once.
+"""Alerts: what a person is told, one row each: an incident opened, goes on, or ended.
 
-Raising one is harmless to repeat: the key decides. `mail_waiting` holds an alert's row while its mail goes out, so two
-runs at once mail it once; a mail that could not be sent leaves the alert waiting for the next run. A crash between the
-mail server's answer and our commit mails an alert a second time, under the same Message-ID, rather than never.
+Raising one is harmless to repeat: the key decides. How it leaves, and that it leaves once over each channel, is
+`monitoring.deliveries`' business; what is wrong is `monitoring.findings`'.
 
 Owns table `alert`. Decides nothing about drift (`monitoring.drift`), writes no mail and knows no SMTP
 (`monitoring.mail`). Called by the watch and by housekeeping.
@@ -11,16 +10,16 @@ Owns table `alert`. Decides nothing about drift (`monitoring.drift`), writes no 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.errors import MailFailed
+from restar_lib.monitoring.incidents import Stage
 from restar_lib.store.tables import AlertRow
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,11 @@ class AlertKind(StrEnum):
     """What an alert is about."""
 
     DRIFT = "drift"
+    """The newest reviews are not what the champion learned from."""
     QUEUE = "queue"
+    """The oldest open task has waited too long."""
+    QUALITY = "quality"
+    """Macro-F1 on fresh audit labels is under its floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,16 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One column before and now, as shares over the same bins or values."""
+
+    name: str
+    labels: tuple[str, ...]
+    before: tuple[float, ...]
+    now: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertDetails:
     """What the person on call reads; stored as JSON in `alert.details`."""
 
@@ -74,6 +87,10 @@ class AlertDetails:
     """When the first finding of this uninterrupted series was made."""
     numbers: tuple[Number, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    """The columns that moved most, for the drawn picture."""
+    changes: tuple[str, ...] = ()
+    """What else changed since the last look that found nothing, oldest first."""
     actions: tuple[str, ...] = ()
     """What to do, the likeliest first."""
     dag_id: str
@@ -92,6 +109,8 @@ class AlertDetails:
             since=datetime.fromisoformat(content["since"]),
             numbers=tuple(Number(**number) for number in content["numbers"]),
             pictures=tuple(_picture(picture) for picture in content["pictures"]),
+            shapes=tuple(_shape(shape) for shape in content.get("shapes", ())),
+            changes=tuple(content.get("changes", ())),
             actions=tuple(content["actions"]),
             dag_id=content["dag_id"],
             run_key=content["run_key"],
@@ -105,22 +124,13 @@ class Alert:
     alert_id: int
     alert_key: str
     kind: AlertKind
+    stage: Stage
+    incident_id: int | None
     subject: str
     details: AlertDetails
     report_file: str | None
     """Path below the reports folder."""
     created_at: datetime
-    mailed_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MailCounts:
-    """How mailing the waiting alerts went."""
-
-    sent: int
-    failed: int
-    elsewhere: int
-    """Alerts that another run was mailing at this moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,24 +138,22 @@ class NewAlert:
     """An alert to be raised."""
 
     key: str
-    """What makes raising it twice harmless, for example `drift:<run key>`."""
+    """What makes raising it twice harmless, for example `drift:12:opened`."""
     kind: AlertKind
     subject: str
     details: AlertDetails
     report_file: str | None = None
-
-
-def raise_alert(engine: Engine, alert: NewAlert, *, now: datetime) -> Alert:
-    """Store an alert; under a key that is known already, change nothing and return the one that is there."""
-    with engine.begin() as connection:
-        return raise_within(connection, alert, now=now)
+    stage: Stage = Stage.OPENED
+    incident_id: int | None = None
 
 
 def raise_within(connection: Connection, alert: NewAlert, *, now: datetime) -> Alert:
-    """`raise_alert` as part of a transaction: the alert stands exactly where what it reports stands."""
+    """Store an alert where what it reports is stored; under a known key, change nothing and return what is there."""
     values = {
         "alert_key": alert.key,
         "kind": alert.kind.value,
+        "stage": alert.stage.value,
+        "incident_id": alert.incident_id,
         "subject": alert.subject,
         "details": alert.details.to_json(),
         "report_file": alert.report_file,
@@ -155,31 +163,7 @@ def raise_within(connection: Connection, alert: NewAlert, *, now: datetime) -> A
     row = connection.execute(select(AlertRow.__table__).where(AlertRow.alert_key == alert.key)).one()
     if made.rowcount:
         log.warning("alert %d raised (%s): %s", row.alert_id, alert.key, alert.subject)
-    return _alert(row)
-
-
-def unmailed(engine: Engine) -> tuple[Alert, ...]:
-    """The alerts that still wait for their mail, oldest first."""
-    query = select(AlertRow.__table__).where(AlertRow.mailed_at.is_(None)).order_by(AlertRow.alert_id)
-    with engine.connect() as connection:
-        return tuple(_alert(row) for row in connection.execute(query))
-
-
-def mark_mailed(connection: Connection, alert_id: int, *, now: datetime) -> bool:
-    """Note that the mail left; False where it had been noted before."""
-    statement = (
-        update(AlertRow).where(AlertRow.alert_id == alert_id, AlertRow.mailed_at.is_(None)).values(mailed_at=now)
-    )
-    return connection.execute(statement).rowcount == 1
-
-
-def mail_waiting(engine: Engine, *, deliver: Callable[[Alert], None], now: datetime) -> MailCounts:
-    """Hand every waiting alert to `deliver`, each in its own transaction; one that fails does not stop the others.
-
-    `deliver` raises `MailFailed` where the mail did not leave; the alert then waits for the next call.
-    """
-    outcomes = [_mail(engine, alert.alert_id, deliver=deliver, now=now) for alert in unmailed(engine)]
-    return MailCounts(sent=outcomes.count(True), failed=outcomes.count(False), elsewhere=outcomes.count(None))
+    return alert_of(row)
 
 
 def forget_reports(connection: Connection, files: Iterable[str]) -> None:
@@ -188,28 +172,16 @@ def forget_reports(connection: Connection, files: Iterable[str]) -> None:
     connection.execute(statement)
 
 
-def _mail(engine: Engine, alert_id: int, *, deliver: Callable[[Alert], None], now: datetime) -> bool | None:
-    held = (
-        select(AlertRow.__table__)
-        .where(AlertRow.alert_id == alert_id, AlertRow.mailed_at.is_(None))
-        .with_for_update(skip_locked=True)
-    )
-    with engine.begin() as connection:
-        row = connection.execute(held).one_or_none()
-        if row is None:
-            return None
-        try:
-            deliver(_alert(row))
-        except MailFailed as error:
-            log.warning("alert %d stays unmailed and is tried again by the next run: %s", alert_id, error)
-            return False
-        return mark_mailed(connection, alert_id, now=now)
-
-
-def _alert(row: Any) -> Alert:
+def alert_of(row: Any) -> Alert:
+    """A row of table `alert` as a value."""
     values = row._asdict()
-    return Alert(**values | {"kind": AlertKind(row.kind), "details": AlertDetails.from_json(row.details)})
+    typed = {"kind": AlertKind(row.kind), "stage": Stage(row.stage), "details": AlertDetails.from_json(row.details)}
+    return Alert(**values | typed)
 
 
 def _picture(content: dict[str, Any]) -> Picture:
     return Picture(**content | {"bars": tuple(Bar(**bar) for bar in content["bars"])})
+
+
+def _shape(content: dict[str, Any]) -> Shape:
+    return Shape(name=content["name"], **{name: tuple(content[name]) for name in ("labels", "before", "now")})

@@ -1,10 +1,11 @@
 """Evidently's part of the watch: how far each column moved, and the HTML report that shows it.
 
-The one module that knows Evidently; nothing of its types leaves it. The measure is the population stability index,
-PSI = sum over bins of (r - w) ln(r / w) with the shares r of the reference and w of the window (Siddiqi, Credit Risk
-Scorecards, 2006; above 0.25 counts as a major shift). Evidently takes Sturges' equal-width bins over both samples, and
-one bin a value for categories; an empty bin counts as a share of 0.0001. By chance alone, samples of n and m rows have
-a PSI of about (bins - 1)(1/n + 1/m): that is why `monitoring.min_rows` is there.
+The one module that knows Evidently; nothing of its types leaves it. The first measure is the population stability
+index, PSI = sum over bins of (r - w) ln(r / w) with the shares r of the reference and w of the window (Siddiqi, Credit
+Risk Scorecards, 2006; above 0.25 counts as a major shift). Evidently takes Sturges' equal-width bins over both samples,
+and one bin a value for categories; an empty bin counts as a share of 0.0001. Columns of numbers are besides compared
+by their Kolmogorov-Smirnov distance, which needs no bins: long tails hide changes in equal-width ones. What chance
+alone makes of samples of these sizes is `monitoring.chance`'s.
 
 Evidently's reports send nothing anywhere (its telemetry belongs to its server, which is not used; `make run` sets
 DO_NOT_TRACK besides), and the HTML carries its scripts in itself. It decides nothing: `monitoring.findings` does.
@@ -15,31 +16,59 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from restar_lib.monitoring.chance import Binned, binned, kolmogorov_smirnov
 from restar_lib.monitoring.features import COLUMN_NAMES, Columns
+from restar_lib.settings import Monitoring
 
 CATEGORIES = ("product_category", "rating", "predicted")
 NUMBERS = ("text_length", "oov_share", "confidence")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distance:
+    """How far one column of the window is from the reference."""
+
+    psi: float
+    psi_by_chance: float
+    """What samples of these sizes exceed by chance only as often as `monitoring.chance` says."""
+    ks: float | None
+    """Kolmogorov-Smirnov distance in [0, 1]; None for categories."""
+    ks_p: float | None
+    """Its p-value."""
+    binned: Binned
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """How far each column of the window is from the reference."""
 
-    psi: dict[str, float]
+    distances: dict[str, Distance]
     html: str
     """A complete page that loads nothing."""
 
 
-def compare(reference: Columns, window: Columns, *, max_psi: float, max_drifted_share: float) -> Comparison:
+def compare(reference: Columns, window: Columns, limits: Monitoring) -> Comparison:
     """Compare two samples; neither may be empty. Takes about ten seconds, nine of them importing Evidently."""
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
     names = [name for name in COLUMN_NAMES if _has_values(reference, name) and _has_values(window, name)]
-    preset = DataDriftPreset(columns=names, method="psi", threshold=max_psi, drift_share=max_drifted_share)
+    preset = DataDriftPreset(
+        columns=names, method="psi", threshold=limits.max_psi, drift_share=limits.max_drifted_share
+    )
     result = Report([preset], include_tests=False).run(_dataset(window, names), _dataset(reference, names))
     measured = {metric["config"].get("column"): metric["value"] for metric in result.dict()["metrics"]}
-    return Comparison(psi={name: float(measured[name]) for name in names}, html=result.get_html_str(as_iframe=False))
+    distances = {
+        name: _distance(name, reference, window, psi=float(measured[name]), chance=limits.chance) for name in names
+    }
+    return Comparison(distances=distances, html=result.get_html_str(as_iframe=False))
+
+
+def _distance(name: str, reference: Columns, window: Columns, *, psi: float, chance: float) -> Distance:
+    before, now = getattr(reference, name), getattr(window, name)
+    counted = binned(before, now, numbers=name in NUMBERS)
+    ks, p = kolmogorov_smirnov(before, now) if name in NUMBERS else (None, None)
+    return Distance(psi=psi, psi_by_chance=counted.psi_by_chance(chance), ks=ks, ks_p=p, binned=counted)
 
 
 def _has_values(columns: Columns, name: str) -> bool:

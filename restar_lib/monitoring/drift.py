@@ -1,75 +1,46 @@
-"""The watch: whether the newest reviews are still those that the champion was trained for.
+"""The watch: whether the newest reviews are still those that the champion was trained for, and whether it reads them.
 
 Takes the champion's newest predictions for reviews that came after its training, compares them with the reference
-that the model carries, writes the report page, and stores one row of `drift_report` together with the alerts
-in one transaction. Asked again for the same run, it finds the same report and raises nothing twice. A window that is
-too small says so and raises nothing. It also looks how long the oldest open task has waited.
+that the model carries, and writes the report page. It also estimates macro-F1 on fresh audit labels, and looks how long
+the oldest open task has waited. One row of `drift_report` and what people are told about it are stored in one
+transaction. Asked again for the same run, it finds the same report and tells nothing twice. A window that is too small
+says so and raises nothing.
 
-Owns table `drift_report`. The thresholds are `monitoring.findings`', the statistics `monitoring.comparison`'s; it mails
-nothing (`monitoring.mail`) and starts no training (that is the DAG's business).
+The thresholds are `monitoring.findings`' and `monitoring.quality`'s, the statistics `monitoring.comparison`'s, the
+incidents and alerts `monitoring.telling`'s; it sends nothing (`monitoring.sending`) and starts no training
+(`retraining.asking`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Engine
 
 from restar_lib.errors import NothingToDo
 from restar_lib.labeling import queue
+from restar_lib.labeling.audits import fresh_audits
 from restar_lib.labeling.queue import QueueCounts
-from restar_lib.monitoring import alerts, comparison, findings, page
-from restar_lib.monitoring.alerts import AlertKind, NewAlert
+from restar_lib.monitoring import changes, comparison, findings, page, quality, reports, wording
+from restar_lib.monitoring.alerts import AlertKind
+from restar_lib.monitoring.comparison import Distance
 from restar_lib.monitoring.features import columns_of, read_reference
-from restar_lib.monitoring.findings import ColumnDrift, Finding, FindingKind, Measured
+from restar_lib.monitoring.findings import Finding, Measured
+from restar_lib.monitoring.quality import Quality
+from restar_lib.monitoring.reports import DriftReport, NewReport, find, forget_reports, newest
+from restar_lib.monitoring.telling import Sighting, tell
 from restar_lib.registry.release_log import champion_folder
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.scoring.predictions import Window, newest_window
 from restar_lib.settings import Monitoring, Settings
-from restar_lib.store.tables import DriftReport as DriftReportRow
+
+__all__ = ["DriftReport", "find", "forget_reports", "newest", "watch"]
 
 log = logging.getLogger(__name__)
-
-SERIES = 60
-"""How many earlier reports are looked at to say since when something has been so."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DriftReport:
-    """One look at the newest window."""
-
-    drift_report_id: int
-    run_key: str
-    model_version: str
-    window_rows: int
-    window_start: datetime | None
-    window_end: datetime | None
-    enough_rows: bool
-    columns: tuple[ColumnDrift, ...]
-    """Empty where the window was too small to be compared; the column that moved most comes first."""
-    drifted_share: float
-    mean_confidence: float | None
-    reference_confidence: float | None
-    class_shift: float | None
-    """By how much the share of a predicted class moved, the largest of the three, in [0, 1]."""
-    findings: tuple[str, ...]
-    """What there is to say, for a log or a summary."""
-    alerts: tuple[Finding, ...]
-    """The thresholds that were crossed."""
-    report_file: str | None
-    """Path below the reports folder."""
-    created_at: datetime
-
-    @property
-    def drifted_columns(self) -> tuple[ColumnDrift, ...]:
-        """The columns over their limit."""
-        return tuple(column for column in self.columns if column.drifted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +53,22 @@ class _Look:
     window: Window
     measured: Measured | None
     """None where the window was too small."""
+    distances: Mapping[str, Distance]
     found: tuple[Finding, ...]
     """About the window."""
     queue: QueueCounts
     waiting: Finding | None
     """About the queue."""
+    quality: Quality | None
+    low: Finding | None
+    """About macro-F1 on fresh labels."""
+    changes: tuple[str, ...]
     report_file: str | None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """About both."""
-        return (*self.found, *([self.waiting] if self.waiting else []))
+        """About everything."""
+        return (*self.found, *(finding for finding in (self.low, self.waiting) if finding))
 
 
 def watch(engine: Engine, settings: Settings, *, run_key: str, now: datetime) -> DriftReport:
@@ -110,63 +86,53 @@ def watch(engine: Engine, settings: Settings, *, run_key: str, now: datetime) ->
     return report
 
 
-def find(engine: Engine, run_key: str) -> DriftReport | None:
-    """The report of a run, where there is one."""
-    with engine.connect() as connection:
-        row = connection.execute(_by_run_key(run_key)).one_or_none()
-    return None if row is None else _report(row)
-
-
-def newest(engine: Engine, *, limit: int) -> tuple[DriftReport, ...]:
-    """The newest reports first, for pages and summaries."""
-    query = select(DriftReportRow.__table__).order_by(DriftReportRow.drift_report_id.desc()).limit(limit)
-    with engine.connect() as connection:
-        return tuple(_report(row) for row in connection.execute(query))
-
-
-def forget_reports(connection: Connection, files: Iterable[str]) -> None:
-    """Take the link to deleted report files from their rows; the numbers stay."""
-    statement = update(DriftReportRow).where(DriftReportRow.report_file.in_(list(files))).values(report_file=None)
-    connection.execute(statement)
-
-
 def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now: datetime) -> _Look:
     limits = settings.monitoring
-    open_tasks = queue.counts(engine)
+    # A model's time is that of its training set: training adds nothing that came later.
+    trained_at = datetime.fromisoformat(ModelInfo.read(folder).created_at)
+    open_tasks, measured_quality = queue.counts(engine), _quality(engine, folder, limits, arrived_after=trained_at)
     look = _Look(
         run_key=run_key,
         at=now,
         model_version=folder.name,
-        window=_window(engine, folder, rows=limits.window_rows),
+        window=_window(engine, folder, arrived_after=trained_at, rows=limits.window_rows),
         measured=None,
+        distances={},
         found=(),
         queue=open_tasks,
         waiting=findings.judge_queue(open_tasks.oldest_open_at, limits, now=now),
+        quality=measured_quality,
+        low=quality.judge(measured_quality, limits),
+        changes=changes.since(engine, reports.last_calm_at(engine)),
         report_file=None,
     )
     return _compared(look, settings, folder) if look.window.rows >= limits.min_rows else look
 
 
-def _window(engine: Engine, folder: Path, *, rows: int) -> Window:
+def _window(engine: Engine, folder: Path, *, arrived_after: datetime, rows: int) -> Window:
     """The newest reviews that came after the training set of the model in `folder` was frozen.
 
     Not "all that it has not learned from": training takes every review of a rare class and a sample of the others, so
     what it left over is no fair picture of the stream.
     """
-    # A model's time is that of its training set: training adds nothing that came later.
-    trained_at = datetime.fromisoformat(ModelInfo.read(folder).created_at)
     with engine.connect() as connection:
-        return newest_window(connection, model_version=folder.name, arrived_after=trained_at, rows=rows)
+        return newest_window(connection, model_version=folder.name, arrived_after=arrived_after, rows=rows)
+
+
+def _quality(engine: Engine, folder: Path, limits: Monitoring, *, arrived_after: datetime) -> Quality | None:
+    with engine.connect() as connection:
+        labels = fresh_audits(
+            connection, model_version=folder.name, arrived_after=arrived_after, limit=limits.label_window
+        )
+    return quality.estimate(labels)
 
 
 def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
     """The look with the window measured, judged, and shown on a page."""
     limits, reference = settings.monitoring, read_reference(folder)
     columns = columns_of(look.window.observations, reference.vocabulary_set)
-    compared = comparison.compare(
-        reference.columns, columns, max_psi=limits.max_psi, max_drifted_share=limits.max_drifted_share
-    )
-    measured = findings.measure(reference.columns, columns, psi=compared.psi, max_psi=limits.max_psi)
+    compared = comparison.compare(reference.columns, columns, limits)
+    measured = findings.measure(reference.columns, columns, distances=compared.distances, limits=limits)
     head = page.Head(
         model_version=look.model_version,
         rows=look.window.rows,
@@ -178,121 +144,105 @@ def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
     found = findings.judge(measured, limits)
     file = page.file_name(look.run_key)
     page.write(settings.reports_dir / file, compared.html, head, measured=measured, found=found, limits=limits)
-    return replace(look, measured=measured, found=found, report_file=file)
+    return replace(look, measured=measured, distances=compared.distances, found=found, report_file=file)
 
 
 def _store(engine: Engine, settings: Settings, look: _Look) -> DriftReport:
-    """Store the look and its alerts in one transaction; of two looks for the same run the first one stays."""
-    values = {
-        "run_key": look.run_key,
-        "model_version": look.model_version,
-        "window_rows": look.window.rows,
-        "window_start": look.window.start,
-        "window_end": look.window.end,
-        "enough_rows": look.measured is not None,
-        "findings": _to_json(look, settings.monitoring),
-        "report_file": look.report_file,
-        "created_at": look.at,
-    }
-    statement = insert(DriftReportRow).values(values).on_conflict_do_nothing(index_elements=["run_key"])
+    """Store the look and what people are told in one transaction; of two looks for the same run the first one stays."""
+    new = NewReport(
+        run_key=look.run_key,
+        model_version=look.model_version,
+        window_rows=look.window.rows,
+        window_start=look.window.start,
+        window_end=look.window.end,
+        measured=look.measured,
+        quality=look.quality,
+        sentences=tuple(_sentences(look, settings.monitoring)),
+        alerts=look.findings,
+        report_file=look.report_file,
+        created_at=look.at,
+    )
     with engine.begin() as connection:
-        since = _since(connection, look)
-        if connection.execute(statement).rowcount:
-            for alert in _alerts(look, settings.monitoring, since=since):
-                alerts.raise_within(connection, alert, now=look.at)
-        return _report(connection.execute(_by_run_key(look.run_key)).one())
+        report, is_new = reports.store_within(connection, new)
+        if is_new:
+            tell(connection, _sightings(look, settings.monitoring), settings, now=look.at)
+        return report
 
 
-def _by_run_key(run_key: str) -> Select[Any]:
-    return select(DriftReportRow.__table__).where(DriftReportRow.run_key == run_key)
+def _sightings(look: _Look, limits: Monitoring) -> Iterator[Sighting]:
+    yield _drift(look, limits)
+    yield _queue(look, limits)
+    yield Sighting(
+        kind=AlertKind.QUALITY,
+        model_version=look.model_version,
+        headline=look.low.headline if look.low else None,
+        can_judge=quality.can_judge(look.quality, limits),
+        calm=quality.sentence(look.quality, limits),
+        details=replace(
+            wording.quality_details(
+                look.low, look.quality, limits, model_version=look.model_version, at=look.at, run_key=look.run_key
+            ),
+            changes=look.changes,
+        ),
+    )
 
 
-def _alerts(look: _Look, limits: Monitoring, *, since: datetime) -> Iterator[NewAlert]:
-    if look.measured and look.found:
-        yield NewAlert(
-            key=f"drift:{look.run_key}",
-            kind=AlertKind.DRIFT,
-            subject=f"Drift: {findings.subject(look.found)}",
-            details=findings.drift_details(
+def _drift(look: _Look, limits: Monitoring) -> Sighting:
+    return Sighting(
+        kind=AlertKind.DRIFT,
+        model_version=look.model_version,
+        headline=findings.subject(look.found) if look.found else None,
+        can_judge=look.measured is not None,
+        calm=_calm(look, limits),
+        details=replace(
+            wording.drift_details(
                 look.found,
                 look.measured,
                 limits,
+                distances=look.distances,
                 rows=look.window.rows,
                 period=look.window.period,
                 model_version=look.model_version,
-                since=since,
+                at=look.at,
                 run_key=look.run_key,
             ),
-            report_file=look.report_file,
-        )
-    if look.waiting and look.queue.oldest_open_at:
-        late = look.queue.oldest_open_at + timedelta(hours=limits.max_open_task_hours)
-        details = findings.queue_details(look.waiting, open_tasks=look.queue.open, since=late, run_key=look.run_key)
-        subject = f"Labeling queue: {look.waiting.headline}"
-        yield NewAlert(key=f"queue:{look.run_key}", kind=AlertKind.QUEUE, subject=subject, details=details)
-
-
-def _since(connection: Connection, look: _Look) -> datetime:
-    """When the uninterrupted series began in which every look at this model that could judge found the same."""
-    query = (
-        select(DriftReportRow.__table__)
-        .where(DriftReportRow.model_version == look.model_version, DriftReportRow.enough_rows)
-        .order_by(DriftReportRow.drift_report_id.desc())
-        .limit(SERIES)
+            changes=look.changes,
+        ),
+        report_file=look.report_file,
     )
-    since = look.at
-    for earlier in map(_report, connection.execute(query)):
-        if not {alert.kind for alert in earlier.alerts} & {finding.kind for finding in look.found}:
-            break
-        since = min(since, earlier.created_at)
-    return since
 
 
-def _to_json(look: _Look, limits: Monitoring) -> dict[str, Any]:
-    measured = look.measured
-    return {
-        "columns": [asdict(column) for column in measured.columns] if measured else [],
-        "drifted_share": measured.drifted_share if measured else 0.0,
-        "mean_confidence": measured.mean_confidence if measured else None,
-        "reference_confidence": measured.reference_confidence if measured else None,
-        "class_shift": measured.class_shift if measured else None,
-        "findings": list(_sentences(look, limits)),
-        "alerts": [asdict(finding) for finding in look.findings],
-    }
+def _queue(look: _Look, limits: Monitoring) -> Sighting:
+    oldest, allowed = look.queue.oldest_open_at, timedelta(hours=limits.max_open_task_hours)
+    late_since = oldest + allowed if look.waiting and oldest else look.at
+    return Sighting(
+        kind=AlertKind.QUEUE,
+        model_version=None,
+        headline=look.waiting.headline if look.waiting else None,
+        can_judge=True,
+        calm=f"No open task has waited longer than {limits.max_open_task_hours:g} hours any more.",
+        details=wording.queue_details(look.waiting, open_tasks=look.queue.open, at=late_since, run_key=look.run_key),
+    )
 
 
 def _sentences(look: _Look, limits: Monitoring) -> Iterator[str]:
-    if look.measured is None:
-        yield (
-            f"{look.model_version} has scored {look.window.rows:,} reviews that came after its training: too few to "
-            f"judge (monitoring.min_rows = {limits.min_rows:,}), nothing was compared."
-        )
-    elif not look.found:
-        yield (
-            f"No drift: {look.window.rows:,} reviews, largest population stability index "
-            f"{look.measured.columns[0].psi:.3f} ({look.measured.columns[0].name}), "
-            f"mean confidence {look.measured.mean_confidence:.3f}."
-        )
+    if not look.found:
+        yield _calm(look, limits)
+    if look.measured:
+        yield from findings.by_chance(look.measured, limits)
+    if look.low is None and look.quality is not None:
+        yield quality.sentence(look.quality, limits)
     yield from (finding.sentence for finding in look.findings)
 
 
-def _report(row: Any) -> DriftReport:
-    content = row.findings
-    return DriftReport(
-        drift_report_id=row.drift_report_id,
-        run_key=row.run_key,
-        model_version=row.model_version,
-        window_rows=row.window_rows,
-        window_start=row.window_start,
-        window_end=row.window_end,
-        enough_rows=row.enough_rows,
-        columns=tuple(ColumnDrift(**column) for column in content["columns"]),
-        drifted_share=content["drifted_share"],
-        mean_confidence=content["mean_confidence"],
-        reference_confidence=content["reference_confidence"],
-        class_shift=content["class_shift"],
-        findings=tuple(content["findings"]),
-        alerts=tuple(Finding(**alert | {"kind": FindingKind(alert["kind"])}) for alert in content["alerts"]),
-        report_file=row.report_file,
-        created_at=row.created_at,
+def _calm(look: _Look, limits: Monitoring) -> str:
+    if look.measured is None:
+        return (
+            f"{look.model_version} has scored {look.window.rows:,} reviews that came after its training: too few to "
+            f"judge (monitoring.min_rows = {limits.min_rows:,}), nothing was compared."
+        )
+    return (
+        f"No drift: {look.window.rows:,} reviews, largest population stability index "
+        f"{look.measured.columns[0].psi:.3f} ({look.measured.columns[0].name}), "
+        f"mean confidence {look.measured.mean_confidence:.3f}."
     )

@@ -13,13 +13,17 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from sqlalchemy import Engine
 
+from restar_lib.monitoring.airflow_health import AirflowHealth
 from restar_lib.monitoring.gauges import LoopGauges
 
 
-def create_exporter(engine: Engine, *, now: Callable[[], datetime]) -> FastAPI:
-    """The application; its documentation is off, there is nothing to try out."""
+def create_exporter(engine: Engine, *, now: Callable[[], datetime], airflow_url: str = "") -> FastAPI:
+    """The application; its documentation is off, there is nothing to try out. Without a URL no Airflow is asked."""
     registry = CollectorRegistry()
+    # What collectors have is asked at a scrape, not here: nothing needs to be there yet.
     registry.register(LoopGauges(engine, now=now))
+    if airflow_url:
+        registry.register(AirflowHealth(airflow_url))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/metrics")
@@ -33,8 +37,9 @@ def create_exporter(engine: Engine, *, now: Callable[[], datetime]) -> FastAPI:
     return app
 
 
-def run(engine: Engine, *, host: str, port: int) -> None:
+def run(engine: Engine, *, host: str, port: int, airflow_url: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     import uvicorn
 
-    uvicorn.run(create_exporter(engine, now=lambda: datetime.now(UTC)), host=host, port=port, access_log=False)
+    app = create_exporter(engine, now=lambda: datetime.now(UTC), airflow_url=airflow_url)
+    uvicorn.run(app, host=host, port=port, access_log=False)

@@ -1,19 +1,20 @@
 """What the watch makes of its measurements: findings, and the words that a person on call reads.
 
-Pure functions over numbers, with the thresholds of DESIGN section 9 (`monitoring` in the configuration): a column's
-population stability index, the share of drifted columns, mean confidence, the mix of predicted classes, the age of the
-oldest open task. It reads nothing, stores nothing and mails nothing; a window that is too small never comes here.
+Pure functions over numbers, with the thresholds of DESIGN section 9 (`monitoring` in the configuration): how far a
+column moved, the share of drifted columns, mean confidence, the mix of predicted classes, the age of the oldest open
+task. A difference that samples of these sizes show by chance is noted, not found. The bodies of alerts are
+`monitoring.wording`'s. It reads nothing and stores nothing; a window that is too small never comes here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from restar_lib.domain import SENTIMENTS, Sentiment
-from restar_lib.monitoring.alerts import AlertDetails, Bar, Number, Picture
+from restar_lib.monitoring.comparison import Distance
 from restar_lib.monitoring.features import Columns
 from restar_lib.settings import Monitoring
 
@@ -26,6 +27,7 @@ class FindingKind(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     CLASS_SHIFT = "class_shift"
     OLD_TASK = "old_task"
+    LOW_QUALITY = "low_quality"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,16 @@ class ColumnDrift:
     name: str
     psi: float
     drifted: bool
+    psi_by_chance: float = 0.0
+    """What samples of these sizes exceed by chance only as often as `monitoring.chance` says."""
+    ks: float | None = None
+    """Kolmogorov-Smirnov distance; None for categories, and in reports from before it was measured."""
+    ks_p: float | None = None
+
+    @property
+    def distance(self) -> str:
+        """Both measures, for a sentence or a table."""
+        return f"{self.psi:.2f}" if self.ks is None else f"{self.psi:.2f}, KS {self.ks:.2f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +70,8 @@ class Measured:
     reference_confidence: float
     class_shares: dict[Sentiment, float]
     reference_shares: dict[Sentiment, float]
+    shift_by_chance: float = 0.0
+    """By how much a class's share moves by chance in samples of these sizes."""
 
     @property
     def drifted_columns(self) -> tuple[ColumnDrift, ...]:
@@ -84,15 +98,35 @@ class Measured:
         return round(abs(self.class_shares[name] - self.reference_shares[name]), 6)
 
 
-def measure(reference: Columns, window: Columns, *, psi: dict[str, float], max_psi: float) -> Measured:
+def measure(reference: Columns, window: Columns, *, distances: Mapping[str, Distance], limits: Monitoring) -> Measured:
     """Put the numbers of both sides together."""
-    columns = [ColumnDrift(name=name, psi=value, drifted=value > max_psi) for name, value in psi.items()]
+    columns = [_column(name, distance, limits) for name, distance in distances.items()]
+    predicted = distances.get("predicted")
     return Measured(
         columns=tuple(sorted(columns, key=lambda column: -column.psi)),
         mean_confidence=window.mean_confidence,
         reference_confidence=reference.mean_confidence,
         class_shares=window.class_shares,
         reference_shares=reference.class_shares,
+        shift_by_chance=predicted.binned.shift_by_chance(limits.chance) if predicted else 0.0,
+    )
+
+
+def _column(name: str, distance: Distance, limits: Monitoring) -> ColumnDrift:
+    """A column drifted where one measure is over its limit, and chance does not explain it.
+
+    Between two normal samples of one spread, PSI 0.25 and a Kolmogorov-Smirnov distance of 0.20 are the same shift, by
+    half a standard deviation: PSI = d^2 and KS = 2 Phi(d / 2) - 1 for a shift by d standard deviations.
+    """
+    by_psi = distance.psi > max(limits.max_psi, distance.psi_by_chance)
+    by_ks = (distance.ks or 0.0) > limits.max_ks and (distance.ks_p or 0.0) < limits.chance
+    return ColumnDrift(
+        name=name,
+        psi=distance.psi,
+        drifted=by_psi or by_ks,
+        psi_by_chance=distance.psi_by_chance,
+        ks=distance.ks,
+        ks_p=distance.ks_p,
     )
 
 
@@ -105,6 +139,22 @@ def judge(measured: Measured, limits: Monitoring) -> tuple[Finding, ...]:
         _class_shift(measured, limits),
     )
     return tuple(finding for finding in candidates if finding)
+
+
+def by_chance(measured: Measured, limits: Monitoring) -> tuple[str, ...]:
+    """What is beyond a limit and yet no finding, because samples of these sizes show as much by chance."""
+    notes = [
+        f"{column.name} moved by {column.psi:.2f} (limit {limits.max_psi:g}), which so few rows show by chance, up to "
+        f"{column.psi_by_chance:.2f}: no finding."
+        for column in measured.columns
+        if column.psi > limits.max_psi and not column.drifted
+    ]
+    if limits.max_class_shift < measured.class_shift <= measured.shift_by_chance:
+        notes.append(
+            f"The share of {measured.shifted_class} predictions moved by {points(measured.class_shift)}, which so few "
+            f"rows show by chance, up to {points(measured.shift_by_chance)}: no finding."
+        )
+    return tuple(notes)
 
 
 def judge_queue(oldest_open_at: datetime | None, limits: Monitoring, *, now: datetime) -> Finding | None:
@@ -125,61 +175,16 @@ def subject(found: Iterable[Finding]) -> str:
     return "; ".join(dict.fromkeys(finding.headline for finding in found))
 
 
-def drift_details(
-    findings: tuple[Finding, ...],
-    measured: Measured,
-    limits: Monitoring,
-    *,
-    rows: int,
-    period: str,
-    model_version: str,
-    since: datetime,
-    run_key: str,
-) -> AlertDetails:
-    """The body of a drift alert; `period` is when the window's reviews were written."""
-    return AlertDetails(
-        findings=tuple(finding.sentence for finding in findings),
-        since=since,
-        numbers=(
-            Number(name="Model", value=model_version, normal="the champion", bad=False),
-            Number(name="Newest reviews", value=f"{rows:,}", normal=f"written {period}", bad=False),
-            *_numbers(measured, limits),
-        ),
-        pictures=(_column_picture(measured, limits), _class_picture(measured, limits)),
-        actions=_actions(findings, measured, limits),
-        dag_id=WATCH_DAG,
-        run_key=run_key,
-    )
-
-
-def queue_details(finding: Finding, *, open_tasks: int, since: datetime, run_key: str) -> AlertDetails:
-    """The body of an alert about the queue."""
-    return AlertDetails(
-        findings=(finding.sentence,),
-        since=since,
-        numbers=(Number(name="Open tasks", value=f"{open_tasks:,}", normal="waiting for a person", bad=False),),
-        actions=(
-            "Open the label desk and answer a few: single keys, about ten seconds each.",
-            "If nobody can, lower selection.max_tasks or selection.audit_rate, so that less is asked.",
-        ),
-        dag_id=WATCH_DAG,
-        run_key=run_key,
-    )
-
-
-WATCH_DAG = "watch_drift"
-
-
 def _column_drift(measured: Measured, limits: Monitoring) -> Finding | None:
     drifted = measured.drifted_columns
     if not drifted:
         return None
-    listed = ", ".join(f"{column.name} ({column.psi:.2f})" for column in drifted)
+    listed = ", ".join(f"{column.name} ({column.distance})" for column in drifted)
     return Finding(
         kind=FindingKind.COLUMN_DRIFT,
         headline=_columns_headline(measured),
         sentence=f"Drifted against the training reference: {listed}; "
-        f"population stability index, limit {limits.max_psi:g}.",
+        f"population stability index, limit {limits.max_psi:g}; KS distance, limit {limits.max_ks:g}.",
     )
 
 
@@ -214,84 +219,18 @@ def _low_confidence(measured: Measured, limits: Monitoring) -> Finding | None:
 
 
 def _class_shift(measured: Measured, limits: Monitoring) -> Finding | None:
-    if measured.class_shift <= limits.max_class_shift:
+    if measured.class_shift <= max(limits.max_class_shift, measured.shift_by_chance):
         return None
     name = measured.shifted_class
     before, after = measured.reference_shares[name], measured.class_shares[name]
     return Finding(
         kind=FindingKind.CLASS_SHIFT,
-        headline=f"{name} {'up' if after > before else 'down'} {_points(measured.class_shift)}",
+        headline=f"{name} {'up' if after > before else 'down'} {points(measured.class_shift)}",
         sentence=f"The share of {name} predictions went from {100 * before:.1f} % to {100 * after:.1f} %, "
-        f"more than {_points(limits.max_class_shift)}.",
+        f"more than {points(limits.max_class_shift)}.",
     )
 
 
-def _numbers(measured: Measured, limits: Monitoring) -> tuple[Number, ...]:
-    return (
-        Number(
-            name="Drifted columns",
-            value=f"{len(measured.drifted_columns)} of {len(measured.columns)}",
-            normal=f"none over {limits.max_psi:g}, at most {100 * limits.max_drifted_share:.0f} % of them",
-            bad=bool(measured.drifted_columns),
-        ),
-        Number(
-            name="Mean confidence",
-            value=f"{measured.mean_confidence:.3f}",
-            normal=f"at least {limits.min_mean_confidence:.3f}; {measured.reference_confidence:.3f} at training",
-            bad=measured.mean_confidence < limits.min_mean_confidence,
-        ),
-        Number(
-            name=f"Share of {measured.shifted_class}",
-            value=f"{100 * measured.class_shares[measured.shifted_class]:.1f} %",
-            normal=f"{100 * measured.reference_shares[measured.shifted_class]:.1f} % at training, "
-            f"give or take {_points(limits.max_class_shift)}",
-            bad=measured.class_shift > limits.max_class_shift,
-        ),
-    )
-
-
-def _points(share: float) -> str:
+def points(share: float) -> str:
+    """A difference of shares, in words."""
     return f"{100 * share:.0f} points"
-
-
-def _column_picture(measured: Measured, limits: Monitoring) -> Picture:
-    bars = tuple(Bar(name=it.name, value=it.psi, text=f"{it.psi:.3f}", over=it.drifted) for it in measured.columns)
-    return Picture(
-        title="How far each column moved",
-        caption=f"Population stability index: 0 is no change, over {limits.max_psi:g} (half of the bar) is drift; "
-        "longer bars are cut.",
-        full=2 * limits.max_psi,
-        bars=bars,
-    )
-
-
-def _class_picture(measured: Measured, limits: Monitoring) -> Picture:
-    def bar(name: Sentiment) -> Bar:
-        share, before = measured.class_shares[name], measured.reference_shares[name]
-        over = abs(share - before) > limits.max_class_shift
-        return Bar(name=name.value, value=share, text=f"{100 * share:.1f} %, was {100 * before:.1f} %", over=over)
-
-    return Picture(
-        title="What the model says",
-        caption="Share of each predicted class among the newest reviews, and at training.",
-        full=1.0,
-        bars=tuple(bar(name) for name in SENTIMENTS),
-    )
-
-
-def _actions(findings: tuple[Finding, ...], measured: Measured, limits: Monitoring) -> tuple[str, ...]:
-    kinds = {finding.kind for finding in findings}
-    actions = []
-    if kinds - {FindingKind.LOW_CONFIDENCE}:
-        actions.append("Open the report: which values are new, and since when? Read a few of those reviews.")
-        actions.append("If the source is broken or mixed up, pause the DAG ingest_reviews and tell its owner.")
-    if measured.reference_confidence < limits.min_mean_confidence:
-        actions.append(
-            f"This model was under the confidence limit at its training already ({measured.reference_confidence:.3f}): "
-            "either train a better one, or set monitoring.min_mean_confidence to what is normal here."
-        )
-    actions.append(
-        "If the reviews are right and new, label some of what is in the queue, then trigger retrain_sentiment."
-    )
-    actions.append("If the newest release made it worse, roll back: DAG roll_back, or `restar roll-back`.")
-    return tuple(actions)

@@ -1,14 +1,14 @@
 """The mails of Re*Star: an alert, and a task that failed for good; each as text and as HTML.
 
-Building is pure: the same alert gives the same mail, Message-ID included, so a mail program shows a repeated one once.
-Templates are in `include/email`; whatever stands in them from outside is escaped. Nothing in a mail is loaded from
-anywhere. `send` speaks SMTP to a given server; which server that is, and its login, is Airflow's connection and
-`orchestration`'s business. It does not decide what deserves a mail.
+Building is pure: the same alert gives the same mail, Message-ID included, so a mail program shows a repeated one once;
+the mails of one incident stand in one thread. Templates are in `include/email`; whatever stands in them from outside is
+escaped. Nothing in a mail is loaded from anywhere: the picture travels in it. `send` speaks SMTP to a given server;
+which server that is, and its login, is Airflow's connection and `orchestration`'s business. It does not decide what
+deserves a mail.
 """
 
 from __future__ import annotations
 
-import logging
 import smtplib
 import ssl
 import textwrap
@@ -21,23 +21,23 @@ from email.utils import format_datetime
 from functools import cache, partial
 from hashlib import sha256
 from typing import Any, Literal
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import Engine
 
 from restar_lib.errors import MailFailed
-from restar_lib.monitoring.alerts import Alert, AlertKind, Bar, MailCounts, Picture, mail_waiting
+from restar_lib.monitoring import chart
+from restar_lib.monitoring.alerts import Alert, AlertKind, Bar, Picture
+from restar_lib.monitoring.incidents import Stage
+from restar_lib.monitoring.links import Links
 from restar_lib.settings import PROJECT_ROOT, Settings
-
-log = logging.getLogger(__name__)
 
 TEMPLATES = PROJECT_ROOT / "include" / "email"
 WIDTH = 76
 HEADER_WIDTH = 200
-RED, AMBER = "#d0312d", "#d98a00"
-EYEBROWS = {AlertKind.DRIFT: "drift", AlertKind.QUEUE: "labeling queue"}
-ACCENTS = {AlertKind.DRIFT: RED, AlertKind.QUEUE: AMBER}
+RED, AMBER, GREEN = "#d0312d", "#d98a00", "#2e9e5b"
+EYEBROWS = {AlertKind.DRIFT: "drift", AlertKind.QUEUE: "labeling queue", AlertKind.QUALITY: "quality"}
+ACCENTS = {AlertKind.DRIFT: RED, AlertKind.QUEUE: AMBER, AlertKind.QUALITY: RED}
+PICTURE_ID = "moved@restar"
 FAILURE_ACTIONS = (
     "Read the last lines of the log: an error of ours names the id and says what to do.",
     "When the cause is gone, clear the task in Airflow. Every task may be run again: it finds what is done already.",
@@ -47,23 +47,6 @@ FAILURE_ACTIONS = (
 Sender = Callable[[EmailMessage], None]
 """Sends one mail, or raises `MailFailed`."""
 Security = Literal["none", "starttls", "tls"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A page to open."""
-
-    text: str
-    url: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Links:
-    """Where an alert leads."""
-
-    report: str | None = None
-    run: str | None = None
-    more: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,49 +61,35 @@ class TaskFailure:
     error: str
 
 
-def send_alerts(engine: Engine, settings: Settings, *, sender: Sender, now: datetime) -> MailCounts:
-    """Mail every alert that waits. Raises `MailFailed` at the end where some did not leave; those keep waiting."""
-
-    def deliver(alert: Alert) -> None:
-        sender(build_message(alert, settings, links_for(alert, settings)))
-
-    counts = mail_waiting(engine, deliver=deliver, now=now)
-    recipients = ", ".join(settings.mail.recipients)
-    if counts.sent:
-        log.info("mailed %d alerts to %s", counts.sent, recipients)
-    if counts.failed:
-        raise MailFailed(
-            f"{counts.failed} of {counts.failed + counts.sent} alerts could not be mailed to {recipients}: "
-            f"check the Airflow connection {settings.mail.conn_id!r}; they stay unmailed and the next run tries again"
-        )
-    return counts
-
-
-def links_for(alert: Alert, settings: Settings) -> Links:
-    """The pages of an alert in Airflow's UI."""
-    base = settings.orchestration.airflow_url.rstrip("/")
-    details = alert.details
-    run = f"{base}/dags/{quote(details.dag_id)}/runs/{quote(details.run_key, safe='')}"
-    return Links(
-        report=f"{base}/restar/reports/view/{quote(alert.report_file)}" if alert.report_file else None,
-        # Airflow's run ids are `<kind>__<time>`; whoever asks from a terminal has no run to show.
-        run=run if "__" in details.run_key else None,
-        more=(Place(text="Open the label desk", url=f"{base}/restar/desk/"),) if alert.kind is AlertKind.QUEUE else (),
-    )
-
-
 def build_message(alert: Alert, settings: Settings, links: Links) -> EmailMessage:
-    """The mail of one alert: what, since when, how bad, the picture, where to look, what to do."""
+    """The mail of one alert: what, since when, how bad, the picture, what else changed, where to look, what to do."""
+    picture = alert.details.shapes
     content = {
         "alert": alert,
         "details": alert.details,
         "links": links,
         "eyebrow": EYEBROWS[alert.kind],
-        "accent": ACCENTS[alert.kind],
+        "accent": GREEN if alert.stage is Stage.ENDED else ACCENTS[alert.kind],
+        "ended": alert.stage is Stage.ENDED,
+        "picture_id": PICTURE_ID if picture else None,
+        "picture_in_words": chart.in_words(picture),
     }
     message = _message(settings, "alert", title=alert.subject, content=content)
+    if picture:
+        _attach_picture(message, chart.draw(picture))
     _identify(message, f"alert {alert.alert_key}", when=alert.created_at)
+    if alert.incident_id is not None:
+        thread = f"<incident-{alert.kind}-{alert.incident_id}@restar>"
+        message["References"] = thread
+        message["In-Reply-To"] = thread
     return message
+
+
+def _attach_picture(message: EmailMessage, png: bytes) -> None:
+    """Put the picture beside the HTML that shows it."""
+    html = message.get_body(("html",))
+    if isinstance(html, EmailMessage):
+        html.add_related(png, "image", "png", cid=f"<{PICTURE_ID}>", disposition="inline", filename="moved.png")
 
 
 def build_failure_message(failure: TaskFailure, settings: Settings, *, now: datetime) -> EmailMessage:

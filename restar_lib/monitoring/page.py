@@ -83,7 +83,17 @@ def _table(measured: Measured, limits: Monitoring) -> list[dict[str, object]]:
         }
         for name in SENTIMENTS
     ]
-    return [confidence, *classes]
+    columns = [
+        {
+            "name": f"{column.name}, distance (PSI{'' if column.ks is None else ', KS'})",
+            "now": column.distance,
+            "before": f"by chance up to {column.psi_by_chance:.2f}",
+            "limit": f"{limits.max_psi:g}" if column.ks is None else f"{limits.max_psi:g}, KS {limits.max_ks:g}",
+            "bad": column.drifted,
+        }
+        for column in measured.columns
+    ]
+    return [confidence, *classes, *columns]
 
 
 @cache

@@ -58,6 +58,11 @@ def is_cooling_down(judged_at: datetime | None, *, cooldown: timedelta, now: dat
     return judged_at is not None and now - judged_at < cooldown
 
 
+def may_ask(asked_at: datetime | None, *, cooldown: timedelta, now: datetime) -> bool:
+    """Whether an incident that goes on may ask for a training again."""
+    return asked_at is None or now - asked_at >= cooldown
+
+
 @dataclass(frozen=True, kw_only=True)
 class Approval:
     """Who lets a challenger serve. There is no default: without an answer there is no release."""

@@ -94,6 +94,8 @@ class IngestRun(Base):
     quarantined: Mapped[int] = mapped_column(BigInteger, server_default="0")
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
+    scored_at: Mapped[datetime | None]
+    """When every original that it stored had been read by a model: scoring looks at no such run again."""
 
 
 class SourceCursor(Base):
@@ -116,7 +118,13 @@ class ReviewRow(Base):
         # One original per text; its copies point at it.
         Index("uq_review_text_hash_original", "text_hash", unique=True, postgresql_where=text("duplicate_of is null")),
         Index("ix_review_side_reviewed_at", "side", "reviewed_at", postgresql_where=text("duplicate_of is null")),
-        Index("ix_review_ingest_run_id", "ingest_run_id"),
+        # The nightly turn must not grow with the table. Scoring walks the new runs, in the order of ids ...
+        Index("ix_review_ingest_run_id", "ingest_run_id", "review_id", postgresql_where=text("duplicate_of is null")),
+        # ... the watch walks back from the newest review, and a training set counts its classes.
+        Index(
+            "ix_review_newest", text("reviewed_at desc"), "review_id", postgresql_where=text("duplicate_of is null")
+        ),
+        Index("ix_review_side_rating", "side", "rating", postgresql_where=text("duplicate_of is null")),
     )
 
     review_id: Mapped[str] = mapped_column(primary_key=True)
@@ -342,20 +350,65 @@ class DriftReport(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class IncidentRow(Base):
+    """An uninterrupted series of looks that found the same kind of trouble. Owned by `monitoring.incidents`.
+
+    open: `closed_at` is null, at most one of a kind. closed: a look that could judge found nothing any more, or the
+    model that it was about does not serve any more.
+    """
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        Index("uq_incident_open_kind", "kind", unique=True, postgresql_where=text("closed_at is null")),
+    )
+
+    incident_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str]
+    model_version: Mapped[str | None]
+    """The champion that it is about; null where it is about no model."""
+    opened_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    times_seen: Mapped[int] = mapped_column(server_default="1")
+    """Looks that found it."""
+    told_at: Mapped[datetime]
+    """When people were last told: at the opening, then by reminders."""
+    closed_at: Mapped[datetime | None]
+    retrain_asked_at: Mapped[datetime | None]
+    retrain_asked_by: Mapped[str | None]
+    """The run that asked last, so that the same run may ask again after it was killed."""
+
+
 class AlertRow(Base):
-    """Something a person should act on. Owned by `monitoring.alerts`."""
+    """Something that people are told: an incident opened, goes on, or ended. Owned by `monitoring.alerts`."""
 
     __tablename__ = "alert"
 
     alert_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     alert_key: Mapped[str] = mapped_column(unique=True)
-    """What makes raising it twice harmless, for example `drift:<run key>`."""
+    """What makes raising it twice harmless, for example `drift:12:opened`."""
     kind: Mapped[str]
+    stage: Mapped[str] = mapped_column(server_default="opened")
+    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incident.incident_id"))
     subject: Mapped[str]
     details: Mapped[dict[str, Any]]
     report_file: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    mailed_at: Mapped[datetime | None]
+
+
+class AlertDelivery(Base):
+    """One alert's way over one channel, which it goes once. Owned by `monitoring.deliveries`."""
+
+    __tablename__ = "alert_delivery"
+    __table_args__ = (
+        Index("ix_alert_delivery_waiting", "alert_id", postgresql_where=text("delivered_at is null")),
+    )
+
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alert.alert_id", ondelete="CASCADE"), primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    delivered_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    last_problem: Mapped[str | None]
+    """Why the newest attempt failed."""
 
 
 class Forgotten(Base):

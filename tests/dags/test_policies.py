@@ -23,6 +23,7 @@ EXPECTED = {
     ],
     "roll_back": ["choose_target", "release_target"],
     "score_reviews": ["score_and_queue"],
+    "send_alerts": ["send_what_waits"],
     "watch_drift": ["ask_for_retraining", "compare", "mail_alerts"],
 }
 TAGS = {"data", "training", "watch", "release", "upkeep"}

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, func, insert, select
 
 from restar_lib.domain import ReleaseKind
 from restar_lib.embedded.mail_catcher import catching
-from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert, raise_alert, unmailed
+from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert
+from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
 from restar_lib.registry.release_log import ANY, Change, append, current, history
 from restar_lib.settings import Settings, load
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow, SnapshotRow
@@ -143,7 +144,7 @@ def test_alerts_are_mailed_once_whatever_the_comparison_said(
     runs = [house.ask("run", dag_id="watch_drift", conf={}, environment=environment) for _ in "ab"]
     assert [run["answers"]["mail_alerts"]["sent"] for run in runs] == [1, 0]
     assert len(list(mails.glob("*.eml"))) == 1
-    assert unmailed(engine) == ()
+    assert waiting(engine, Channel.MAIL) == ()
 
 
 def test_drift_is_mailed_and_asks_for_a_retraining_where_configured(

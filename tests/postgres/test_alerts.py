@@ -1,4 +1,4 @@
-"""Alerts are raised once, and mailed once, whoever else is at it."""
+"""Alerts are raised once, and leave once over each channel, whoever else is at it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -6,27 +6,51 @@ from threading import Barrier, Thread
 
 from sqlalchemy import Engine, func, select
 
-from restar_lib.errors import MailFailed
-from restar_lib.monitoring.alerts import (
-    Alert,
-    AlertDetails,
-    AlertKind,
-    MailCounts,
-    NewAlert,
-    forget_reports,
-    mail_waiting,
-    raise_alert,
-    unmailed,
-)
-from restar_lib.store.tables import AlertRow
+from restar_lib.errors import DeliveryFailed, MailFailed, WebhookFailed
+from restar_lib.monitoring import incidents
+from restar_lib.monitoring.alerts import Alert, AlertDetails, AlertKind, NewAlert, forget_reports
+from restar_lib.monitoring.deliveries import Channel, DeliveryCounts, deliver_waiting, raise_alert, waiting
+from restar_lib.monitoring.incidents import Stage
+from restar_lib.store.tables import AlertDelivery, AlertRow
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
+BOTH = (Channel.MAIL, Channel.WEBHOOK)
 
 
-def new_alert(key: str = "drift:1", *, subject: str = "rating drifted") -> NewAlert:
+def new_alert(
+    key: str = "drift:1",
+    *,
+    subject: str = "rating drifted",
+    stage: Stage = Stage.OPENED,
+    incident_id: int | None = None,
+) -> NewAlert:
     """An alert to raise."""
     details = AlertDetails(findings=("It drifted.",), since=NOW, dag_id="watch_drift", run_key="scheduled__1")
-    return NewAlert(key=key, kind=AlertKind.DRIFT, subject=subject, details=details, report_file=f"{key}.html")
+    return NewAlert(
+        key=key,
+        kind=AlertKind.DRIFT,
+        subject=subject,
+        details=details,
+        report_file=f"{key}.html",
+        stage=stage,
+        incident_id=incident_id,
+    )
+
+
+def mail(engine: Engine, deliver: Callable[[Alert], None]) -> DeliveryCounts:
+    """Send what waits for the mail."""
+    return deliver_waiting(engine, Channel.MAIL, deliver=deliver, now=NOW)
+
+
+def refusing(*keys: str, sent: list[str], error: type[DeliveryFailed] = MailFailed) -> Callable[[Alert], None]:
+    """A server that takes every alert but these."""
+
+    def deliver(alert: Alert) -> None:
+        if alert.alert_key in keys:
+            raise error("the server is away")
+        sent.append(alert.alert_key)
+
+    return deliver
 
 
 def test_raising_an_alert_twice_keeps_the_first(engine: Engine) -> None:
@@ -42,10 +66,10 @@ def test_an_alert_is_mailed_once(engine: Engine) -> None:
     """The second run finds nothing that waits."""
     alert = raise_alert(engine, new_alert(), now=NOW)
     mailed: list[Alert] = []
-    assert mail_waiting(engine, deliver=mailed.append, now=NOW) == MailCounts(sent=1, failed=0, elsewhere=0)
-    assert mail_waiting(engine, deliver=mailed.append, now=NOW) == MailCounts(sent=0, failed=0, elsewhere=0)
+    assert mail(engine, mailed.append) == DeliveryCounts(sent=1, failed=0, held_back=0)
+    assert mail(engine, mailed.append) == DeliveryCounts(sent=0, failed=0, held_back=0)
     assert mailed == [alert]
-    assert unmailed(engine) == ()
+    assert waiting(engine, Channel.MAIL) == ()
 
 
 def test_a_mail_that_does_not_leave_waits_and_stops_no_other(engine: Engine) -> None:
@@ -53,19 +77,50 @@ def test_a_mail_that_does_not_leave_waits_and_stops_no_other(engine: Engine) -> 
     for key in ("a", "b", "c"):
         raise_alert(engine, new_alert(key), now=NOW)
     mailed: list[str] = []
-
-    def failing_for(key: str) -> Callable[[Alert], None]:
-        def deliver(alert: Alert) -> None:
-            if alert.alert_key == key:
-                raise MailFailed("the server is away")
-            mailed.append(alert.alert_key)
-
-        return deliver
-
-    assert mail_waiting(engine, deliver=failing_for("b"), now=NOW) == MailCounts(sent=2, failed=1, elsewhere=0)
-    assert [alert.alert_key for alert in unmailed(engine)] == ["b"]
-    assert mail_waiting(engine, deliver=failing_for(""), now=NOW).sent == 1
+    assert mail(engine, refusing("b", sent=mailed)) == DeliveryCounts(sent=2, failed=1, held_back=0)
+    assert [alert.alert_key for alert in waiting(engine, Channel.MAIL)] == ["b"]
+    assert mail(engine, refusing(sent=mailed)).sent == 1
     assert mailed == ["a", "c", "b"]
+
+
+def test_a_channel_that_is_away_does_not_hold_up_the_other(engine: Engine) -> None:
+    """Each goes once over each: the mail is not repeated because the webhook was away."""
+    raise_alert(engine, new_alert("a"), channels=BOTH, now=NOW)
+    mailed: list[str] = []
+    posted: list[str] = []
+    mail(engine, refusing(sent=mailed))
+    away = refusing("a", sent=posted, error=WebhookFailed)
+    assert deliver_waiting(engine, Channel.WEBHOOK, deliver=away, now=NOW).failed == 1
+    mail(engine, refusing(sent=mailed))
+    deliver_waiting(engine, Channel.WEBHOOK, deliver=refusing(sent=posted), now=NOW)
+    assert (mailed, posted) == (["a"], ["a"])
+    with engine.connect() as connection:
+        rows = connection.execute(select(AlertDelivery.channel, AlertDelivery.attempts, AlertDelivery.last_problem))
+        assert sorted(map(tuple, rows)) == [("mail", 1, None), ("webhook", 2, None)]
+
+
+def test_why_an_alert_did_not_leave_stands_in_the_table(engine: Engine) -> None:
+    """Whoever looks at table `alert_delivery` sees how often it was tried and what the server said."""
+    raise_alert(engine, new_alert("a"), now=NOW)
+    mail(engine, refusing("a", sent=[]))
+    mail(engine, refusing("a", sent=[]))
+    with engine.connect() as connection:
+        row = connection.execute(select(AlertDelivery.attempts, AlertDelivery.last_problem)).one()
+    assert tuple(row) == (2, "the server is away")
+
+
+def test_an_all_clear_never_comes_before_what_it_clears(engine: Engine) -> None:
+    """It waits behind the first alert of its incident; another incident's alert does not."""
+    with engine.begin() as connection:
+        incident, _ = incidents.see(connection, "drift", model_version="rs-1", now=NOW)
+    number = incident.incident_id
+    raise_alert(engine, new_alert("opened", incident_id=number), now=NOW)
+    raise_alert(engine, new_alert("other"), now=NOW)
+    raise_alert(engine, new_alert("ended", stage=Stage.ENDED, incident_id=number), now=NOW)
+    mailed: list[str] = []
+    assert mail(engine, refusing("opened", sent=mailed)) == DeliveryCounts(sent=1, failed=1, held_back=1)
+    mail(engine, refusing(sent=mailed))
+    assert mailed == ["other", "opened", "ended"]
 
 
 def test_two_runs_at_once_mail_an_alert_once(engine: Engine) -> None:
@@ -78,15 +133,15 @@ def test_two_runs_at_once_mail_an_alert_once(engine: Engine) -> None:
         inside.wait()  # and has ended now
         mailed.append(alert.alert_key)
 
-    first = Thread(target=mail_waiting, args=(engine,), kwargs={"deliver": slowly, "now": NOW})
+    first = Thread(target=mail, args=(engine, slowly))
     first.start()
     inside.wait()
-    second = mail_waiting(engine, deliver=lambda alert: mailed.append(alert.alert_key), now=NOW)
+    second = mail(engine, lambda alert: mailed.append(alert.alert_key))
     inside.wait()
     first.join(20)
-    assert second == MailCounts(sent=0, failed=0, elsewhere=1)
+    assert second == DeliveryCounts(sent=0, failed=0, held_back=1)
     assert mailed == ["drift:1"]
-    assert unmailed(engine) == ()
+    assert waiting(engine, Channel.MAIL) == ()
 
 
 def test_an_alert_forgets_only_the_report_that_was_deleted(engine: Engine) -> None:
@@ -95,4 +150,4 @@ def test_an_alert_forgets_only_the_report_that_was_deleted(engine: Engine) -> No
         raise_alert(engine, new_alert(key), now=NOW)
     with engine.begin() as connection:
         forget_reports(connection, ["a.html"])
-    assert [alert.report_file for alert in unmailed(engine)] == [None, "b.html"]
+    assert [alert.report_file for alert in waiting(engine, Channel.MAIL)] == [None, "b.html"]

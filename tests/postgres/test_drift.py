@@ -11,7 +11,8 @@ from sqlalchemy import Engine, func, insert, select, update
 from restar_lib.domain import Reason
 from restar_lib.errors import NothingToDo
 from restar_lib.monitoring import drift
-from restar_lib.monitoring.alerts import AlertKind, unmailed
+from restar_lib.monitoring.alerts import AlertKind
+from restar_lib.monitoring.deliveries import Channel, waiting
 from restar_lib.monitoring.findings import FindingKind
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
@@ -38,7 +39,7 @@ def test_usual_reviews_are_no_drift_and_raise_no_alert(engine: Engine, smoke: Se
     assert {column.name for column in report.columns} == {
         "text_length", "oov_share", "product_category", "rating", "predicted", "confidence",
     }  # fmt: skip
-    assert unmailed(engine) == ()
+    assert waiting(engine, Channel.MAIL) == ()
     assert "No drift: 300 reviews" in " ".join(report.findings)
 
 
@@ -51,9 +52,9 @@ def test_other_reviews_raise_one_alert_that_says_what_and_how_bad(engine: Engine
         FindingKind.COLUMN_DRIFT, FindingKind.DRIFTED_SHARE, FindingKind.LOW_CONFIDENCE, FindingKind.CLASS_SHIFT,
     }  # fmt: skip
     assert {"oov_share", "product_category"} <= {column.name for column in report.drifted_columns}
-    (alert,) = unmailed(engine)
+    (alert,) = waiting(engine, Channel.MAIL)
     assert (alert.alert_key, alert.kind, alert.report_file) == (
-        "drift:scheduled__1",
+        f"drift:{alert.incident_id}:opened",
         AlertKind.DRIFT,
         report.report_file,
     )
@@ -106,22 +107,6 @@ def test_only_the_newest_reviews_of_the_champion_are_looked_at(engine: Engine, s
     assert report.window_start == BASE + timedelta(days=20)
 
 
-def test_an_alert_says_since_when_it_has_been_so(engine: Engine, smoke: Settings) -> None:
-    """The second night in a row names the first; a good night in between starts anew."""
-    version = release_champion(engine, smoke, now=BASE)
-    store_scored(engine, draw(300, kind=OTHER, seed=2), version=version, prefix="a")
-    nights = [NOW + timedelta(days=night) for night in range(5)]
-    drift.watch(engine, smoke, run_key="0", now=nights[0])
-    drift.watch(engine, smoke, run_key="1", now=nights[1])
-    store_scored(engine, draw(300, kind=USUAL, seed=3), version=version, prefix="b", since=nights[1])
-    drift.watch(engine, smoke, run_key="2", now=nights[2])
-    store_scored(engine, draw(300, kind=OTHER, seed=4), version=version, prefix="c", since=nights[4])
-    drift.watch(engine, smoke, run_key="3", now=nights[3])
-    assert {alert.alert_key: alert.details.since for alert in unmailed(engine)} == {
-        "drift:0": nights[0], "drift:1": nights[0], "drift:3": nights[3],
-    }  # fmt: skip
-
-
 def test_a_task_that_waited_too_long_is_an_alert_of_its_own(engine: Engine, smoke: Settings) -> None:
     """Also where the window is too small; a younger one is none."""
     version = release_champion(engine, smoke, now=BASE)
@@ -133,8 +118,8 @@ def test_a_task_that_waited_too_long_is_an_alert_of_its_own(engine: Engine, smok
     assert drift.watch(engine, smoke, run_key="young", now=NOW).alerts == ()
     report = drift.watch(engine, smoke, run_key="old", now=NOW + timedelta(hours=1))
     assert [finding.kind for finding in report.alerts] == [FindingKind.OLD_TASK]
-    (alert,) = unmailed(engine)
-    assert (alert.alert_key, alert.kind, alert.details.since) == ("queue:old", AlertKind.QUEUE, NOW)
+    (alert,) = waiting(engine, Channel.MAIL)
+    assert (alert.kind, alert.details.since) == (AlertKind.QUEUE, NOW)
 
 
 def test_reviews_without_a_rating_are_compared_without_that_column(engine: Engine, smoke: Settings) -> None:
@@ -165,9 +150,10 @@ def guard(event, arguments):
 sys.addaudithook(guard)
 from restar_lib.monitoring.comparison import compare
 from restar_lib.monitoring.features import columns_of
+from restar_lib.settings import Monitoring
 from tests.watched import OTHER, USUAL, draw
 reference, window = (columns_of(draw(100, kind=kind, seed=1), frozenset()) for kind in (USUAL, OTHER))
-print(len(compare(reference, window, max_psi=0.25, max_drifted_share=0.3).psi))
+print(len(compare(reference, window, Monitoring()).distances))
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (result.returncode, result.stdout.strip()) == (0, "6"), result.stderr[-2000:]

@@ -12,7 +12,8 @@ from restar_lib.domain import Reason, ReleaseKind, TaskStatus
 from restar_lib.errors import NotTidied
 from restar_lib.housekeeping import TidyCounts, tidy
 from restar_lib.labeling.claims import claim
-from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert, raise_alert, unmailed
+from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert
+from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
 from restar_lib.registry import artifact, release_log
 from restar_lib.settings import Settings
 from restar_lib.store.tables import DriftReport, LabelTask, PredictionRow
@@ -142,7 +143,7 @@ def test_old_reports_go_and_nothing_links_to_them_any_more(engine: Engine, smoke
             connection.execute(select(DriftReport.report_file).order_by(DriftReport.drift_report_id)).scalars().all()
         )
     assert files == [None, "drift/new.html"]
-    assert [alert.report_file for alert in unmailed(engine)] == [None, "drift/new.html"]
+    assert [alert.report_file for alert in waiting(engine, Channel.MAIL)] == [None, "drift/new.html"]
     assert (smoke.reports_dir / "drift/new.html").exists()
 
 

@@ -1,6 +1,7 @@
 """Mails over real SMTP into the real mail catcher: what arrives, and what happens when nothing does."""
 
 import email.policy
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 from restar_lib.embedded.mail_catcher import catching
-from restar_lib.errors import EmbeddedError, MailFailed
+from restar_lib.errors import DeliveryFailed, EmbeddedError, MailFailed
 from restar_lib.monitoring.alerts import (
     Alert,
     AlertDetails,
@@ -24,18 +25,19 @@ from restar_lib.monitoring.alerts import (
     NewAlert,
     Number,
     Picture,
-    raise_alert,
-    unmailed,
+    Shape,
 )
+from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.incidents import Stage
+from restar_lib.monitoring.links import Links, links_for
 from restar_lib.monitoring.mail import (
     TaskFailure,
     build_failure_message,
     build_message,
-    links_for,
     send,
-    send_alerts,
     sender_over,
 )
+from restar_lib.monitoring.sending import send_alerts
 from restar_lib.settings import Settings
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
@@ -54,6 +56,11 @@ DETAILS = AlertDetails(
             ),
         ),
     ),
+    shapes=(
+        Shape(name="product_category", labels=("Toys", "Kitchen"), before=(0.0, 1.0), now=(0.4, 0.6)),
+        Shape(name="confidence", labels=("0.5-0.7", "0.7-1"), before=(0.1, 0.9), now=(0.6, 0.4)),
+    ),
+    changes=("2026-03-01 05:00 UTC: rs-1 released by policy auto (verdict 7).",),
     actions=("Open the report.",),
     dag_id="watch_drift",
     run_key="scheduled__2026-03-02T05:00:00+00:00",
@@ -116,10 +123,13 @@ def test_an_alert_arrives_as_text_and_html(engine: Engine, smoke: Settings, catc
             "0.400",
             "Open the report.",
             "/restar/reports/view/drift/1.html",
+            "/restar/run-book/watching#alert-drift",
+            "rs-1 released by policy auto",
+            "product_category Toys: 0 % at training, 40 % now",
             "/dags/watch_drift/runs/scheduled__2026-03-02T05%3A00%3A00%2B00%3A00",
         ):
             assert expected in body
-    assert unmailed(engine) == ()
+    assert waiting(engine, Channel.MAIL) == ()
 
 
 def test_a_mail_about_simulated_reviews_says_so(smoke: Settings, alert: Alert) -> None:
@@ -139,7 +149,33 @@ def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(smoke: Setting
     text, html = parts(build_message(alert, smoke, links_for(alert, smoke)))
     assert "<script>alert(1)</script>" in text
     assert "&lt;script&gt;" in html
-    assert not any(word in html for word in ("<script", "<img", "<link", "src=", "url(", "@import"))
+    assert not any(word in html for word in ("<script", "<link", "url(", "@import"))
+    assert re.findall(r"""src=["']([^"']*)""", html) == ["cid:moved@restar"]
+
+
+def test_the_picture_travels_in_the_mail_beside_the_page_that_shows_it(smoke: Settings, alert: Alert) -> None:
+    """A PNG in the related part, by its Content-ID, inline; the text tells it in words; without shapes there is none."""
+    message = build_message(alert, smoke, links_for(alert, smoke))
+    (related,) = (part for part in message.walk() if part.get_content_type() == "multipart/related")
+    page, png = related.iter_parts()
+    assert (page.get_content_type(), png.get_content_type()) == ("text/html", "image/png")
+    assert (png["Content-ID"], png.get_content_disposition()) == ("<moved@restar>", "inline")
+    assert png.get_content().startswith(b"\x89PNG")
+    plain = replace(alert, details=replace(alert.details, shapes=()))
+    assert not any(part.get_content_maintype() == "image" for part in build_message(plain, smoke, Links()).walk())
+
+
+def test_the_mails_of_one_incident_stand_in_one_thread(smoke: Settings, alert: Alert) -> None:
+    """The all-clear is found under the alert; it says from when to when, and is green."""
+    opened = replace(alert, incident_id=7)
+    ended = replace(opened, alert_key="drift:7:ended", stage=Stage.ENDED, subject="All clear: drift")
+    mails = [build_message(it, smoke, Links()) for it in (opened, ended)]
+    assert mails[0]["References"] == mails[1]["References"]
+    assert mails[0]["Message-ID"] != mails[1]["Message-ID"]
+    assert "an all-clear follows" in parts(mails[0])[1]
+    for body in parts(mails[1]):
+        assert "From 2026-02-27 05:00 UTC to 2026-03-02 05:00 UTC." in body
+    assert "#2e9e5b" in parts(mails[1])[1]
 
 
 def test_a_line_break_makes_no_header(smoke: Settings) -> None:
@@ -180,9 +216,9 @@ def test_a_server_that_is_away_leaves_the_alert_unmailed(engine: Engine, smoke: 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         sender = sender_over(host="127.0.0.1", port=closed.getsockname()[1])
-        with pytest.raises(MailFailed, match=r"1 of 1 alerts could not be mailed.*restar_smtp"):
+        with pytest.raises(DeliveryFailed, match=r"1 of 1 alerts could not be sent to oncall@localhost.*restar_smtp"):
             send_alerts(engine, smoke, sender=sender, now=NOW)
-    assert unmailed(engine) == (alert,)
+    assert waiting(engine, Channel.MAIL) == (alert,)
 
 
 def test_a_mail_that_the_server_refuses_is_an_error(smoke: Settings, alert: Alert, catcher: int) -> None:

@@ -1,23 +1,26 @@
 """The thresholds of the watch, and the words that a person on call reads."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from restar_lib.domain import Sentiment
 from restar_lib.monitoring.alerts import AlertDetails
+from restar_lib.monitoring.chance import Binned
+from restar_lib.monitoring.comparison import Distance
 from restar_lib.monitoring.features import Observation, columns_of
 from restar_lib.monitoring.findings import (
     ColumnDrift,
     FindingKind,
     Measured,
-    drift_details,
+    by_chance,
     judge,
     judge_queue,
     measure,
-    queue_details,
     subject,
 )
+from restar_lib.monitoring.wording import drift_details, queue_details
 from restar_lib.settings import Monitoring
 
 LIMITS = Monitoring()
@@ -40,6 +43,52 @@ def measured(*, psi: dict[str, float] | None = None, confidence: float = 0.9, ne
         class_shares=shares(negative, 1 - negative),
         reference_shares=shares(0.2, 0.8),
     )
+
+
+def far(psi: float, *, by_chance_up_to: float = 0.0, ks: float | None = None, ks_p: float | None = None) -> Distance:
+    """A column that moved so far."""
+    counted = Binned(labels=("a", "b"), before=(80, 20), now=(80, 20))
+    return Distance(psi=psi, psi_by_chance=by_chance_up_to, ks=ks, ks_p=ks_p, binned=counted)
+
+
+def column(distance: Distance) -> ColumnDrift:
+    """How the watch takes it."""
+    rows = columns_of([], frozenset())
+    return measure(rows, rows, distances={"rating": distance}, limits=LIMITS).columns[0]
+
+
+@pytest.mark.parametrize(
+    ("distance", "drifted"),
+    [
+        (far(0.3), True),
+        (far(0.3, by_chance_up_to=0.4), False),
+        (far(0.5, by_chance_up_to=0.4), True),
+        (far(0.1, ks=0.21, ks_p=0.0001), True),
+        (far(0.1, ks=0.21, ks_p=0.02), False),
+        (far(0.1, ks=0.19, ks_p=0.0001), False),
+    ],
+)
+def test_a_column_drifted_where_one_measure_is_beyond_its_limit_and_beyond_chance(
+    distance: Distance, *, drifted: bool
+) -> None:
+    """The index and the KS distance each suffice; what so few rows show by chance never does."""
+    assert column(distance).drifted is drifted
+
+
+def test_a_distance_that_chance_explains_is_said_and_is_no_finding() -> None:
+    """The person who reads the report sees why 0.30 raised no alert."""
+    window = replace(measured(), columns=(column(far(0.3, by_chance_up_to=0.4)),))
+    assert kinds(window) == []
+    assert by_chance(window, LIMITS) == (
+        "rating moved by 0.30 (limit 0.25), which so few rows show by chance, up to 0.40: no finding.",
+    )
+
+
+def test_a_class_shift_that_chance_explains_is_said_and_is_no_finding() -> None:
+    """Twenty points mean little in a window of thirty reviews."""
+    window = replace(measured(negative=0.4), shift_by_chance=0.25)
+    assert kinds(window) == []
+    assert "20 points" in by_chance(window, LIMITS)[0]
 
 
 def kinds(window: Measured) -> list[FindingKind]:
@@ -74,7 +123,10 @@ def test_a_finding_says_what_how_bad_and_which_limit() -> None:
     """Numbers and limits stand in the sentence, not only the fact."""
     found = judge(measured(psi={"rating": 1.5}, confidence=0.7, negative=0.5), LIMITS)
     assert [finding.sentence for finding in found] == [
-        "Drifted against the training reference: rating (1.50); population stability index, limit 0.25.",
+        (
+            "Drifted against the training reference: rating (1.50); population stability index, limit 0.25; "
+            "KS distance, limit 0.2."
+        ),
         "Mean confidence is 0.700, limit 0.850; on held-out reviews at training it was 0.910.",
         "The share of negative predictions went from 20.0 % to 50.0 %, more than 15 points.",
     ]
@@ -92,7 +144,7 @@ def test_measuring_puts_the_column_that_moved_most_first() -> None:
     before = [Observation(text="a", product_category=None, rating=5, predicted=Sentiment.POSITIVE, confidence=0.9)]
     after = [Observation(text="a", product_category=None, rating=1, predicted=Sentiment.NEGATIVE, confidence=0.6)]
     reference, window = columns_of(before, frozenset()), columns_of(after, frozenset())
-    result = measure(reference, window, psi={"rating": 0.1, "predicted": 0.4}, max_psi=0.25)
+    result = measure(reference, window, distances={"rating": far(0.1), "predicted": far(0.4)}, limits=LIMITS)
     assert [(column.name, column.drifted) for column in result.columns] == [("predicted", True), ("rating", False)]
     assert (result.mean_confidence, result.reference_confidence, result.class_shift) == (0.6, 0.9, 1.0)
     assert result.drifted_share == 0.5
@@ -115,10 +167,11 @@ def details(window: Measured) -> AlertDetails:
         judge(window, LIMITS),
         window,
         LIMITS,
+        distances={it.name: far(it.psi) for it in window.columns},
         rows=1500,
         period="2026-02-01 to 2026-02-28",
         model_version="rs-0123456789",
-        since=NOW,
+        at=NOW,
         run_key="scheduled__x",
     )
 
@@ -129,8 +182,17 @@ def test_what_to_do_fits_what_was_found() -> None:
     assert any("ingest_reviews" in action for action in details(measured(psi={"rating": 0.9})).actions)
     low = Monitoring(min_mean_confidence=0.95)
     window = measured(confidence=0.9)
+    distances = {it.name: far(it.psi) for it in window.columns}
     body = drift_details(
-        judge(window, low), window, low, rows=1, period="", model_version="", since=NOW, run_key="scheduled__x"
+        judge(window, low),
+        window,
+        low,
+        distances=distances,
+        rows=1,
+        period="",
+        model_version="",
+        at=NOW,
+        run_key="scheduled__x",
     )
     assert any("monitoring.min_mean_confidence" in action for action in body.actions)
 
@@ -141,6 +203,6 @@ def test_details_are_the_same_after_their_json() -> None:
     assert finding is not None
     for body in (
         details(measured(psi={"rating": 0.9})),
-        queue_details(finding, open_tasks=12, since=NOW, run_key="scheduled__x"),
+        queue_details(finding, open_tasks=12, at=NOW, run_key="scheduled__x"),
     ):
         assert AlertDetails.from_json(body.to_json()) == body

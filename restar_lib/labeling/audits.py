@@ -1,0 +1,50 @@
+"""Audit labels as a fair sample: what people said about reviews that were drawn at random, beside what a model said.
+
+Most of the queue is there because the model was unsure, so it says nothing about the stream. Audits were drawn whether
+or not the model was sure, each with the rate that is stored with it; weighting by the inverse of that rate makes up for
+rates that changed. Only reviews that arrived after the model's training set was frozen count: it has learned from none
+of them. Reads tables `label_task`, `review` and `prediction`; changes nothing and estimates nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from restar_lib.domain import Sentiment
+from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditLabel:
+    """One audited review."""
+
+    truth: Sentiment
+    """The consensus of people."""
+    predicted: Sentiment
+    weight: float
+    """Inverse of the rate with which it was drawn (Horvitz & Thompson 1952)."""
+
+
+def fresh_audits(
+    connection: Connection, *, model_version: str, arrived_after: datetime, limit: int
+) -> tuple[AuditLabel, ...]:
+    """The newest answered audits of reviews that `model_version` scored and that arrived after `arrived_after`."""
+    query = (
+        select(LabelTask.consensus, PredictionRow.sentiment, (1 / LabelTask.audit_rate).label("weight"))
+        .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
+        .join(PredictionRow, PredictionRow.review_id == LabelTask.review_id)
+        .where(
+            PredictionRow.model_version == model_version,
+            ReviewRow.ingested_at > arrived_after,
+            LabelTask.consensus.is_not(None),
+            LabelTask.audit_rate > 0,
+        )
+        .order_by(LabelTask.done_at.desc(), LabelTask.task_id.desc())
+        .limit(limit)
+    )
+    return tuple(
+        AuditLabel(truth=row.consensus, predicted=row.sentiment, weight=row.weight) for row in connection.execute(query)
+    )
