@@ -26,7 +26,7 @@ for group in (embedded, reviews, people, models, operation, production, metrics)
 def main() -> None:
     """Entry point: named errors become one line on standard error and their exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for chatty in ("httpx", "alembic"):  # a line for each poll or plugin helps nobody
+    for chatty in ("httpx", "httpx2", "alembic"):  # a line for each poll or plugin helps nobody
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy import Engine
 
 from restar_lib.settings import Settings
+
+
+class Right(StrEnum):
+    """What a signed-in person may open; each is a resource of that name in Airflow's FAB login."""
+
+    LABEL = "Label desk"
+    REPORTS = "Reports"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,25 @@ def _visitor(request: Request) -> str:
     return visitor
 
 
-def _labeler(visitor: Annotated[str, Depends(_visitor)], context: Annotated[Context, Depends(_context)]) -> str:
+def needs(right: Right) -> Callable[[Request], None]:
+    """A dependency that refuses everybody to whom the sign-in did not give `right`."""
+
+    def check(request: Request) -> None:
+        # As above: set by the sign-in, and where it is missing this fails.
+        rights: frozenset[Right] = request.state.rights
+        if right not in rights:
+            raise HTTPException(
+                403, f"your role does not open {right.value!r}: ask whoever runs Re*Star for one that does"
+            )
+
+    return check
+
+
+def _labeler(
+    visitor: Annotated[str, Depends(_visitor)],
+    context: Annotated[Context, Depends(_context)],
+    _may: Annotated[None, Depends(needs(Right.LABEL))],
+) -> str:
     allowed = context.settings.labeling.labelers
     if allowed and visitor not in allowed:
         raise HTTPException(403, f"{visitor} is not among the labelers: ask whoever runs Re*Star (labeling.labelers)")

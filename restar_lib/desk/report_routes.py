@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse
 
-from restar_lib.desk.context import ContextOf
+from restar_lib.desk.context import ContextOf, Right, needs
 from restar_lib.desk.pages import render
 
-router = APIRouter(prefix="/reports")
+router = APIRouter(prefix="/reports", dependencies=[Depends(needs(Right.REPORTS))])
 
 MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json", ".png": "image/png"}
 LISTED = 200

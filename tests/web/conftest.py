@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from restar_lib.store.tables import IngestRun, Label, LabelSkip, LabelTask, Revi
 PASSWORDS = {"ada": "a password of ada", "ben": "a password of ben"}
 """Ada may label, Ben may only sign in."""
 PATIENCE = 180
+AIRFLOW = Path(sys.executable).parent / "airflow"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +56,23 @@ def airflow(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
         home, port=port, airflow_database=postgres.url("airflow_web", driver="postgresql+psycopg2")
     )
     environment |= {"RESTAR_DATABASE__URL": database_url}
-    command = Path(sys.executable).parent / "airflow"
-    subprocess.run([command, "db", "migrate"], env=environment, check=True, capture_output=True)
-    with (home / "server.log").open("w") as log:
+    running = RunningAirflow(url=f"http://127.0.0.1:{port}", database_url=database_url, home=home)
+    subprocess.run([AIRFLOW, "db", "migrate"], env=environment, check=True, capture_output=True)
+    with serving(running, environment):
+        yield running
+
+
+@contextmanager
+def serving(airflow: RunningAirflow, environment: dict[str, str]) -> Iterator[None]:
+    """An API server of this description, ended with all its workers."""
+    with (airflow.home / "server.log").open("w") as log:
         # A session of its own: the server starts workers, and all of them must end with it.
         server = subprocess.Popen(
-            [command, "api-server"], env=environment, stdout=log, stderr=log, start_new_session=True
+            [AIRFLOW, "api-server"], env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            running = RunningAirflow(url=f"http://127.0.0.1:{port}", database_url=database_url, home=home)
-            wait_until_it_answers(running, server=server)
-            yield running
+            wait_until_it_answers(airflow, server=server)
+            yield
         finally:
             os.killpg(server.pid, signal.SIGTERM)
             try:

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, insert
 
 from restar_lib.desk.app import create_desk
+from restar_lib.desk.context import Right
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.labeling import claims, queue
 from restar_lib.settings import Settings
@@ -24,6 +25,7 @@ async def by_header(request: Request) -> None:
     if "user" not in request.headers:
         raise HTTPException(401, "Not authenticated")
     request.state.visitor = request.headers["user"]
+    request.state.rights = frozenset(Right) - {request.headers.get("without")}
 
 
 def app_for(engine: Engine, settings: Settings, *, now: datetime = NOON, **labeling: object) -> FastAPI:
@@ -62,6 +64,18 @@ def ada(engine: Engine, smoke: Settings) -> Iterator[Desk]:
     desk = Desk(app_for(engine, smoke))
     yield desk
     desk.http.close()
+
+
+@pytest.mark.parametrize(
+    ("without", "desk", "reports"), [(None, 200, 200), (Right.LABEL, 403, 200), (Right.REPORTS, 200, 403)]
+)
+def test_each_right_opens_its_own_pages_and_no_others(ada: Desk, without: str | None, desk: int, reports: int) -> None:
+    """A person whose role lacks a right is told so by every route that needs it; nothing is claimed for him."""
+    headers = {"without": without} if without else {}
+    answers = [ada.http.get("/desk/", headers=headers), ada.http.post("/desk/claim", headers=headers, json={})]
+    assert [answer.status_code for answer in answers] == [desk, desk]
+    assert ada.http.get("/reports/", headers=headers).status_code == reports
+    assert ada.http.get("/reports/file/drift/x.html", headers=headers).status_code == (404 if reports == 200 else 403)
 
 
 def test_a_claim_brings_the_review_and_the_progress(ada: Desk, smoke: Settings) -> None:
