@@ -11,19 +11,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, event, update
 
 from restar_lib.domain import ReleaseKind
+from restar_lib.monitoring.airflow_health import COMPONENTS
 from restar_lib.monitoring.exporter import create_exporter
 from restar_lib.registry.release_log import ANY, Change, append
 from restar_lib.store.engine import engine_for
 from restar_lib.store.tables import LabelTask
+from tests.answering import answering
 from tests.tasks import add_tasks
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 Scrape = Callable[[], dict[str, float]]
 
 
-def scraping(engine: Engine) -> Scrape:
+def scraping(engine: Engine, *, airflow_url: str = "") -> Scrape:
     """Asks the exporter as Prometheus does; every sample as `name{label="value"}`."""
-    client = TestClient(create_exporter(engine, now=lambda: NOON))
+    client = TestClient(create_exporter(engine, now=lambda: NOON, airflow_url=airflow_url))
 
     def scrape() -> dict[str, float]:
         families = text_string_to_metric_families(client.get("/metrics").raise_for_status().text)
@@ -79,3 +81,23 @@ def test_no_scrape_reads_a_table_that_grows_with_the_reviews(engine: Engine, scr
     assert statements
     grows = ("FROM review", "FROM prediction", "FROM quarantine", "JOIN review")
     assert [statement for statement in statements if any(table in statement for table in grows)] == []
+
+
+def test_a_scheduler_that_stopped_beating_is_a_number(engine: Engine) -> None:
+    """Airflow's own health page says so, and its API server answers."""
+    health = {
+        "metadatabase": {"status": "healthy"},
+        "scheduler": {"status": "unhealthy"},
+        "triggerer": {"status": None},
+    }
+    with answering(health) as url:
+        samples = scraping(engine, airflow_url=url)()
+    beats = {part: samples[f"restar_airflow_healthy{{'component': '{part}'}}"] for part in ("api-server", *COMPONENTS)}
+    assert beats == {"api-server": 1, "metadatabase": 1, "scheduler": 0, "triggerer": 0, "dag_processor": 0}
+
+
+def test_an_airflow_that_is_away_hides_no_other_number(engine: Engine) -> None:
+    """Nobody listens there."""
+    samples = scraping(engine, airflow_url="http://127.0.0.1:1")()
+    assert samples["restar_airflow_healthy{'component': 'api-server'}"] == 0
+    assert samples["restar_database_up"] == 1

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from restar_lib.registry.swap import Answer, wait_until_serving
+from tests.answering import answering
 
 SERVES = {"model_version": "rs-2222222222", "release_id": 2, "refused": None}
 STILL_OLD = {"model_version": "rs-1111111111", "release_id": 1, "refused": None}
@@ -20,30 +18,11 @@ REFUSES = STILL_OLD | {
 }
 
 
-@contextmanager
-def replica(info: dict[str, Any]) -> Iterator[str]:
-    """A server that answers every GET with `info`; its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(info).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 @pytest.fixture
 def replicas() -> Iterator[Callable[..., str]]:
     """Makes replicas that answer so; their URLs, separated by blanks."""
     with ExitStack() as stack:
-        yield lambda *answers: " ".join(stack.enter_context(replica(answer)) for answer in answers)
+        yield lambda *answers: " ".join(stack.enter_context(answering(answer)) for answer in answers)
 
 
 @pytest.mark.parametrize(
