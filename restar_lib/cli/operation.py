@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from restar_lib.cli.edge import now
 from restar_lib.settings import Loaded, Settings, load, process_environment, settings
 
 commands = typer.Typer()
@@ -30,6 +32,54 @@ def migrate() -> None:
 
     migrate_database(database_url(settings()))
     print("the schema is up to date")
+
+
+@commands.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new folder, or one file where it ends in .tar.")],
+    *,
+    secrets: Annotated[
+        bool, typer.Option(help="Embedded only: with the passwords and keys, without which Airflow's rows are useless.")
+    ] = True,
+) -> None:
+    """Back up databases, models, snapshots and reports, while everything runs."""
+    from restar_lib.operation.backup import back_up
+
+    print(back_up(settings(), target, now=now(), secrets=secrets, say=print))
+
+
+@commands.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="The folder or .tar file of a backup.")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether the backup is whole.")] = False,
+) -> None:
+    """Restore a backup into an empty state folder and empty databases, and prove it."""
+    from restar_lib.operation import bundle
+    from restar_lib.operation.restore import restore as restore_backup
+
+    if check:
+        with bundle.opened(source) as folder:
+            manifest = bundle.verify(folder)
+        print(f"the backup of {manifest.taken_at} is whole: {len(manifest.files):,} files, {manifest.bytes:,} bytes")
+        return
+    print(restore_backup(settings(), source, say=print))
+
+
+@commands.command()
+def forget(
+    *,
+    user: Annotated[str, typer.Option(help="The user id, as it stands in the reviews.")],
+    for_good: Annotated[bool, typer.Option("--for-good", help="Do it; else only count what would go.")] = False,
+) -> None:
+    """Forget a person: reviews, tasks, training sets, traces in files; lists the models that saw them."""
+    from restar_lib.operation.forget import forget as forget_person
+    from restar_lib.store.engine import engine
+
+    report = forget_person(engine(), settings(), user_id=user, now=now(), dry_run=not for_good)
+    print(report)
+    for line in report.advice:
+        print(f"- {line}")
 
 
 def _configuration_lines(loaded: Loaded) -> list[str]:

@@ -61,6 +61,22 @@ class ForgetReport:
     champion: str | None
     """What serves, where it has learned from the reviews."""
 
+    @property
+    def advice(self) -> list[str]:
+        """What a person has to know or do, one line each."""
+        lines = [f"rewritten: {name}" for name in (*self.files, *(f"snapshots/{one}" for one in self.snapshots))]
+        lines += [f"{version} was trained or calibrated on these reviews" for version in self.learned]
+        lines += [f"{version} was judged on these reviews" for version in self.judged]
+        if self.champion:
+            lines.append(f"{self.champion} serves: retrain (DAG retrain_sentiment, `force`) to have it replaced")
+        if self.dry_run:
+            return [*lines, "nothing was changed: run it again with --for-good"]
+        return [
+            *lines,
+            "out of reach: the source's own files, earlier backups, and what was published elsewhere",
+            "a backup that is older than this and is restored brings them back: forget them again then",
+        ]
+
     def __str__(self) -> str:
         """One line for the log: no id of the person is in it."""
         return (

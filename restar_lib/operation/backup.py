@@ -1,0 +1,135 @@
+"""A backup of an installation while it runs: its databases as of one moment each, then its files.
+
+The dumps come first and releases and deletions wait meanwhile, so every model and snapshot that a dump names is among
+the files; a file that nothing names yet does no harm. Airflow's and MLflow's databases follow ours by seconds, which is
+what the loop is built for: whoever wakes up looks at what there is to do.
+
+It holds people's texts, and the secrets of an embedded installation unless told otherwise (without them Airflow's
+encrypted rows are useless, so its database is left out too): keep it as private as the house. It restores nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import ProgrammingError
+
+from restar_lib.errors import BackupError
+from restar_lib.operation import bundle, databases
+from restar_lib.operation.bundle import DumpInfo, Manifest
+from restar_lib.operation.databases import AIRFLOW, OURS, Place
+from restar_lib.registry import release_log
+from restar_lib.settings import Settings
+from restar_lib.store.engine import engine_for, lock
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupReport:
+    """What a backup holds."""
+
+    target: Path
+    reviews: int
+    files: int
+    bytes: int
+    left_out: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        without = f"; without {', '.join(self.left_out)}" if self.left_out else ""
+        return (
+            f"backed up {self.reviews:,} reviews and {self.files:,} files to {self.target} "
+            f"({self.bytes / 1e6:,.1f} MB){without}"
+        )
+
+
+def back_up(
+    settings: Settings, target: Path, *, now: datetime, secrets: bool = True, say: Say = log.info
+) -> BackupReport:
+    """Write a backup to a new folder, or to one file where `target` ends in `.tar`. Raises `BackupError`."""
+    _refuse_inside(settings.home, target)
+    with databases.at_hand(settings) as places, bundle.being_written(target) as folder:
+        embedded = databases.is_embedded(settings)
+        left_out = [place.name for place in places if embedded and not secrets and place.name == AIRFLOW]
+        ours = next(place for place in places if place.name == OURS)
+        with _nothing_is_released_or_deleted(ours):
+            dumps = {place.name: _dump(place, folder, say) for place in places if place.name not in left_out}
+            files = _copy_state(settings.home, folder, secrets=secrets, say=say)
+        files |= {dump.file: bundle.described(folder / dump.file) for dump in dumps.values()}
+        manifest = Manifest(
+            taken_at=now.isoformat(), home=str(settings.home), embedded=embedded, databases=dumps, files=files
+        )
+        manifest.write(folder)
+    missing = [name for name in databases.EMBEDDED_NAMES if name not in dumps]
+    report = BackupReport(
+        target=target,
+        reviews=dumps[OURS].rows.get("review", 0),
+        files=len(files) - len(dumps),
+        bytes=manifest.bytes,
+        left_out=(*(f"the database of {name}" for name in missing), *(() if secrets or not embedded else ("secrets",))),
+    )
+    log.info("%s", report)
+    return report
+
+
+@contextmanager
+def _nothing_is_released_or_deleted(ours: Place) -> Iterator[None]:
+    """Housekeeping deletes models under this lock, and a release is appended under it."""
+    engine = engine_for(ours.url)
+    try:
+        with engine.begin() as connection:
+            lock(connection, release_log.LOCK)
+            yield
+    finally:
+        engine.dispose()
+
+
+def _dump(place: Place, folder: Path, say: Say) -> DumpInfo:
+    file = f"databases/{place.name}.dump"
+    (folder / file).parent.mkdir(exist_ok=True)
+    engine = engine_for(place.url)
+    try:
+        # The rows that are counted are the rows that are dumped.
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            snapshot = connection.execute(select(func.pg_export_snapshot())).scalar_one()
+            databases.dump(place, folder / file, snapshot=snapshot)
+            rows = databases.row_counts(connection)
+            revision = _revision(connection)
+    finally:
+        engine.dispose()
+    (folder / file).chmod(0o600)
+    say(f"database {place.name}: {sum(rows.values()):,} rows of {len(rows)} tables")
+    return DumpInfo(file=file, revision=revision, rows=rows)
+
+
+def _revision(connection: Connection) -> str | None:
+    try:
+        with connection.begin_nested():
+            return connection.execute(text("select version_num from alembic_version")).scalar()
+    except ProgrammingError:
+        return None  # MLflow's database before its first training
+
+
+def _copy_state(home: Path, folder: Path, *, secrets: bool, say: Say) -> dict[str, tuple[int, str]]:
+    copied: dict[str, tuple[int, str]] = {}
+    for path in bundle.state_files(home, secrets=secrets):
+        name = f"{bundle.FILES}/{path.as_posix()}"
+        try:
+            copied[name] = bundle.copy(home / path, folder / name)
+        except FileNotFoundError:
+            log.info("%s was deleted meanwhile, and is not in the backup", path)
+    say(f"state folder: {len(copied):,} files")
+    return copied
+
+
+def _refuse_inside(home: Path, target: Path) -> None:
+    if target.resolve().is_relative_to(home.resolve()):
+        raise BackupError(f"{target} lies in the state folder {home}: a backup belongs elsewhere, best on another disk")

@@ -1,0 +1,168 @@
+"""From a backup to an installation: into an empty state folder and empty databases, checked before and after.
+
+Nothing is overwritten: a folder or a database with anything in it is refused. The backup is verified file by file
+before the first one is copied; each database is filled in one transaction; then row counts are compared, the schema is
+brought up to date, the pointer follows the release log, and the champion must answer its probe. A restore that was
+killed leaves a marker: the place is refused until it is wiped. It starts no service.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+
+from restar_lib.errors import BackupError
+from restar_lib.operation import bundle, databases
+from restar_lib.operation.bundle import FILES, SECRETS, Manifest
+from restar_lib.operation.databases import AIRFLOW, OURS, Place
+from restar_lib.registry import artifact
+from restar_lib.registry.release import reconcile
+from restar_lib.settings import Settings
+from restar_lib.store.engine import alembic_config, engine_for, migrate
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+MARKER = "restoring"
+HARMLESS = frozenset({"lost+found"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreReport:
+    """What was restored."""
+
+    taken_at: str
+    home: Path
+    reviews: int
+    files: int
+    champion: str | None
+    """It was verified and has answered its probe."""
+    left_out: tuple[str, ...]
+    """Databases that the backup does not hold, or that the configuration does not name here."""
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        without = f"; without the databases {', '.join(self.left_out)}" if self.left_out else ""
+        return (
+            f"restored the backup of {self.taken_at} to {self.home}: {self.reviews:,} reviews, {self.files:,} files, "
+            f"champion {self.champion or 'none'}{without}"
+        )
+
+
+def restore(settings: Settings, source: Path, *, say: Say = log.info) -> RestoreReport:
+    """Restore a backup. Raises `BackupError` before anything is written where the backup or the place is not right."""
+    with bundle.opened(source) as folder:
+        manifest = bundle.verify(folder)
+        say(f"the backup of {manifest.taken_at} is whole: {len(manifest.files):,} files")
+        _refuse_newer(manifest)
+        _refuse_full_home(settings.home)
+        if not databases.is_embedded(settings):
+            return _restore_into(settings, databases.configured(settings), folder, manifest, say)
+        _copy_files(settings, folder, manifest, say)
+        with databases.at_hand(settings) as places:
+            with_airflow = f"{FILES}/{SECRETS}" in manifest.files
+            usable = [place for place in places if with_airflow or place.name != AIRFLOW]
+            return _restore_into(settings, usable, folder, manifest, say)
+
+
+def _restore_into(
+    settings: Settings, places: Sequence[Place], folder: Path, manifest: Manifest, say: Say
+) -> RestoreReport:
+    places = [place for place in places if place.name in manifest.databases]
+    _refuse_full_databases(places)
+    if not databases.is_embedded(settings):
+        _copy_files(settings, folder, manifest, say)
+    for place in places:
+        _load(place, folder, manifest, say)
+    ours = next(place for place in places if place.name == OURS)
+    migrate(ours.url)
+    champion = _prove_champion(settings, ours)
+    (settings.home / MARKER).unlink()
+    report = RestoreReport(
+        taken_at=manifest.taken_at,
+        home=settings.home,
+        reviews=manifest.databases[OURS].rows.get("review", 0),
+        files=len(manifest.files) - len(manifest.databases),
+        champion=champion,
+        left_out=tuple(name for name in databases.EMBEDDED_NAMES if name not in {place.name for place in places}),
+    )
+    log.info("%s", report)
+    return report
+
+
+def _copy_files(settings: Settings, folder: Path, manifest: Manifest, say: Say) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    (settings.home / MARKER).write_text(f"the backup of {manifest.taken_at} is being restored\n", encoding="utf-8")
+    names = [name for name in manifest.files if name.startswith(f"{FILES}/")]
+    for name in names:
+        copied = bundle.copy(folder / name, settings.home / name.removeprefix(f"{FILES}/"))
+        if copied != manifest.files[name]:
+            raise BackupError(f"{name} changed while it was restored: wipe {settings.home} and start again")
+    say(f"state folder: {len(names):,} files")
+
+
+def _load(place: Place, folder: Path, manifest: Manifest, say: Say) -> None:
+    info = manifest.databases[place.name]
+    databases.load(place, folder / info.file)
+    engine = engine_for(place.url)
+    try:
+        with engine.connect() as connection:
+            rows = databases.row_counts(connection)
+    finally:
+        engine.dispose()
+    if different := sorted(name for name in {*rows, *info.rows} if rows.get(name) != info.rows.get(name)):
+        raise BackupError(f"database {place.name}: other row counts than in the backup in {', '.join(different)}")
+    say(f"database {place.name}: {sum(rows.values()):,} rows of {len(rows)} tables, as in the backup")
+
+
+def _prove_champion(settings: Settings, ours: Place) -> str | None:
+    from restar_lib.scoring.engine import InferenceEngine
+
+    engine = engine_for(ours.url)
+    try:
+        champion = reconcile(engine, settings)
+    finally:
+        engine.dispose()
+    if champion is None:
+        return None
+    folder = artifact.locate(settings.models_dir, champion.model_version)
+    artifact.verify(folder)
+    InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
+    return champion.model_version
+
+
+def _refuse_newer(manifest: Manifest) -> None:
+    revision = manifest.databases[OURS].revision
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config("")).walk_revisions()}
+    if revision not in known:
+        raise BackupError(f"the backup's schema is {revision}, newer than this Re*Star knows: upgrade it first")
+
+
+def _refuse_full_home(home: Path) -> None:
+    there = sorted(path.name for path in home.iterdir() if path.name not in HARMLESS) if home.exists() else []
+    if MARKER in there:
+        raise BackupError(f"an earlier restore into {home} did not end: wipe it (`restar reset`) and restore again")
+    if there:
+        shown = ", ".join(there[:5])
+        raise BackupError(
+            f"{home} is not empty ({shown}): nothing is overwritten. Restore into another place with "
+            "RESTAR_HOME=<folder>, or wipe this one with `restar reset`"
+        )
+
+
+def _refuse_full_databases(places: Sequence[Place]) -> None:
+    for place in places:
+        engine = engine_for(place.url)
+        try:
+            tables = inspect(engine).get_table_names()
+        finally:
+            engine.dispose()
+        if tables:
+            raise BackupError(
+                f"database {place.name!r} is not empty ({len(tables)} tables): nothing is overwritten. Create an empty "
+                "one and name it in the configuration"
+            )

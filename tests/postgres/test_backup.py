@@ -1,0 +1,253 @@
+"""A backup is whole or refused, and what is restored from it is what was backed up."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine, select, text
+
+from restar_lib.dataset import snapshot
+from restar_lib.domain import ReleaseKind
+from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.embedded.state import claim_identity, load_secrets, runner_lock
+from restar_lib.errors import BackupError, EmbeddedError
+from restar_lib.operation import databases
+from restar_lib.operation.backup import back_up
+from restar_lib.operation.bundle import Manifest
+from restar_lib.operation.restore import restore
+from restar_lib.registry import release_log, swap
+from restar_lib.registry.release import reconcile
+from restar_lib.settings import Settings, load
+from restar_lib.store.engine import engine_for, migrate
+from restar_lib.store.tables import Base
+from tests.reviews import add_reviews
+from tests.tiny_model import sealed_tiny_model
+
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def everything(engine: Engine) -> dict[str, list[str]]:
+    """All rows of all our tables."""
+    with engine.connect() as connection:
+        return {
+            table.name: sorted(map(str, connection.execute(select(table)))) for table in Base.metadata.sorted_tables
+        }
+
+
+def furnish(engine: Engine, settings: Settings) -> str:
+    """Reviews, a snapshot, a champion, a report and the log of a service."""
+    add_reviews(engine, settings, 60)
+    frozen = snapshot.freeze(engine, settings, now=NOW)
+    version = sealed_tiny_model(settings.models_dir, snapshot_hash=frozen.snapshot_hash).name
+    change = release_log.Change(
+        model_version=version, kind=ReleaseKind.RELEASE, provisional=True, released_by="test", reason="a test",
+        released_at=NOW,
+    )  # fmt: skip
+    release_log.append(engine, change, expected_previous=None)
+    reconcile(engine, settings)
+    for name in ("reports/drift/one.html", "logs/serving.log", "models/.work-half/part", "embedded.yaml.note"):
+        path = settings.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+    return version
+
+
+def on(settings: Settings, url: str, home: Path) -> Settings:
+    """An installation whose databases are on a server of its own."""
+    database = settings.database.model_copy(update={"url": SecretStr(url)})
+    return settings.model_copy(update={"database": database, "home": home})
+
+
+@pytest.fixture
+def house(database_url: str, engine: Engine, smoke: Settings) -> Settings:
+    """A furnished installation with a server of its own."""
+    settings = on(smoke, database_url, smoke.home)
+    settings.home.mkdir()
+    furnish(engine, settings)
+    return settings
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedPostgres, house: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """An empty database and an empty place for the state."""
+    with postgres.connect("postgres") as connection:
+        connection.execute("create database restored")
+        yield on(house, postgres.url("restored"), tmp_path / "elsewhere")
+        connection.execute("drop database restored with (force)")
+
+
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+def test_what_was_wiped_comes_back_row_by_row_and_file_by_file(
+    engine: Engine, house: Settings, empty: Settings, tmp_path: Path, name: str
+) -> None:
+    """And the champion serves from the new place; what is half written and what logs say stays behind."""
+    report = back_up(house, tmp_path / name, now=NOW)
+    assert report.reviews == 60
+    restored = restore(empty, tmp_path / name)
+    there = engine_for(databases.configured(empty)[0].url)
+    assert everything(there) == everything(engine)
+    there.dispose()
+    kept = {path.relative_to(empty.home).as_posix() for path in empty.home.rglob("*") if path.is_file()}
+    had = {path.relative_to(house.home).as_posix() for path in house.home.rglob("*") if path.is_file()}
+    assert had - kept == {"logs/serving.log", "models/.work-half/part"}
+    assert kept <= had
+    pointer = swap.read_pointer(empty.pointer_path)
+    assert pointer is not None
+    assert pointer.model_version == restored.champion
+
+
+def test_a_backup_of_a_changed_house_is_of_one_moment(house: Settings, engine: Engine, tmp_path: Path) -> None:
+    """The counts in the manifest are those of the dump, whatever arrives while it is written."""
+
+    def arrive(line: str) -> None:
+        if line.startswith("database restar"):
+            add_reviews(engine, house, 5, prefix="late")
+
+    back_up(house, tmp_path / "backup", now=NOW, say=arrive)
+    assert Manifest.read(tmp_path / "backup").databases["restar"].rows["review"] == 60
+
+
+@pytest.mark.parametrize("harm", ["altered", "missing", "no manifest"])
+def test_a_backup_that_is_not_whole_is_refused_before_anything_is_written(
+    house: Settings, empty: Settings, tmp_path: Path, harm: str
+) -> None:
+    """The message names the file."""
+    back_up(house, tmp_path / "backup", now=NOW)
+    victim = tmp_path / "backup" / ("manifest.json" if harm == "no manifest" else "files/reports/drift/one.html")
+    if harm == "altered":
+        victim.write_text("c0ntent")
+    else:
+        victim.unlink()
+    with pytest.raises(BackupError, match=r"manifest\.json" if harm == "no manifest" else r"one\.html"):
+        restore(empty, tmp_path / "backup")
+    assert not empty.home.exists()
+
+
+def test_nothing_is_overwritten(house: Settings, empty: Settings, tmp_path: Path) -> None:
+    """Neither a state folder with anything in it, nor a database with tables."""
+    back_up(house, tmp_path / "backup", now=NOW)
+    with pytest.raises(BackupError, match="is not empty"):
+        restore(house.model_copy(update={"database": empty.database}), tmp_path / "backup")
+    with pytest.raises(BackupError, match=r"database 'restar' is not empty \(\d+ tables\)"):
+        restore(house.model_copy(update={"home": empty.home}), tmp_path / "backup")
+    assert not empty.home.exists()
+    with pytest.raises(BackupError, match="exists already"):
+        back_up(house, tmp_path / "backup", now=NOW)
+    with pytest.raises(BackupError, match="belongs elsewhere"):
+        back_up(house, house.home / "backup", now=NOW)
+
+
+def test_a_restore_that_was_killed_is_noticed(house: Settings, empty: Settings, tmp_path: Path) -> None:
+    """Half an installation is never taken for a whole one."""
+    back_up(house, tmp_path / "backup", now=NOW)
+
+    def killed(line: str) -> None:
+        if line.startswith("state folder"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore(empty, tmp_path / "backup", say=killed)
+    with pytest.raises(BackupError, match="did not end"):
+        restore(empty, tmp_path / "backup")
+
+
+def test_a_backup_of_a_newer_schema_is_refused(house: Settings, empty: Settings, tmp_path: Path) -> None:
+    """An older Re*Star would not know what to do with it."""
+    back_up(house, tmp_path / "backup", now=NOW)
+    manifest = Manifest.read(tmp_path / "backup")
+    ours = replace(manifest.databases["restar"], revision="9999")
+    replace(manifest, databases={"restar": ours}).write(tmp_path / "backup")
+    with pytest.raises(BackupError, match="9999, newer than"):
+        restore(empty, tmp_path / "backup")
+
+
+def test_a_tar_file_that_was_cut_short_is_refused(house: Settings, empty: Settings, tmp_path: Path) -> None:
+    """It says so, and nothing was restored."""
+    back_up(house, tmp_path / "backup.tar", now=NOW)
+    assert (tmp_path / "backup.tar").stat().st_mode & 0o077 == 0
+    with tarfile.open(tmp_path / "backup.tar") as whole:
+        assert "manifest.json" in whole.getnames()
+    content = (tmp_path / "backup.tar").read_bytes()
+    (tmp_path / "backup.tar").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BackupError):
+        restore(empty, tmp_path / "backup.tar")
+    assert not empty.home.exists()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that the embedded server's own user may enter (under root it runs as `nobody`)."""
+    with tempfile.TemporaryDirectory(prefix="restar-backup-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_an_embedded_installation_is_wiped_and_restored(public_folder: Path) -> None:
+    """With its own server, stopped or running, its secrets, its source, and Airflow's and MLflow's databases."""
+    home = public_folder / "var"
+    settings = load(environment={"RESTAR_PROFILE": "smoke", "RESTAR_HOME": str(home)}).settings
+    secrets = load_secrets(home)
+    claim_identity(home, source="simulated:simulated", now=NOW)
+    server = databases.embedded_server(settings)
+    with databases.running(server, log=home / "logs" / "postgres.log"):
+        migrate(server.url("restar"))
+        engine = engine_for(server.url("restar"))
+        version = furnish(engine, settings)
+        with create_engine(server.url("airflow")).begin() as connection:
+            connection.execute(text("create table dag_run as select generate_series(1, 7) as id"))
+        before = everything(engine)
+        engine.dispose()
+        back_up(settings, public_folder / "while it runs", now=NOW)
+    report = back_up(settings, public_folder / "backup.tar", now=NOW)
+    assert report.left_out == ()
+    with runner_lock(home), pytest.raises(EmbeddedError, match="another `make run`"):
+        back_up(settings, public_folder / "while it starts", now=NOW)
+    home.rename(public_folder / "wiped")
+    restored = restore(settings, public_folder / "backup.tar")
+    assert (restored.champion, restored.left_out) == (version, ())
+    assert load_secrets(home) == secrets
+    assert json.loads((home / "state.json").read_text())["source"] == "simulated:simulated"
+    with databases.at_hand(settings) as places:
+        urls = {place.name: place.url for place in places}
+        engine = engine_for(urls["restar"])
+        assert everything(engine) == before
+        engine.dispose()
+        with create_engine(urls["airflow"]).connect() as connection:
+            assert connection.scalar(text("select count(*) from dag_run")) == 7
+
+
+def test_a_backup_without_secrets_holds_none_and_leaves_airflow_out(public_folder: Path) -> None:
+    """Airflow's rows are encrypted under a key that would be missing."""
+    home = public_folder / "var"
+    settings = load(environment={"RESTAR_PROFILE": "smoke", "RESTAR_HOME": str(home)}).settings
+    server = databases.embedded_server(settings)
+    with databases.running(server, log=home / "logs" / "postgres.log"):
+        migrate(server.url("restar"))
+        report = back_up(settings, public_folder / "backup", now=NOW, secrets=False)
+    assert report.left_out == ("the database of airflow", "secrets")
+    content = b"".join(path.read_bytes() for path in (public_folder / "backup").rglob("*") if path.is_file())
+    kept = vars(load_secrets(home)).values()
+    assert [one for one in kept if str(one).encode() in content] == []
+
+
+def test_the_names_of_the_test_databases_are_quoted(
+    postgres: EmbeddedPostgres, smoke: Settings, tmp_path: Path
+) -> None:
+    """A database may be called anything, and its password may hold anything: no shell is asked."""
+    name = "odd 'name' & more"
+    with postgres.connect("postgres") as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        try:
+            migrate(postgres.url(name.replace("&", "%26")))
+            settings = on(smoke, postgres.url(name.replace("&", "%26")), smoke.home)
+            settings.home.mkdir()
+            assert back_up(settings, tmp_path / "backup", now=NOW).reviews == 0
+        finally:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
