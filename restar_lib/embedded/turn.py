@@ -11,36 +11,33 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from sqlalchemy import Engine
 
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
 from restar_lib.embedded.feeds import Feed
+from restar_lib.embedded.runs import POLL_SECONDS, Runs, ingest_line, until
 from restar_lib.embedded.services import BIN, House
 from restar_lib.embedded.summary import TurnSummary, collect
-from restar_lib.embedded.view import Step, View
+from restar_lib.embedded.view import View
 from restar_lib.errors import TurnFailed
 from restar_lib.gate import Verdict, verdict_of
-from restar_lib.ingest.reviews import latest_runs, sources_read
+from restar_lib.ingest.reviews import sources_read
 from restar_lib.labeling.queue import counts
 from restar_lib.monitoring import drift
 from restar_lib.registry.release import current, reconcile
 from restar_lib.scoring.predictions import scored_by
 from restar_lib.settings import Settings
 
-T = TypeVar("T")
 DAGS = (
     "ingest_reviews", "score_reviews", "retrain_sentiment", "watch_drift", "release", "roll_back", "housekeeping",
+    "send_alerts",
 )  # fmt: skip
-POLL_SECONDS = 1.0
 PARSED_SECONDS = 120.0
-STARTS_BY_ITSELF_SECONDS = 45.0
-"""How long we wait for a run that an asset event should start, before we say that it did not come."""
 
 
 @dataclass
@@ -53,6 +50,11 @@ class Turn:
     api: AirflowApi
     feed: Feed
     view: View
+
+    @property
+    def runs(self) -> Runs:
+        """How DAG runs are started and followed."""
+        return Runs(house=self.house, api=self.api, timeout_minutes=self.settings.embedded.turn_timeout_minutes)
 
     def run(self) -> TurnSummary:
         """Turn the loop once."""
@@ -92,19 +94,19 @@ class Turn:
         if left:
             with self.view.step("what was left running") as step:
                 for run in left:
-                    self._follow(run, step)
+                    self.runs.follow(run, step)
                 step.detail = ", ".join(run.dag_id for run in left)
 
     def _history(self) -> None:
         conf = self.feed.history(sum(sources_read(self.engine).values()))
         if conf is not None:
             with self.view.step("history is read") as step:
-                run = self._trigger("ingest_reviews", conf, step)
-                step.detail = _ingest_line(self.engine, run)
+                run = self.runs.trigger("ingest_reviews", conf, step)
+                step.detail = ingest_line(self.engine, run)
 
     def _first_model(self) -> None:
         with self.view.step("the first model") as step:
-            run = self._trigger("retrain_sentiment", {"force": True}, step)
+            run = self.runs.trigger("retrain_sentiment", {"force": True}, step)
             step.detail, step.state = self._retraining_line(run)
             if current(self.engine) is None:
                 raise TurnFailed(f"no first model was released: {step.detail}")
@@ -116,16 +118,16 @@ class Turn:
                 step.state, step.detail = "skipped", "every slice has arrived; `make reset` starts over"
                 return None
             conf, _ = portion
-            run = self._trigger("ingest_reviews", conf, step)
-            step.detail = _ingest_line(self.engine, run)
+            run = self.runs.trigger("ingest_reviews", conf, step)
+            step.detail = ingest_line(self.engine, run)
             return run
 
     def _score(self, *, since: datetime) -> None:
         with self.view.step("scored, the doubtful queued") as step:
-            run = self._started_by_asset("score_reviews", since=since, step=step)
+            run = self.runs.started_by_asset("score_reviews", since=since, step=step)
             if run is None:
-                run = self._trigger("score_reviews", {}, step)
-            self._follow(run, step)
+                run = self.runs.trigger("score_reviews", {}, step)
+            self.runs.follow(run, step)
             champion = current(self.engine)
             if champion is not None:
                 scored = scored_by(self.engine, champion.model_version)
@@ -154,7 +156,7 @@ class Turn:
         with self.view.step("labels merged, retrained") as step:
             queue = counts(self.engine)
             run = (
-                self._started_by_asset("retrain_sentiment", since=since, step=step)
+                self.runs.started_by_asset("retrain_sentiment", since=since, step=step)
                 if queue.done or queue.merged
                 else None
             )
@@ -163,14 +165,14 @@ class Turn:
                 return None
             if run is None:
                 step.detail = f"{queue.done} labels are fewer than {self.settings.labeling.enough}: started by hand"
-                run = self._trigger("retrain_sentiment", {"force": True}, step)
-            self._follow(run, step)
+                run = self.runs.trigger("retrain_sentiment", {"force": True}, step)
+            self.runs.follow(run, step)
             step.detail, step.state = self._retraining_line(run)
             return run
 
     def _watch(self) -> DagRun:
         with self.view.step("drift looked at") as step:
-            run = self._trigger("watch_drift", {}, step)
+            run = self.runs.trigger("watch_drift", {}, step)
             report = drift.find(self.engine, run.run_id)
             if report is None:
                 step.state, step.detail = "skipped", "nothing to compare"
@@ -182,7 +184,7 @@ class Turn:
         with self.view.step("the serving API answers") as step:
             champion = current(self.engine)
             text = "Great battery, but the screen cracked after two days and nobody answers my mails."
-            answer = _until(lambda: self._prediction_of(text, champion.model_version if champion else ""), seconds=60)
+            answer = until(lambda: self._prediction_of(text, champion.model_version if champion else ""), seconds=60)
             if answer is None:
                 raise TurnFailed(f"{self.house.serving_url}/predict does not answer with {champion}")
             step.detail = f"{answer['model_version']} says {answer['sentiment']} ({answer['confidence']:.2f})"
@@ -196,40 +198,6 @@ class Turn:
             return None
         answer: dict[str, Any] = response.json()
         return answer if response.is_success and answer["model_version"] == version else None
-
-    def _trigger(self, dag_id: str, conf: dict[str, Any], step: Step) -> DagRun:
-        run = self.api.trigger(dag_id, conf)
-        return self._follow(run, step)
-
-    def _started_by_asset(self, dag_id: str, *, since: datetime, step: Step) -> DagRun | None:
-        step.detail = f"waiting for the asset event to start {dag_id}"
-        return _until(
-            lambda: next((run for run in self.api.runs(dag_id) if run.queued_at >= since), None),
-            seconds=STARTS_BY_ITSELF_SECONDS,
-        )
-
-    def _follow(self, run: DagRun, step: Step) -> DagRun:
-        deadline = time.monotonic() + 60 * self.settings.embedded.turn_timeout_minutes
-        while not run.finished:
-            active = [task for task in self.api.tasks(run.dag_id, run.run_id) if task.state in _ACTIVE]
-            step.detail = (
-                ", ".join(_task_line(task.task_id, task.state, task.try_number) for task in active) or run.state
-            )
-            if time.monotonic() > deadline:
-                raise TurnFailed(f"{self._where(run)} is still {run.state}: {step.detail}")
-            time.sleep(POLL_SECONDS)
-            run = self.api.run(run.dag_id, run.run_id)
-        if run.state == "failed":
-            raise TurnFailed(self._failure(run))
-        return run
-
-    def _failure(self, run: DagRun) -> str:
-        failed = [task.task_id for task in self.api.tasks(run.dag_id, run.run_id) if task.state == "failed"]
-        logs = self.house.logs / "airflow" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
-        return f"{self._where(run)} failed in {', '.join(failed) or 'no task'}: read {logs}"
-
-    def _where(self, run: DagRun) -> str:
-        return f"{run.dag_id}, run {run.run_id} ({self.house.airflow_url}/dags/{run.dag_id}/runs/{run.run_id})"
 
     def _retraining_line(self, run: DagRun) -> tuple[str, str]:
         verdict = verdict_of(self.engine, run_key=run.run_id)
@@ -248,30 +216,6 @@ class Turn:
         return f"{verdict.challenger} {released}; {figures}", "done"
 
 
-_ACTIVE = {"running", "queued", "scheduled", "up_for_retry", "deferred", "awaiting_input", "restarting"}
-
-
 def _figure(verdict: Verdict, line: str) -> str:
     value = verdict.number(line, "value")
     return f"{value:.3f}" if isinstance(value, float) else "unknown"
-
-
-def _task_line(task_id: str, state: str, try_number: int) -> str:
-    return f"{task_id} {state}" + (f" (try {try_number})" if try_number > 1 else "")
-
-
-def _ingest_line(engine: Engine, run: DagRun) -> str:
-    row = next((row for row in latest_runs(engine, limit=50) if row.run_key == run.run_id), None)
-    if row is None:
-        return "nothing new"
-    return (
-        f"{row.rows_read:,} read: {row.new:,} new, {row.already_known:,} known, "
-        f"{row.duplicate_text:,} repeated texts, {row.quarantined:,} quarantined"
-    )
-
-
-def _until(look: Callable[[], T | None], *, seconds: float) -> T | None:
-    deadline = time.monotonic() + seconds
-    while (found := look()) is None and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return found

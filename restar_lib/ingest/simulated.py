@@ -103,8 +103,14 @@ def _composition(number: int, config: Simulated) -> Composition:
     dice = _dice("repeat", number, config)
     if number and dice.chance(config.repeat_rate):
         number = dice.below(number)
-    drifted = config.drift_from is not None and moment(number, config) >= config.drift_from
+    drifted = _drifts(moment(number, config), config)
     return compose(_dice("text", number, config), drifted=drifted, typo_rate=config.typo_rate)
+
+
+def _drifts(at: datetime, config: Simulated) -> bool:
+    if config.drift_from is not None and at >= config.drift_from:
+        return True
+    return any(start <= at < end for start, end in config.drills)
 
 
 def _title(sentiment: Sentiment, rating: int, dice: Dice) -> str | None:
