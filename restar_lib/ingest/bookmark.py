@@ -25,7 +25,7 @@ HEAD_BYTES = 4096
 """How much of the beginning tells one file from another under the same name."""
 
 State = dict[str, Any]
-"""What the cursor keeps of one file: offset, head, head_bytes, tail, tail_bytes, unterminated_from, complete."""
+"""What the cursor keeps of one file: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,22 +41,35 @@ class FoundRow:
     """Where the file ends in the middle of this row: the place from which to read when there is more of it."""
     last: bool
     tail: bytes
-    """The last bytes before `end`; b"" in forms that cannot grow."""
+    """The last bytes before `end`; b"" in forms that cannot grow, where `end` counts no bytes."""
+    is_cut: bool = False
+    """Whether anything that follows, a newline too, belongs to the row to be read again."""
 
 
-def beginning(head: bytes) -> State:
-    """What to remember of a file's beginning: the same for all its rows."""
-    return {"head": digest(head), "head_bytes": len(head)}
+class Beginning:
+    """The first bytes of a file, as the cursor keeps them: nearly always the same for all its rows."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._whole = self._kept(head)
+
+    def up_to(self, row: FoundRow) -> State:
+        """Of the beginning what was read: behind that an array's bracket may still move."""
+        return self._kept(self._head[: row.end]) if row.tail and row.end < len(self._head) else self._whole
+
+    def _kept(self, head: bytes) -> State:
+        return {"head": digest(head), "head_bytes": len(head)}
 
 
-def bookmark(row: FoundRow, *, file: StoredFile, begins: State) -> State:
-    """What to remember behind `row` of a file with this `beginning`."""
+def bookmark(row: FoundRow, *, file: StoredFile, beginning: Beginning) -> State:
+    """What to remember behind `row` of a file with this beginning."""
     return {
-        **begins,
+        **beginning.up_to(row),
         "offset": row.end,
         "tail": zlib.crc32(row.tail),
         "tail_bytes": len(row.tail),
         "unterminated_from": row.reread_from,
+        "cut": row.is_cut,
         "complete": file.signature if row.last else None,
     }
 
@@ -74,7 +87,8 @@ def place_to_go_on(file: StoredFile, content: Content, known: State | None, head
         log.warning("%s is not the file that was read before under this name: reading it from the start", file.address)
         return 0
     half_row: int | None = known["unterminated_from"]
-    goes_on = content.peek(1)[:1].strip(BLANK)
+    follows = content.peek(1)[:1]
+    goes_on = follows if known.get("cut") else follows.strip(BLANK)
     return half_row if half_row is not None and goes_on else int(known["offset"])
 
 

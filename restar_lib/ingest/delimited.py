@@ -48,17 +48,14 @@ class DelimitedRows:
             values, problem = self._next(lines, reader)
             if not lines.taken:
                 return
-            if values is None:
-                if lines.ended and cut_from is None:
-                    cut_from = lines.taken[0].begin
-                problem += f" (with the {len(lines.taken) - 1} lines after it)" if len(lines.taken) > 1 else ""
+            several = len(lines.taken) - 1
+            if values is None and cut_from is None and (lines.ended or (several and not lines.taken[-1].terminated)):
+                cut_from = lines.taken[0].begin
+            if values is None and several:
+                problem += f" (with the {several} lines after it)"
                 lines.give_back_all_but_the_first()
-            taken = lines.taken
-            if values == [] or (len(taken) == 1 and not taken[0].kept.strip()):
-                continue
-            if not taken[-1].terminated and cut_from is None:
-                cut_from = taken[0].begin
-            yield self._row(taken, values, problem, reread_from=cut_from, last=lines.at_end())
+            if any(line.kept.strip() for line in lines.taken):
+                yield self._row(lines, values, problem, cut_from=cut_from)
 
     def _next(self, lines: _Lines, reader: Iterator[list[str]]) -> tuple[list[str] | None, str]:
         """The values of the next row, or None and the problem."""
@@ -78,8 +75,12 @@ class DelimitedRows:
     def _plain(self, lines: _Lines) -> list[str] | None:
         """One line between tabs; None, and nothing taken, where it may be a row of several lines."""
         with suppress(StopIteration, _TooLong):
-            values = next(lines).rstrip("\r\n").split("\t")
-            if len(values) == len(self._columns) and (not values[-1].startswith('"') or _is_quoted(values[-1])):
+            line = next(lines)
+            values = line.rstrip("\r\n").split("\t")
+            # A quote may be open in the last field, and anywhere in a line whose end is missing.
+            doubtful = values[-1:] if lines.taken[-1].terminated else values
+            is_open = any(value.startswith('"') and not _is_quoted(value) for value in doubtful)
+            if len(values) == len(self._columns) and not is_open:
                 return [value[1:-1].replace('""', '"') if _is_quoted(value) else value for value in values]
         lines.give_back()
         return None
@@ -88,9 +89,8 @@ class DelimitedRows:
     def _name(self) -> str:
         return "TSV" if self._delimiter == "\t" else "CSV"
 
-    def _row(
-        self, taken: list[RawLine], values: list[str] | None, problem: str, *, reread_from: int | None, last: bool
-    ) -> FoundRow:
+    def _row(self, lines: _Lines, values: list[str] | None, problem: str, *, cut_from: int | None) -> FoundRow:
+        taken, last_line = lines.taken, lines.taken[-1]
         raw = b"".join(line.kept for line in taken).strip(b"\r\n")
         fields: dict[str, Any] | None = None
         if values is not None:
@@ -100,14 +100,16 @@ class DelimitedRows:
                 fields = self._mapping.ours(filled)
             except UnicodeDecodeError as error:
                 problem = not_utf_8(error)
+        half_from = None if last_line.terminated else taken[0].begin
         return FoundRow(
             raw=raw,
             fields=fields,
             problem=problem,
-            end=taken[-1].end,
-            reread_from=reread_from,
-            last=last,
-            tail=taken[-1].tail,
+            end=last_line.end,
+            reread_from=half_from if cut_from is None else cut_from,
+            is_cut=cut_from is not None,
+            last=lines.at_end(),
+            tail=last_line.tail,
         )
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest import parquet
-from restar_lib.ingest.bookmark import HEAD_BYTES, FoundRow, State, beginning, bookmark, digest, is_read, place_to_go_on
+from restar_lib.ingest.bookmark import HEAD_BYTES, Beginning, FoundRow, State, bookmark, digest, is_read, place_to_go_on
 from restar_lib.ingest.compressed import Content, is_plain, open_content
 from restar_lib.ingest.delimited import DelimitedRows
 from restar_lib.ingest.elements import read_elements
@@ -56,9 +56,9 @@ def read_file(file: StoredFile, known: State | None, mapping: FieldMapping) -> I
         form = form_of(file, content, head)
         if form is Form.PARQUET:
             head = parquet.footer(file, content)
-        begins = beginning(head)
+        beginning = Beginning(head)
         for row in _rows(file, content, form, known, head, mapping):
-            yield bookmark(row, file=file, begins=begins), row
+            yield bookmark(row, file=file, beginning=beginning), row
 
 
 def form_of(file: StoredFile, content: Content, head: bytes) -> Form:

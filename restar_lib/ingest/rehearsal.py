@@ -55,7 +55,7 @@ class Rehearsal:
     def lines(self) -> Iterator[str]:
         """For people."""
         behind = " behind the cursor" if self.from_cursor else ""
-        more = "" if self.is_whole else "; there are more: --max-rows reads on"
+        more = "" if self.is_whole else "; there may be more: --max-rows reads further"
         yield f"dry run of {self.source}: {self.rows_read:,} rows{behind} read, nothing written{more}"
         yield from (f"{outcome}: {self.outcomes.get(outcome, 0):,}" for outcome in Outcome)
         yield from (f"  would be taken: {example}" for example in self.taken)
