@@ -35,6 +35,21 @@ def migrate() -> None:
 
 
 @commands.command()
+def doctor() -> None:
+    """Look at everything that a run needs; each line says what to do. Ends with 1 where something fails."""
+    from restar_lib.operation.doctor import Health, examine_all
+
+    found = []
+    for check in examine_all(settings()):
+        print(check)
+        found.append(check.health)
+    counts = ", ".join(f"{found.count(health)} {health.value}" for health in Health)
+    print(counts)
+    if Health.FAIL in found:
+        raise typer.Exit(1)
+
+
+@commands.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A new folder, or one file where it ends in .tar.")],
     *,

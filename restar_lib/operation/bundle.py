@@ -25,8 +25,10 @@ MANIFEST: Final = "manifest.json"
 FILES: Final = "files"
 FORMAT: Final = 1
 BLOCK: Final = 1 << 20
-NOT_STATE: Final = frozenset({"postgres", "logs", "run", "airflow", "runner.lock", "embedded.yaml", "lost+found"})
-"""Of the state folder: what dumps hold, what says nothing tomorrow, and what each start writes anew."""
+NOT_STATE: Final = frozenset(
+    {"postgres", "logs", "run", "airflow", "cache", "runner.lock", "embedded.yaml", "lost+found"}
+)
+"""Of the state folder: what dumps hold, what says nothing tomorrow, what can be fetched or is written anew."""
 SECRETS: Final = "secrets.json"
 
 

@@ -93,7 +93,13 @@ def configured(settings: Settings) -> list[Place]:
     if database.url is None:
         raise ConfigurationError("database.url is not set: set RESTAR_DATABASE__URL, or run `make run` once")
     urls = {OURS: database.url, AIRFLOW: database.airflow_url, MLFLOW: database.mlflow_url}
-    return [Place(name=name, url=_driven(url.get_secret_value())) for name, url in urls.items() if url is not None]
+    return [plain_place(name, url.get_secret_value()) for name, url in urls.items() if url is not None]
+
+
+def plain_place(name: str, url: str) -> Place:
+    """A database under the one driver that we have, whatever its owner uses."""
+    driven = make_url(url).set(drivername="postgresql+psycopg")
+    return Place(name=name, url=driven.render_as_string(hide_password=False))
 
 
 @contextmanager
@@ -156,8 +162,3 @@ def _tool(name: str) -> str:
     if found is None:
         raise BackupError(f"{name} is not here: `make install` brings it, or install PostgreSQL's client programs")
     return found
-
-
-def _driven(url: str) -> str:
-    """The URL with the one driver that we have, whatever the owner of that database uses."""
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
