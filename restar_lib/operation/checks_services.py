@@ -36,7 +36,7 @@ def airflow(patient: Patient) -> Iterator[Check]:
     """Its processes beat."""
     if _house_sleeps(patient):
         return
-    url = patient.settings.orchestration.airflow_url
+    url = _airflow_api(patient)
     try:
         parts = httpx.get(f"{url}/api/v2/monitor/health", timeout=SECONDS).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
@@ -105,6 +105,12 @@ def hub(patient: Patient) -> Iterator[Check]:
 def _house_sleeps(patient: Patient) -> bool:
     """Embedded and stopped: its services are not expected."""
     return patient.embedded and patient.engine is None
+
+
+def _airflow_api(patient: Patient) -> str:
+    """Where Airflow's own processes reach its API; the address for people may lead through a proxy."""
+    inside = process_environment().get("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "")
+    return inside.removesuffix("/").removesuffix("/execution") or patient.settings.orchestration.airflow_url
 
 
 def _replica(url: str) -> Check:
