@@ -1,39 +1,36 @@
 """Batch scoring: the champion reads every new review once, and the doubtful ones go to the labeling queue.
 
-New are originals that no model has read yet, from ingest runs that began after the first training set was frozen (what
-came before is history: it trained the first model and would flood the queue) and within the time for which predictions
-are kept (what housekeeping has deleted must not look new again). So a new champion reads what arrives from then on,
-and nothing twice. Chunk by chunk, predictions and tasks in one transaction: killed anywhere, run again or twice at
-once, the tables end the same. It trains nothing and chooses no champion; who deserves a person is `selection`'s.
+What is new is `scoring.unread`'s: so a new champion reads what arrives from then on, and nothing twice. Chunk by chunk,
+predictions and tasks in one transaction: killed anywhere, run again or twice at once, the tables end the same. While
+the model reads one chunk, the next one comes from the database and the one before goes into it. It trains nothing and
+chooses no champion; who deserves a person is `selection`'s.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib import settings as config
-from restar_lib.dataset.snapshot import first_frozen_at
 from restar_lib.domain import Reason
 from restar_lib.labeling.queue import enqueue
 from restar_lib.registry import artifact
+from restar_lib.scoring import unread
 from restar_lib.scoring.engine import InferenceEngine, Predictions
 from restar_lib.selection import Selected
 from restar_lib.selection import select as select_for_people
-from restar_lib.store.tables import IngestRun, PredictionRow, ReviewRow
+from restar_lib.store.tables import PredictionRow
 
 logger = logging.getLogger(__name__)
-
-Texts = dict[str, str]
-"""Review id -> text, in the order of ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +59,12 @@ class ScoreCounts:
 class _Chunk:
     """What one transaction did."""
 
-    scored: int = 0
-    abstained: int = 0
-    uncertain: int = 0
-    audits: int = 0
+    read: int
+    scored: int
+    """Fewer than were read where somebody else scores as well."""
+    abstained: int
+    uncertain: int
+    audits: int
 
 
 def score_new(
@@ -84,34 +83,62 @@ def score_new(
     artifact.verify(model_folder)
     model = InferenceEngine.load(model_folder, threads=settings.scoring.threads)
     model.probe()
-    with engine.connect() as connection:
-        since = _since(connection, settings, now=now)
-        total = min(_count_new(connection, since), settings.scoring.max_rows)
+    runs = unread.runs(engine, settings, now=now)
+    total = min(unread.count(engine, runs), settings.scoring.max_rows)
     done: list[_Chunk] = []
-    after, read = "", 0
-    while read < total:
-        with engine.connect() as connection:
-            limit = min(settings.scoring.chunk_rows, total - read)
-            texts = _next_new(connection, since, after=after, limit=limit)
-        if not texts:  # somebody else is scoring as well
-            break
-        after, read = list(texts)[-1], read + len(texts)  # the last in the database's own order
-        # Each chunk may fill its share of the run's tasks: ids are hashes, so a chunk is a random sample of the run.
-        budget = round(settings.selection.max_tasks * read / total) - sum(chunk.uncertain for chunk in done)
-        done.append(_score_chunk(engine, model, texts, settings, budget=budget, now=now))
-        progress(f"{model.version} has read {read:,} of {total:,} new reviews")
+    for chunk in _scored(engine, model, settings, runs=runs, total=total, now=now):
+        done.append(chunk)
+        progress(f"{model.version} has read {sum(one.read for one in done):,} of {total:,} new reviews")
+    unread.close_runs(engine, runs, now=now)
     return _summed(model.version, done, seconds=time.monotonic() - began)
 
 
-def _score_chunk(
-    engine: Engine, model: InferenceEngine, texts: Texts, settings: config.Settings, *, budget: int, now: datetime
+def _scored(
+    engine: Engine, model: InferenceEngine, settings: config.Settings, *, runs: unread.Runs, total: int, now: datetime
+) -> Iterator[_Chunk]:
+    """Each chunk once it is stored. The database works beside the model, one thing at a time and in order."""
+    with ThreadPoolExecutor(1, thread_name_prefix="database") as database:
+
+        def fetch(after: unread.Place, left: int) -> Future[list[unread.Unread]]:
+            limit = min(settings.scoring.chunk_rows, left)
+            return database.submit(unread.following, engine, runs, after=after, limit=limit)
+
+        coming = fetch(unread.START, total)
+        storing: Future[_Chunk] | None = None
+        read = queued = 0
+        while read < total and (reviews := coming.result()):  # none: somebody else is scoring as well
+            read += len(reviews)
+            # From the last in the database's own order, which need not be Python's.
+            coming = fetch(reviews[-1].place, total - read)
+            predictions = model.predict([review.text for review in reviews], batch_size=settings.scoring.batch_size)
+            if storing is not None:
+                stored = storing.result()
+                queued += stored.uncertain
+                yield stored
+            # Each chunk may fill its share of the run's tasks: the ids in it are hashes, so it is a random sample.
+            budget = round(settings.selection.max_tasks * read / total) - queued
+            storing = database.submit(
+                _store, engine, model, reviews, predictions, settings=settings, budget=budget, now=now
+            )
+        if storing is not None:
+            yield storing.result()
+
+
+def _store(
+    engine: Engine,
+    model: InferenceEngine,
+    reviews: Sequence[unread.Unread],
+    predictions: Predictions,
+    *,
+    settings: config.Settings,
+    budget: int,
+    now: datetime,
 ) -> _Chunk:
-    predictions = model.predict(list(texts.values()), batch_size=settings.scoring.batch_size)
-    rows = _rows(model, list(texts), predictions, now=now)
+    rows = _rows(model, [review.review_id for review in reviews], predictions, now=now)
     with engine.begin() as connection:
         # Only what this run has inserted is its to queue: the rest is in another run's transaction.
         inserted = _insert(connection, rows)
-        fresh = [position for position, review_id in enumerate(texts) if review_id in inserted]
+        fresh = [position for position, row in enumerate(rows) if row["review_id"] in inserted]
         selected = select_for_people(
             [rows[position]["review_id"] for position in fresh],
             predictions.confidence[fresh],
@@ -120,7 +147,7 @@ def _score_chunk(
             abstain_below=model.info.abstain_below,
         )
         enqueue(connection, selected, model_version=model.version)
-    return _counted([rows[position] for position in fresh], selected)
+    return _counted([rows[position] for position in fresh], selected, read=len(reviews))
 
 
 def _rows(
@@ -151,38 +178,10 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     return set(connection.execute(statement, rows).scalars())
 
 
-def _since(connection: Connection, settings: config.Settings, *, now: datetime) -> datetime:
-    """Reviews of ingest runs that began later are new."""
-    kept_since = now - timedelta(days=settings.housekeeping.prediction_days)
-    frozen_at = first_frozen_at(connection)
-    return kept_since if frozen_at is None else max(frozen_at, kept_since)
-
-
-def _count_new(connection: Connection, since: datetime) -> int:
-    return connection.execute(select(func.count()).select_from(ReviewRow).where(*_new(since))).scalar_one()
-
-
-def _next_new(connection: Connection, since: datetime, *, after: str, limit: int) -> Texts:
-    statement = (
-        select(ReviewRow.review_id, ReviewRow.text)
-        .where(*_new(since), ReviewRow.review_id > after)
-        .order_by(ReviewRow.review_id)
-        .limit(limit)
-    )
-    return {row.review_id: row.text for row in connection.execute(statement)}
-
-
-def _new(since: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        ReviewRow.duplicate_of.is_(None),
-        ReviewRow.ingest_run_id.in_(select(IngestRun.ingest_run_id).where(IngestRun.started_at > since)),
-        ~exists().where(PredictionRow.review_id == ReviewRow.review_id),
-    )
-
-
-def _counted(rows: Sequence[dict[str, Any]], selected: Sequence[Selected]) -> _Chunk:
+def _counted(rows: Sequence[dict[str, Any]], selected: Sequence[Selected], *, read: int) -> _Chunk:
     uncertain = sum(Reason.UNCERTAIN in one.reasons for one in selected)
     return _Chunk(
+        read=read,
         scored=len(rows),
         abstained=sum(row["abstained"] for row in rows),
         uncertain=uncertain,

@@ -64,7 +64,12 @@ def newest_window(connection: Connection, *, model_version: str, arrived_after: 
             PredictionRow.confidence,
         )
         .join(PredictionRow, PredictionRow.review_id == ReviewRow.review_id)
-        .where(PredictionRow.model_version == model_version, ReviewRow.ingested_at > arrived_after)
+        .where(
+            PredictionRow.model_version == model_version,
+            ReviewRow.ingested_at > arrived_after,
+            # Only originals are scored; said again, so that the newest are found by index, not by sorting all of them.
+            ReviewRow.duplicate_of.is_(None),
+        )
         .order_by(ReviewRow.reviewed_at.desc(), ReviewRow.review_id)
         .limit(rows)
     )

@@ -121,9 +121,7 @@ class ReviewRow(Base):
         # The nightly turn must not grow with the table. Scoring walks the new runs, in the order of ids ...
         Index("ix_review_ingest_run_id", "ingest_run_id", "review_id", postgresql_where=text("duplicate_of is null")),
         # ... the watch walks back from the newest review, and a training set counts its classes.
-        Index(
-            "ix_review_newest", text("reviewed_at desc"), "review_id", postgresql_where=text("duplicate_of is null")
-        ),
+        Index("ix_review_newest", text("reviewed_at desc"), "review_id", postgresql_where=text("duplicate_of is null")),
         Index("ix_review_side_rating", "side", "rating", postgresql_where=text("duplicate_of is null")),
     )
 
@@ -358,9 +356,7 @@ class IncidentRow(Base):
     """
 
     __tablename__ = "incident"
-    __table_args__ = (
-        Index("uq_incident_open_kind", "kind", unique=True, postgresql_where=text("closed_at is null")),
-    )
+    __table_args__ = (Index("uq_incident_open_kind", "kind", unique=True, postgresql_where=text("closed_at is null")),)
 
     incident_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str]
@@ -399,9 +395,7 @@ class AlertDelivery(Base):
     """One alert's way over one channel, which it goes once. Owned by `monitoring.deliveries`."""
 
     __tablename__ = "alert_delivery"
-    __table_args__ = (
-        Index("ix_alert_delivery_waiting", "alert_id", postgresql_where=text("delivered_at is null")),
-    )
+    __table_args__ = (Index("ix_alert_delivery_waiting", "alert_id", postgresql_where=text("delivered_at is null")),)
 
     alert_id: Mapped[int] = mapped_column(ForeignKey("alert.alert_id", ondelete="CASCADE"), primary_key=True)
     channel: Mapped[str] = mapped_column(primary_key=True)

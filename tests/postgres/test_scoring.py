@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from restar_lib.dataset.snapshot import freeze
 from restar_lib.domain import Reason, Sentiment
 from restar_lib.errors import ArtifactError
+from restar_lib.scoring import unread
 from restar_lib.scoring.batch import ScoreCounts, score_new
 from restar_lib.settings import Settings
-from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
+from restar_lib.store.tables import IngestRun, LabelTask, PredictionRow, ReviewRow
 from tests.reviews import NOON, add_reviews
 from tests.tiny_model import sealed_tiny_model
 
@@ -184,6 +185,51 @@ def test_a_run_stops_at_its_limit(engine: Engine, small: Settings, model: Path) 
     limited = small.model_copy(update={"scoring": small.scoring.model_copy(update={"max_rows": 35})})
     add_reviews(engine, small, 50)
     assert [score(engine, limited, model).scored for _ in range(3)] == [35, 15, 0]
+
+
+def closed(engine: Engine) -> list[bool]:
+    """Of each ingest run whether scoring is done with it."""
+    with engine.connect() as connection:
+        query = select(IngestRun.scored_at.is_not(None)).order_by(IngestRun.ingest_run_id)
+        return list(connection.scalars(query))
+
+
+def end_runs(engine: Engine) -> None:
+    """Let every run of ingest have ended."""
+    with engine.begin() as connection:
+        connection.execute(update(IngestRun).values(finished_at=NOON))
+
+
+def test_a_run_whose_reviews_are_all_read_is_not_looked_at_again(engine: Engine, small: Settings, model: Path) -> None:
+    """So a nightly scoring costs the same however much was scored before; what comes later is found all the same."""
+    add_reviews(engine, small, 20)
+    end_runs(engine)
+    score(engine, small, model)
+    assert closed(engine) == [True]
+    assert unread.runs(engine, small, now=LATER) == []
+    add_reviews(engine, small, 5, prefix="later")
+    assert score(engine, small, model).scored == 5
+
+
+def test_a_run_with_something_unread_stays_open(engine: Engine, small: Settings, model: Path) -> None:
+    """Because the limit came first, or because ingest is still storing."""
+    add_reviews(engine, small, 50)
+    end_runs(engine)
+    add_reviews(engine, small, 5, prefix="still-coming")
+    limited = small.model_copy(update={"scoring": small.scoring.model_copy(update={"max_rows": 35})})
+    score(engine, limited, model)
+    assert closed(engine) == [False, False]
+    score(engine, small, model)
+    assert closed(engine) == [True, False]
+
+
+def test_a_run_of_ingest_that_was_killed_is_closed_in_the_end(engine: Engine, small: Settings, model: Path) -> None:
+    """It never ends, but after days it stores nothing more."""
+    add_reviews(engine, small, 5)
+    score(engine, small, model)
+    assert closed(engine) == [False]
+    score_new(engine, small, model_folder=model, now=NOON + 2 * unread.GIVEN_UP_AFTER)
+    assert closed(engine) == [True]
 
 
 def test_an_altered_model_scores_nothing(engine: Engine, small: Settings, model: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select, update
 
+from restar_lib.dataset import candidates
 from restar_lib.dataset.guards import refuse_leaks
 from restar_lib.dataset.snapshot import Snapshot, freeze, load, natural_weights, share_out
-from restar_lib.domain import Sentiment, Side, TruthSource
+from restar_lib.domain import Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import SnapshotError
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.settings import Settings
@@ -250,3 +251,48 @@ def test_another_folder_is_not_mistaken_for_a_snapshot(tmp_path: Path) -> None:
     """A path without a manifest is refused by name."""
     with pytest.raises(SnapshotError, match="no readable manifest"):
         load(tmp_path)
+
+
+def sample(engine: Engine, *, key: str, limit: int, without: list[str] | None = None) -> set[str]:
+    """Weak training reviews, at most `limit` of each class."""
+    limits = dict.fromkeys(Sentiment, limit)
+    with engine.connect() as connection:
+        found = candidates.weak_sample(connection, key=key, limits=limits, without=without or [])
+    assert max(Counter(weak_label(one.stars) for one in found).values()) <= limit
+    assert len({one.review_id for one in found}) == len(found)
+    return {one.review_id for one in found}
+
+
+def test_another_key_draws_another_sample(engine: Engine, smoke: Settings, sides: dict[str, Side]) -> None:
+    """Each key begins elsewhere on the circle of hashes, and wherever that is, there are as many as wanted."""
+    samples = [sample(engine, key=f"key {number}", limit=20) for number in range(12)]
+    assert {len(found) for found in samples} == {60}
+    assert len({frozenset(found) for found in samples}) == 12
+    everything = sample(engine, key="key 1", limit=10_000)
+    assert everything == {one for one, side in sides.items() if side is Side.TRAIN}
+    left_out = sorted(samples[0])[:5]
+    assert not sample(engine, key="key 0", limit=20, without=left_out) & set(left_out)
+
+
+@pytest.mark.usefixtures("sides")
+def test_a_sample_changes_only_by_what_is_new(engine: Engine, smoke: Settings) -> None:
+    """New reviews take part where their hashes fall; no old one comes in because of them."""
+    before = sample(engine, key="key", limit=60)
+    new = add_reviews(engine, smoke, 100, prefix="new")
+    after = sample(engine, key="key", limit=60)
+    assert after - before
+    assert after - before <= set(new)
+
+
+def test_the_counts_of_classes_leave_out_who_is_asked_to(
+    engine: Engine, smoke: Settings, sides: dict[str, Side]
+) -> None:
+    """Three in five positive, one negative, one neutral, on the training side alone."""
+    some_of_each = some(sides, Side.TRAIN, 40)
+    with engine.connect() as connection:
+        everything = candidates.weak_counts(connection, without=[])
+        rest = candidates.weak_counts(connection, without=some_of_each)
+        excepted = candidates.with_ids(connection, Side.TRAIN, some_of_each)
+    by_class = Counter(weak_label(one.stars) for one in excepted)
+    assert sum(everything.values()) == sum(side is Side.TRAIN for side in sides.values())
+    assert {sentiment: everything[sentiment] - rest[sentiment] for sentiment in Sentiment} == by_class

@@ -1,0 +1,124 @@
+"""Which reviews no model has read yet, found without looking at those that were read.
+
+New are originals without a prediction, from ingest runs that began after the first training set was frozen (what came
+before is history: it trained the first model and would flood the queue) and within the time for which predictions are
+kept (what housekeeping has deleted must not look new again). A run whose originals were all read is closed and never
+looked at again, so a nightly scoring costs the same however many reviews there are. It scores nothing.
+
+Owns column `ingest_run.scored_at`; called by `scoring.batch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    any_,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+
+from restar_lib.dataset.snapshot import first_frozen_at
+from restar_lib.settings import Settings
+from restar_lib.store.tables import IngestRun, PredictionRow, ReviewRow
+
+GIVEN_UP_AFTER: Final = timedelta(days=2)
+"""A run that has not ended after this long was killed, and stores no more rows."""
+
+Runs = Sequence[int]
+"""Ingest runs that may hold unread reviews."""
+
+
+class Place(NamedTuple):
+    """Where a review stands in the order of reading: run by run, in each by id."""
+
+    ingest_run_id: int
+    review_id: str
+
+
+START: Final = Place(0, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unread:
+    """A review that no model has read."""
+
+    place: Place
+    text: str
+
+    @property
+    def review_id(self) -> str:
+        """Its id."""
+        return self.place.review_id
+
+
+def runs(engine: Engine, settings: Settings, *, now: datetime) -> Runs:
+    """The runs to look at, oldest first."""
+    with engine.connect() as connection:
+        wanted = select(IngestRun.ingest_run_id).where(
+            IngestRun.started_at > _since(connection, settings, now=now), IngestRun.scored_at.is_(None)
+        )
+        return connection.scalars(wanted.order_by(IngestRun.ingest_run_id)).all()
+
+
+def count(engine: Engine, among: Runs) -> int:
+    """How many reviews of these runs are unread."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(ReviewRow).where(*_unread(among))).scalar_one()
+
+
+def following(engine: Engine, among: Runs, *, after: Place, limit: int) -> list[Unread]:
+    """The next unread reviews behind `after`, in order."""
+    place = tuple_(ReviewRow.ingest_run_id, ReviewRow.review_id)
+    statement = (
+        select(ReviewRow.ingest_run_id, ReviewRow.review_id, ReviewRow.text)
+        .where(*_unread(among), place > after)
+        .order_by(ReviewRow.ingest_run_id, ReviewRow.review_id)
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(statement).all()
+    return [Unread(place=Place(row.ingest_run_id, row.review_id), text=row.text) for row in rows]
+
+
+def close_runs(engine: Engine, among: Runs, *, now: datetime) -> int:
+    """Close those of `among` that have ended and hold nothing unread; returns how many."""
+    ended = or_(IngestRun.finished_at.is_not(None), IngestRun.started_at < now - GIVEN_UP_AFTER)
+    left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_is_unread())
+    statement = update(IngestRun).where(_one_of(IngestRun.ingest_run_id, among), IngestRun.scored_at.is_(None))
+    with engine.begin() as connection:
+        return connection.execute(statement.where(ended, ~left).values(scored_at=now)).rowcount
+
+
+def _since(connection: Connection, settings: Settings, *, now: datetime) -> datetime:
+    """Reviews of ingest runs that began later are new."""
+    kept_since = now - timedelta(days=settings.housekeeping.prediction_days)
+    frozen_at = first_frozen_at(connection)
+    return kept_since if frozen_at is None else max(frozen_at, kept_since)
+
+
+def _unread(among: Runs) -> tuple[ColumnElement[bool], ...]:
+    return (_one_of(ReviewRow.ingest_run_id, among), *_is_unread())
+
+
+def _is_unread() -> tuple[ColumnElement[bool], ...]:
+    read = exists().where(PredictionRow.review_id == ReviewRow.review_id)
+    return ReviewRow.duplicate_of.is_(None), ~read
+
+
+def _one_of(column: InstrumentedAttribute[int], values: Runs) -> ColumnElement[bool]:
+    return column == any_(literal(list(values), ARRAY(BigInteger)))
