@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from restar_lib.cli import embedded, metrics, models, operation, people, production, reviews
+from restar_lib.cli import drill, embedded, metrics, models, operation, people, production, publish, reviews
 from restar_lib.errors import RestarError
 
 app = typer.Typer(
@@ -19,8 +19,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (embedded, reviews, people, models, operation, production, metrics):
+for group in (embedded, reviews, people, models, operation, production, metrics, publish):
     app.add_typer(group.commands)
+app.add_typer(drill.commands, name="drill")
 
 
 def main() -> None:

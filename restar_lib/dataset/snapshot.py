@@ -25,6 +25,7 @@ from restar_lib.dataset import candidates
 from restar_lib.dataset.candidates import Candidate
 from restar_lib.dataset.guards import refuse_leaks
 from restar_lib.dataset.snapshot_folder import Manifest, Sides, read_side, write_folder
+from restar_lib.dataset.stratified import stratified
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import SnapshotError
 from restar_lib.labeling.queue import Merged, merged_truths
@@ -134,7 +135,7 @@ def _collect(connection: Connection, truths: Truths, config: Dataset) -> Sides:
 def _held_out(connection: Connection, side: Side, config: Dataset, *, limit: int) -> list[Candidate]:
     if config.held_out == "newest":
         return candidates.newest(connection, side, limit=limit)
-    return candidates.stratified(connection, side, limit=limit, key=f"{config.split_key}:{config.seed}")
+    return stratified(connection, side, limit=limit, key=f"{config.split_key}:{config.seed}")
 
 
 def _training_rows(connection: Connection, truths: Truths, config: Dataset) -> list[Example]:

@@ -19,7 +19,7 @@ from restar_lib.ingest.files import find_files
 from restar_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from restar_lib.ingest.published import PublishedManifest
+    from restar_lib.dataset.published import PublishedManifest
 
 HUB = "hub"
 """`REVIEWS=hub` means the data set of section `hub`, not a file of that name."""

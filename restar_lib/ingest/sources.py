@@ -77,6 +77,7 @@ def open_source(settings: Settings, *, window: Window | None = None) -> Source:
     from restar_lib.ingest.files import FilesSource
     from restar_lib.ingest.hub import HubSource
     from restar_lib.ingest.hub_files import HubFiles
+    from restar_lib.ingest.published import SnapshotSource
     from restar_lib.ingest.simulated import SimulatedSource
 
     config = settings.source
@@ -93,6 +94,8 @@ def open_source(settings: Settings, *, window: Window | None = None) -> Source:
     if config.kind == "files":
         mapping = FieldMapping.from_config(config.fields)
         return FilesSource(name=config.name, path=config.path, mapping=mapping, storage=config.storage, window=window)
+    if config.kind == "snapshot":
+        return SnapshotSource.from_settings(settings)
     return SimulatedSource(name=config.name, config=settings.simulated)
 
 

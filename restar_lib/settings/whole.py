@@ -67,6 +67,11 @@ class Settings(Section):
         return self.home / "snapshots"
 
     @property
+    def published_dir(self) -> Path:
+        """What was pushed without a hub: `datasets` and `models`."""
+        return self.home / "published"
+
+    @property
     def reports_dir(self) -> Path:
         """HTML reports by kind."""
         return self.home / "reports"

@@ -1,0 +1,66 @@
+"""Held-out rows with the mix of categories and stars that all reviews have: for sets that others compare models on.
+
+`dataset.candidates.newest` is the other way to choose them. It reads every rated original of a side, so it is for
+publishing now and then, not for every training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, literal, select
+
+from restar_lib.dataset.candidates import Candidate
+from restar_lib.domain import Sentiment, Side, weak_label
+from restar_lib.store.tables import ReviewRow
+
+Stratum = tuple[str | None, Sentiment]
+"""A category and what the stars say."""
+RATED = (ReviewRow.duplicate_of.is_(None), ReviewRow.rating.is_not(None))
+
+
+def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> list[Candidate]:
+    """Rated reviews of `side`: each stratum's share of `limit` is its share of all rated reviews, of every side.
+
+    Within a stratum a keyed hash of the review id draws; one that the side cannot fill stays short.
+    """
+    quotas = shares(_counts(connection), total=limit)
+    drawn = _numbered(side, key=key).subquery()
+    found: list[Candidate] = []
+    enough = select(drawn).where(drawn.c.number <= max(quotas.values(), default=0))
+    for row in connection.execute(enough.order_by(drawn.c.draw, drawn.c.review_id)):
+        stratum = (row.product_category, weak_label(row.rating))
+        if quotas.get(stratum, 0) > 0:
+            quotas[stratum] -= 1
+            found.append(Candidate(**{name: getattr(row, name) for name in Candidate.__dataclass_fields__}))
+    return found
+
+
+def shares(counts: Mapping[Stratum, int], *, total: int) -> dict[Stratum, int]:
+    """`total` shared out in proportion to `counts`, in whole rows, by the method of largest remainders."""
+    everything = sum(counts.values())
+    wanted = min(total, everything)
+    exact = {stratum: count * wanted / max(everything, 1) for stratum, count in counts.items()}
+    quotas = {stratum: int(value) for stratum, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda stratum: (quotas[stratum] - exact[stratum], str(stratum)))
+    return quotas | {stratum: quotas[stratum] + 1 for stratum in by_remainder[: wanted - sum(quotas.values())]}
+
+
+def _counts(connection: Connection) -> dict[Stratum, int]:
+    columns = (ReviewRow.product_category, ReviewRow.rating)
+    counts: dict[Stratum, int] = {}
+    for row in connection.execute(select(*columns, func.count().label("rows")).where(*RATED).group_by(*columns)):
+        stratum = (row.product_category, weak_label(row.rating))
+        counts[stratum] = counts.get(stratum, 0) + row.rows
+    return counts
+
+
+def _numbered(side: Side, *, key: str) -> Select[Any]:
+    """The rated reviews of a side, numbered within category and rating in the order of the draw, which is theirs."""
+    draw = func.md5(literal(key) + ReviewRow.review_id)
+    number = func.row_number().over(
+        partition_by=(ReviewRow.product_category, ReviewRow.rating), order_by=(draw, ReviewRow.review_id)
+    )
+    columns = [getattr(ReviewRow, name) for name in Candidate.__dataclass_fields__]
+    return select(*columns, draw.label("draw"), number.label("number")).where(ReviewRow.side == side, *RATED)
