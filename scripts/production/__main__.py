@@ -1,0 +1,94 @@
+"""Run docker-compose.yaml without Docker: `sudo .venv/bin/python scripts/production --home FOLDER up`.
+
+For whoever has no container engine, and for us to see that the file works: every service's own command, environment,
+secrets, host names, ports, volumes, health checks, order of start, restarts, memory limits and lost rights, each in
+Linux namespaces of its own. The programs are this machine's (PostgreSQL from the wheel, Redis, HAProxy, Prometheus,
+Alertmanager, msmtp from Debian); a service whose program is missing is left out and named. Published ports are on
+loopback alone; there is no way out of the composition, so the hub cannot be reached. Not for production: it builds no
+image, and it is only as isolated as described.
+
+`up` runs until Ctrl-C; `status` says what runs; `exec SERVICE COMMAND...` runs a command inside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from compose import Composition, Unreadable, read, read_answers
+from house import House
+from namespaces import GATEWAY
+from wires import answer_names, forward
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def main() -> int:
+    """Translate errors to exit codes."""
+    try:
+        return run(_arguments())
+    except (Unreadable, OSError) as error:
+        print(f"production: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the verb says; those below `exec` are how this program starts itself again inside."""
+    composition = read(ROOT / "docker-compose.yaml", read_answers(arguments.answers))
+    house = House(composition=composition, home=arguments.home.resolve(), answers=arguments.answers.resolve())
+    words = arguments.words
+    verbs = {
+        "up": lambda: up(house),
+        "status": house.print_status,
+        "exec": lambda: house.execute(words[0], words[1:]),
+        "inside": lambda: house.run(json.loads(words[0])),
+        "contain": lambda: house.contain(words[0]),
+        "forward": lambda: asyncio.run(forward(socket.socket(fileno=int(words[0])), words[1], int(words[2]))),
+        "names": lambda: answer_names(GATEWAY, house.network.addresses),
+    }
+    return verbs[arguments.verb]() or 0
+
+
+def up(house: House) -> int:
+    """Open what is published, write missing secrets, and go on in namespaces of our own."""
+    if os.geteuid() != 0 or sys.platform != "linux":
+        raise Unreadable("namespaces of network and mounts need Linux and root: use sudo, or Docker")
+    house.home.mkdir(parents=True, exist_ok=True)
+    subprocess.run([ROOT / "scripts" / "secrets", house.secrets], check=True)
+    listeners = _listen(house.composition)
+    words = [
+        "unshare", "--mount", "--net", "--propagation", "private", *house.ourselves("inside", json.dumps(listeners)),
+    ]  # fmt: skip
+    os.execvp(words[0], words)
+
+
+def _listen(composition: Composition) -> list[tuple[int, str, int]]:
+    """Descriptor, service and port inside of every published port; a socket stays in the namespace that made it."""
+    opened = []
+    for service in composition.services.values():
+        for address, published, inside in service.ports:
+            descriptor = socket.create_server((address, published)).detach()
+            os.set_inheritable(descriptor, True)
+            opened.append((descriptor, service.name, inside))
+    return opened
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/production", description=__doc__.splitlines()[0])
+    parser.add_argument("verb", choices=["up", "status", "exec", "inside", "contain", "forward", "names"])
+    parser.add_argument("--home", type=Path, required=True, help="state: volumes, secrets, logs")
+    parser.add_argument("--answers", type=Path, default=ROOT / ".env", help="what .env says; see include/production")
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="exec: the service and the command")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
