@@ -101,8 +101,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name, raw in _with_secret_files(environment).items():
         section, separator, key = name.removeprefix(ENV_PREFIX).partition("__")
         if name.startswith(ENV_PREFIX) and separator:
-            # A URL or a password is text even where YAML would read it as something else.
-            value = raw if f"{section}.{key}".lower() in SECRETS else yaml.safe_load(raw)
+            # A URL or a password is text even where YAML would read it as something else, and so is nothing at all.
+            value = raw if not raw or f"{section}.{key}".lower() in SECRETS else yaml.safe_load(raw)
             layer.setdefault(section.lower(), {})[key.lower()] = value
     return layer
 

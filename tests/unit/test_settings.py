@@ -29,3 +29,9 @@ def test_in_production_a_person_decides_and_nothing_passes_under_the_floors(tmp_
     found = load(environment={"RESTAR_PROFILE": "production", "RESTAR_HOME": str(tmp_path)}).settings
     assert (found.release.approval, found.gate.allow_provisional) == ("person", False)
     assert found.training.cooldown_minutes == 60
+
+
+def test_an_empty_answer_in_the_environment_is_empty_text(tmp_path: Path) -> None:
+    """Compose hands on a variable that nobody filled in as empty, for example the path of a source that has none."""
+    found = load(environment={"RESTAR_SOURCE__PATH": "", "RESTAR_HOME": str(tmp_path)}).settings
+    assert found.source.path == ""
