@@ -1,8 +1,8 @@
 """## Housekeeping
 
 Gives abandoned tasks back to the queue and deletes what is old: model folders (never the champion's, nor the one that a
-roll back goes to), predictions, reports and logs, each after the time that `housekeeping` and `release` in the
-configuration say.
+roll back goes to), training sets that no model names any more, predictions, rejected rows, reports and logs, each after
+the time that `housekeeping` and `release` in the configuration say. Finishes a `restar forget` that was killed.
 
 **When**: every morning. By hand it only counts, unless **dry_run** is switched off.
 
@@ -35,7 +35,7 @@ PARAMS = {
 
 @dag(
     schedule=CronTriggerTimetable(settings().orchestration.housekeeping_schedule, timezone="UTC"),
-    description="Frees abandoned tasks; deletes old models, predictions, reports and logs",
+    description="Frees abandoned tasks; deletes old models, training sets, predictions, reports and logs",
     doc_md=__doc__,
     tags=["restar", "upkeep"],
     params=PARAMS,

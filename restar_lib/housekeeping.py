@@ -2,9 +2,10 @@
 
 What is in use is never chosen: not the champion's model folder nor the one that a roll back goes to, not the champion's
 predictions nor those of reviews that people were asked about, not the log that a running service writes. Everything is
-safe to run again, or to kill. A dry run counts the same things and changes nothing. MLflow is told what it missed.
+safe to run again, or to kill. A dry run counts the same things and changes nothing. MLflow is told what it missed, and
+a forgetting that was killed is finished.
 
-It keeps reviews, labels, snapshots, verdicts and the release log for ever, and knows no schedule (the DAG's business).
+It keeps reviews, labels, verdicts and the release log for ever, and knows no schedule (the DAG's business).
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from restar_lib.dataset import snapshot_folder
 from restar_lib.errors import NotTidied
+from restar_lib.ingest import erasing
 from restar_lib.labeling import queue
 from restar_lib.monitoring import alerts, drift
+from restar_lib.operation import forget
 from restar_lib.registry import artifact, mlflow_log, release_log
 from restar_lib.scoring import predictions
+from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.store.engine import lock
 
@@ -43,7 +48,10 @@ class TidyCounts:
     model_versions: tuple[str, ...]
     abandoned_folders: int
     """Unfinished models and snapshots of processes that died days ago."""
+    snapshots: int
+    """Training sets that are old and that no model on disk names."""
     predictions: int
+    quarantined: int
     reports: int
     logs: int
     mails: int
@@ -56,7 +64,8 @@ class TidyCounts:
         return (
             f"{'would tidy' if self.dry_run else 'tidied'}: {self.expired_claims:,} expired claims, "
             f"{len(self.model_versions)} old models ({', '.join(self.model_versions) or 'none'}), "
-            f"{self.abandoned_folders} abandoned folders, {self.predictions:,} predictions, {self.reports:,} reports, "
+            f"{self.abandoned_folders} abandoned folders, {self.snapshots} snapshots, "
+            f"{self.predictions:,} predictions, {self.quarantined:,} quarantined rows, {self.reports:,} reports, "
             f"{self.logs:,} logs, {self.mails:,} mails; {self.freed_bytes / 1e6:,.1f} MB"
         )
 
@@ -109,6 +118,8 @@ def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) ->
         expired_claims=queue.count_expired(engine, now=now) if dry_run else queue.expire(engine, now=now),
         model_versions=_old_models(engine, settings, sweep),
         abandoned_folders=sweep.folders(_abandoned(settings, now=now)),
+        snapshots=sweep.folders(_old_snapshots(settings, before=now - timedelta(days=keep.snapshot_days))),
+        quarantined=_old_quarantined(engine, before=now - timedelta(days=keep.quarantine_days), dry_run=dry_run),
         predictions=_old_predictions(engine, before=now - timedelta(days=keep.prediction_days), dry_run=dry_run),
         reports=_old_reports(engine, settings, sweep, before=now - timedelta(days=keep.report_days)),
         logs=_old_logs(settings, sweep, before=now - timedelta(days=keep.log_days)),
@@ -117,6 +128,7 @@ def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) ->
     )
     if not dry_run:
         _tell_mlflow(engine, settings)
+        forget.finish(engine, settings)
     log.info("%s", counts)
     if sweep.failed:
         raise NotTidied(
@@ -146,6 +158,24 @@ def _abandoned(settings: Settings, *, now: datetime) -> Iterator[Path]:
     yield from _older(settings.snapshots_dir.glob(".*"), before=now - artifact.ABANDONED_AFTER, folders=True)
 
 
+def _old_snapshots(settings: Settings, *, before: datetime) -> list[Path]:
+    """Not the newest, nor what a model on disk learned from: who saw a review can always be said of those."""
+    named = {
+        ModelInfo.read(settings.models_dir / version).snapshot_hash
+        for version in artifact.versions(settings.models_dir)
+    }
+    manifests = list(settings.snapshots_dir.glob(f"[!.]*/{snapshot_folder.MANIFEST}"))
+    newest = max(manifests, key=lambda path: path.stat().st_mtime, default=None)
+    old = _older((path for path in manifests if path != newest), before=before)
+    return [path.parent for path in old if path.parent.name not in named]
+
+
+def _old_quarantined(engine: Engine, *, before: datetime, dry_run: bool) -> int:
+    with engine.begin() as connection:
+        count = erasing.count_old_quarantined if dry_run else erasing.erase_old_quarantined
+        return count(connection, before=before)
+
+
 def _old_predictions(engine: Engine, *, before: datetime, dry_run: bool) -> int:
     keep = release_log.in_use(engine)
     if dry_run:
@@ -172,10 +202,13 @@ def _old_reports(engine: Engine, settings: Settings, sweep: _Sweep, *, before: d
 
 
 def _old_logs(settings: Settings, sweep: _Sweep, *, before: datetime) -> int:
-    folder = settings.home / LOGS
+    folder, elsewhere = settings.home / LOGS, settings.housekeeping.airflow_logs
     # What lies in the folder itself is being written by a running service, however long it has been silent.
     old = (path for path in _older(folder.rglob("*"), before=before) if path.parent != folder)
-    return len(sweep.files(old, below=folder))
+    gone = sweep.files(old, below=folder)
+    if elsewhere:
+        gone += sweep.files(_older(Path(elsewhere).rglob("*"), before=before), below=Path(elsewhere))
+    return len(gone)
 
 
 def _old_mails(settings: Settings, sweep: _Sweep, *, before: datetime) -> int:

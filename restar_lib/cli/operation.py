@@ -50,6 +50,17 @@ def doctor() -> None:
 
 
 @commands.command()
+def housekeeping(
+    *, for_good: Annotated[bool, typer.Option("--for-good", help="Do it; else only count what would go.")] = False
+) -> None:
+    """Give abandoned tasks back and delete what is old, as the DAG of that name does every morning."""
+    from restar_lib.housekeeping import tidy
+    from restar_lib.store.engine import engine
+
+    print(tidy(engine(), settings(), now=now(), dry_run=not for_good))
+
+
+@commands.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A new folder, or one file where it ends in .tar.")],
     *,

@@ -2,13 +2,14 @@
 
 A text that somebody else had as well stays with them: the oldest copy that is left becomes the original. Predictions,
 tasks and verdicts that point at a review are deleted before, by the modules that own them. Runs inside the caller's
-transaction; called by `operation.forget` alone.
+transaction. Called by `operation.forget`; old rejected rows go by `housekeeping`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from sqlalchemy import ARRAY, Connection, Text, any_, case, delete, func, literal, literal_column, select, update
 from sqlalchemy.orm import InstrumentedAttribute
@@ -38,6 +39,16 @@ def quarantined_rows_of(connection: Connection, user_id: str, mapping: FieldMapp
     """The rejected rows that a person wrote, by their hash."""
     naming = select(Quarantine.row_hash, Quarantine.raw).where(func.strpos(Quarantine.raw, user_id) > 0)
     return {row_hash: raw for row_hash, raw in connection.execute(naming) if wrote(raw.encode(), user_id, mapping)}
+
+
+def count_old_quarantined(connection: Connection, *, before: datetime) -> int:
+    """How many rejected rows `erase_old_quarantined` would delete."""
+    return connection.execute(select(func.count()).where(Quarantine.first_seen_at < before)).scalar_one()
+
+
+def erase_old_quarantined(connection: Connection, *, before: datetime) -> int:
+    """Delete the rejected rows that came before; returns how many. The counts of their runs stay."""
+    return connection.execute(delete(Quarantine).where(Quarantine.first_seen_at < before)).rowcount
 
 
 def wrote(raw: bytes, user_id: str, mapping: FieldMapping) -> bool:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
@@ -123,7 +124,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         key = _key(connection, settings, dry_run=dry_run)
         person = _look_up(connection, settings, wanted)
         seen = rewriting.sightings(settings.snapshots_dir, person.texts)
-        found = traces.find(settings.home, person.needles)
+        found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
         deleted = _delete(connection, person)
         sets = _remember(connection, key, person, seen, now=now)
         report = _report(connection, settings, person, deleted, found, sets=sets, seen=seen, dry_run=dry_run)
@@ -149,6 +150,16 @@ def _key(connection: Connection, settings: Settings, *, dry_run: bool) -> Forget
     if known is not None:
         return known
     return ForgetKey(b"for a dry run that keeps nothing") if dry_run else ForgetKey.of_or_new(settings.home)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """Where traces may be: the state folder, and Airflow's logs where they are elsewhere."""
+    elsewhere = settings.housekeeping.airflow_logs
+    return [settings.home, *([Path(elsewhere)] if elsewhere else [])]
+
+
+def _shown(path: Path, settings: Settings) -> str:
+    return (path.relative_to(settings.home) if path.is_relative_to(settings.home) else path).as_posix()
 
 
 def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Person:
@@ -219,7 +230,7 @@ def _report(
         reviews=len(person.texts),
         quarantined=len(person.quarantined),
         **vars(deleted),
-        files=tuple(trace.path.relative_to(settings.home).as_posix() for trace in found),
+        files=tuple(_shown(trace.path, settings) for trace in found),
         snapshots=tuple(one.snapshot_hash for one in seen),
         learned=tuple(sorted(learned)),
         judged=tuple(sorted(judged)),

@@ -330,3 +330,9 @@ class Housekeeping(Section):
     prediction_days: int = Field(default=180, ge=1)
     report_days: int = Field(default=90, ge=1)
     log_days: int = Field(default=30, ge=1)
+    quarantine_days: int = Field(default=365, ge=1)
+    """Rejected rows hold people's words too; their counts stay."""
+    snapshot_days: int = Field(default=365, ge=1)
+    """Training sets that no model on disk names any more; their rows in the tables stay."""
+    airflow_logs: str = ""
+    """Airflow's folder of task logs, where it is not below the state folder."""

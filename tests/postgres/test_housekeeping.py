@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, insert, select
 
-from restar_lib.domain import Reason, ReleaseKind, TaskStatus
+from restar_lib.domain import QuarantineReason, Reason, ReleaseKind, TaskStatus
 from restar_lib.errors import NotTidied
 from restar_lib.housekeeping import TidyCounts, tidy
 from restar_lib.labeling.claims import claim
@@ -16,7 +16,7 @@ from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert
 from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
 from restar_lib.registry import artifact, release_log
 from restar_lib.settings import Settings
-from restar_lib.store.tables import DriftReport, LabelTask, PredictionRow
+from restar_lib.store.tables import DriftReport, IngestRun, LabelTask, PredictionRow, Quarantine
 from tests.tasks import add_tasks, statuses
 from tests.tiny_model import sealed_tiny_model
 from tests.watched import USUAL, draw, store_scored
@@ -28,7 +28,9 @@ NOTHING = TidyCounts(
     expired_claims=0,
     model_versions=(),
     abandoned_folders=0,
+    snapshots=0,
     predictions=0,
+    quarantined=0,
     reports=0,
     logs=0,
     mails=0,
@@ -155,6 +157,43 @@ def test_old_task_logs_go_with_their_empty_folders_but_not_those_of_services(eng
     service = write(logs / "serving.log", age=timedelta(days=300))
     assert tidy(engine, smoke, now=NOW, dry_run=False).logs == 1
     assert (old.parent.exists(), young.exists(), service.exists()) == (False, True, True)
+
+
+def test_airflows_logs_go_wherever_they_are(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """In production they lie on a volume of their own."""
+    logs = tmp_path / "airflow-logs"
+    old = write(logs / "dag_id=x/run_id=1/attempt=1.log", age=timedelta(days=31))
+    young = write(logs / "dag_id=x/run_id=2/attempt=1.log", age=timedelta(days=29))
+    kept = smoke.housekeeping.model_copy(update={"airflow_logs": str(logs)})
+    assert tidy(engine, smoke.model_copy(update={"housekeeping": kept}), now=NOW, dry_run=False).logs == 1
+    assert (old.exists(), young.exists(), logs.exists()) == (False, True, True)
+
+
+def test_old_rejected_rows_go_and_the_counts_of_their_runs_stay(engine: Engine, smoke: Settings) -> None:
+    """They hold people's words; nobody reads them after a year."""
+    run = insert(IngestRun).values(source="files", run_key="old", rows_read=2, quarantined=2)
+    with engine.begin() as connection:
+        run_id = connection.execute(run.returning(IngestRun.ingest_run_id)).scalar_one()
+        for name, age in (("old", 366), ("young", 364)):
+            row = {"row_hash": name, "source": "files", "reason": QuarantineReason.TOO_SHORT, "detail": "", "raw": "{}"}
+            seen = {"ingest_run_id": run_id, "first_seen_at": NOW - timedelta(days=age)}
+            connection.execute(insert(Quarantine).values(row | seen))
+    assert tidy(engine, smoke, now=NOW, dry_run=True).quarantined == 1
+    assert tidy(engine, smoke, now=NOW, dry_run=False).quarantined == 1
+    with engine.connect() as connection:
+        assert connection.scalars(select(Quarantine.row_hash)).all() == ["young"]
+        assert connection.scalar(select(IngestRun.quarantined)) == 2
+
+
+def test_old_training_sets_go_but_not_what_a_model_on_disk_learned_from(engine: Engine, smoke: Settings) -> None:
+    """Nor the newest, nor the note of one that was rewritten."""
+    sealed_tiny_model(smoke.models_dir, snapshot_hash="b" * 16)
+    for name, age in (("a", 500), ("b", 500), ("c", 100), ("d", 50)):
+        write(smoke.snapshots_dir / (name * 16) / "manifest.json", age=timedelta(days=age))
+    write(smoke.snapshots_dir / ("e" * 16) / "forgotten.json", age=timedelta(days=500))
+    kept = smoke.housekeeping.model_copy(update={"snapshot_days": 90})
+    assert tidy(engine, smoke.model_copy(update={"housekeeping": kept}), now=NOW, dry_run=False).snapshots == 2
+    assert sorted(path.name[0] for path in smoke.snapshots_dir.iterdir()) == ["b", "d", "e"]
 
 
 def test_links_are_neither_followed_nor_deleted(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
