@@ -15,7 +15,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -57,10 +57,10 @@ class Repository:
     names: dict[str, str] = field(default_factory=dict)
     private: bool = False
 
-    def commit(self, files: Files) -> str:
-        """Add files to the newest commit; returns the new one, which is `main` now."""
+    def commit(self, files: Files, *, without: Collection[str] = ()) -> str:
+        """Add files to the newest commit and drop others; returns the new one, which is `main` now."""
         before = self.commits.get(self.names.get("main", ""), {})
-        content = dict(before) | dict(files)
+        content = {path: held for path, held in before.items() if path not in without} | dict(files)
         digest = hashlib.sha1(f"{len(self.commits)}".encode(), usedforsecurity=False)
         for path in sorted(content):
             digest.update(path.encode() + content[path])
@@ -243,12 +243,15 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(self.body)["files"]
             return self._json({"files": [self._upload(one, held.get(one["path"])) for one in asked]})
         files: dict[str, bytes] = {}
+        deleted: list[str] = []
         for key, value in ((line["key"], line["value"]) for line in map(json.loads, self.body.splitlines())):
             if key == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif key == "lfsFile":
                 files[value["path"]] = self.hub.stored[value["oid"]]
-        commit = repository.commit(files)
+            elif key == "deletedFile":
+                deleted.append(value["path"])
+        commit = repository.commit(files, without=deleted)
         return self._json({"commitOid": commit, "commitUrl": f"{self.hub.endpoint}/{found['name']}/commit/{commit}"})
 
     def _upload(self, asked: dict[str, Any], held: bytes | None) -> dict[str, Any]:

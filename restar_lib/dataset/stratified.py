@@ -17,15 +17,19 @@ from restar_lib.store.tables import ReviewRow
 
 Stratum = tuple[str | None, Sentiment]
 """A category and what the stars say."""
+SIZABLE = 5
+"""A stratum that would get so many rows must be filled; below that, chance decides more than the mix."""
 RATED = (ReviewRow.duplicate_of.is_(None), ReviewRow.rating.is_not(None))
 
 
 def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> list[Candidate]:
-    """Rated reviews of `side`: each stratum's share of `limit` is its share of all rated reviews, of every side.
+    """Rated reviews of `side`: each stratum's share of them is its share of all rated reviews, of every side.
 
-    Within a stratum a keyed hash of the review id draws; one that the side cannot fill stays short.
+    At most `limit`, and only so many as every stratum of some size can fill; a rare one that the side cannot fill stays
+    short. Within a stratum a keyed hash of the review id draws.
     """
-    quotas = shares(_counts(connection), total=limit)
+    counts, available = _counts(connection), _counts(connection, side)
+    quotas = shares(counts, total=fillable(counts, available, limit=limit))
     drawn = _numbered(side, key=key).subquery()
     found: list[Candidate] = []
     enough = select(drawn).where(drawn.c.number <= max(quotas.values(), default=0))
@@ -35,6 +39,13 @@ def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> l
             quotas[stratum] -= 1
             found.append(Candidate(**{name: getattr(row, name) for name in Candidate.__dataclass_fields__}))
     return found
+
+
+def fillable(counts: Mapping[Stratum, int], available: Mapping[Stratum, int], *, limit: int) -> int:
+    """The most rows, up to `limit`, that can be shared out so that no stratum of some size lacks any."""
+    everything = max(sum(counts.values()), 1)
+    sizable = [stratum for stratum, count in counts.items() if count / everything * limit >= SIZABLE]
+    return int(min([limit, *(available.get(stratum, 0) * everything / counts[stratum] for stratum in sizable)]))
 
 
 def shares(counts: Mapping[Stratum, int], *, total: int) -> dict[Stratum, int]:
@@ -47,10 +58,11 @@ def shares(counts: Mapping[Stratum, int], *, total: int) -> dict[Stratum, int]:
     return quotas | {stratum: quotas[stratum] + 1 for stratum in by_remainder[: wanted - sum(quotas.values())]}
 
 
-def _counts(connection: Connection) -> dict[Stratum, int]:
+def _counts(connection: Connection, side: Side | None = None) -> dict[Stratum, int]:
     columns = (ReviewRow.product_category, ReviewRow.rating)
+    counted = select(*columns, func.count().label("rows")).where(*RATED).group_by(*columns)
     counts: dict[Stratum, int] = {}
-    for row in connection.execute(select(*columns, func.count().label("rows")).where(*RATED).group_by(*columns)):
+    for row in connection.execute(counted if side is None else counted.where(ReviewRow.side == side)):
         stratum = (row.product_category, weak_label(row.rating))
         counts[stratum] = counts.get(stratum, 0) + row.rows
     return counts

@@ -100,7 +100,7 @@ def to_hub(content: Content, repository: str, *, kind: Kind, config: Hub, messag
     api = HfApi(endpoint=config.endpoint or None, token=config.token.get_secret_value())
     what, patience = f"push to {repository}", Patience.from_config(config)
     patience.ask(lambda: api.create_repo(repository, repo_type=kind, private=config.private, exist_ok=True), what=what)
-    before = patience.ask(lambda: api.repo_info(repository, repo_type=kind).sha, what=what)
+    before = patience.ask(lambda: api.repo_info(repository, repo_type=kind, revision="main").sha, what=what)
     after = patience.ask(lambda: _commit(api, content, repository, kind=kind, message=message), what=what)
     address = f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repository}"
     return Pushed(where=address, files=len(content), changed=before != after, commit=after)
