@@ -23,7 +23,7 @@ help: ## this list
 
 install: $(VENV)/.run ## everything that runs, pinned, into .venv
 
-run: $(VENV)/.run ## the whole loop: `make run`, `make run ONCE=1`, `make run REVIEWS=<file, glob or folder>`
+run: $(VENV)/.run ## the whole loop: `make run`, `make run ONCE=1`, `make run REVIEWS=<file, glob, folder or hub>`
 	@$(VENV)/bin/restar run $(if $(filter-out 0,$(ONCE)),--once) $(if $(REVIEWS),--reviews '$(REVIEWS)')
 
 reset: $(VENV)/.run ## wipe the state in var/, after asking (YES=1 does not ask)
