@@ -1,0 +1,24 @@
+"""What a trial's processes need, imported once: each is forked from a server that has done it, and begins at once.
+
+Importing torch takes seconds; a kill at a random moment would mostly hit that, and not the work.
+"""
+
+import os
+
+# Networks this small lose more to threads than they win, and a fork must not meet a running pool.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import accelerate
+import onnx
+import onnxruntime
+import onnxscript
+import uvicorn
+
+import restar_lib.gate.judging
+import restar_lib.retraining.steps
+import restar_lib.scoring.batch
+import restar_lib.serving.app
+import restar_lib.training.fine_tune
+import restar_lib.training.train
+
+__all__ = ["accelerate", "onnx", "onnxruntime", "onnxscript", "restar_lib", "uvicorn"]
