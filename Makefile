@@ -36,11 +36,12 @@ test: $(VENV)/.dev ## unit, Postgres, DAG, web and one end-to-end turn
 soak: $(VENV)/.dev ## the long tests (about 40 minutes): 20 kills a stage, long outages; fills docs/reliability.md
 	@$(VENV)/bin/pytest -m soak $(TESTS)
 
-check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh
+check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh and have no known vulnerabilities
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/python scripts/pins --check
+	@$(VENV)/bin/python scripts/audit
 
 bench: $(VENV)/.dev ## side-by-side measurements, each prints a table
 	@for file in benchmarks/*.py; do $(VENV)/bin/python $$file || exit 1; done
