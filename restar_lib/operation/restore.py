@@ -28,7 +28,6 @@ from restar_lib.store.engine import alembic_config, engine_for, migrate
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 MARKER = "restoring"
-HARMLESS = frozenset({"lost+found"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,9 @@ def _refuse_newer(manifest: Manifest) -> None:
 
 
 def _refuse_full_home(home: Path) -> None:
-    there = sorted(path.name for path in home.iterdir() if path.name not in HARMLESS) if home.exists() else []
+    # Empty folders are what a fresh volume or an image may bring.
+    files = [path for path in home.rglob("*") if not path.is_dir() or path.is_symlink()] if home.exists() else []
+    there = sorted({path.relative_to(home).parts[0] for path in files})
     if MARKER in there:
         raise BackupError(f"an earlier restore into {home} did not end: wipe it (`restar reset`) and restore again")
     if there:
