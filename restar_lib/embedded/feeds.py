@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest import replay
-from restar_lib.ingest.files import find_files
+from restar_lib.ingest.places import find_files
 from restar_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,12 +88,14 @@ class ReplayFeed:
     @property
     def path(self) -> str:
         """`REVIEWS`, absolute: the same files are the same source from wherever they are named."""
-        return str(Path(self.reviews).expanduser().absolute())
+        return self.reviews if "://" in self.reviews else str(Path(self.reviews).expanduser().absolute())
 
     @property
     def configuration(self) -> Configuration:
         """A name of its own for each path, so that a state folder is never fed from two. Raises `SourceError`."""
-        find_files(self.path)  # a path without files is refused before anything starts
+        find_files(
+            self.path, storage=self.settings.source.storage
+        )  # a path without files is refused before anything starts
         digest = hashlib.sha256(self.path.encode()).hexdigest()[:8]
         name = f"{Path(self.path).name[:60]}-{digest}"
         return {"source": {"kind": "files", "name": name, "path": str(self.folder / replay.INBOX)}}
@@ -125,6 +127,7 @@ class ReplayFeed:
             self.path,
             folder=self.folder,
             fields=self.settings.source.fields,
+            storage=self.settings.source.storage,
             history_share=embedded.history_share,
             slices=embedded.slices,
         )
@@ -155,7 +158,7 @@ class HubFeed:
 
     def history(self, rows_read: int) -> dict[str, Any] | None:
         """What is missing of the history."""
-        missing = self.settings.embedded.history_rows - rows_read
+        missing = self.settings.embedded.history_rows
         return {"max_rows": missing} if missing > 0 else None
 
     def portion(self) -> tuple[dict[str, Any], str] | None:
@@ -176,6 +179,8 @@ class SnapshotFeed:
         path = self.settings.source.path
         if not path:
             raise SourceError("source.path is empty: name the folder or the data set that `restar snapshot push` wrote")
+        if Path(path).expanduser().is_dir():
+            path = str(Path(path).expanduser().absolute())  # the services stand in another folder
         return {"source": {"kind": "snapshot", "name": f"snapshot:{path}"[-100:], "path": path}}
 
     def prepare(self) -> str:

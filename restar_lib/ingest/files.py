@@ -20,8 +20,6 @@ from restar_lib.ingest.moments import parse_moment
 from restar_lib.ingest.places import StoredFile, find_files
 from restar_lib.ingest.sources import Cursor, FieldMapping, RawRow, Window, check_kind
 
-__all__ = ["FilesSource", "find_files"]
-
 SHOWN_PROBLEMS = 3
 
 

@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,14 +63,20 @@ class ReplayPlan:
 
 
 def plan(
-    path: str, *, folder: Path, fields: Mapping[str, tuple[str, ...]], history_share: float, slices: int
+    path: str,
+    *,
+    folder: Path,
+    fields: Mapping[str, tuple[str, ...]],
+    history_share: float,
+    slices: int,
+    storage: Mapping[str, Any] | None = None,
 ) -> ReplayPlan:
-    """Split the rows at `path` by time into files in `folder/held`; `fields` is `source.fields` of the settings.
+    """Split the rows at `path` by time into files in `folder/held`; `fields` and `storage` are those of `source`.
 
     A folder that is planned already stays as it is, whatever the share and the number of slices are now. Raises
     `SourceError` where there is nothing to plan, or where the folder holds the plan of other input.
     """
-    found = find_files(path)
+    found = find_files(path, storage=storage)
     sizes = tuple((name, file.size) for name, file in found.items())
     if (folder / PLAN_FILE).exists():
         return _existing(folder, path=path, files=sizes)

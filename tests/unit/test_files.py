@@ -1,4 +1,4 @@
-"""JSON Lines files: any spelling, any place to go on from, and no line that stops the others."""
+"""Files, by the example of JSON Lines: any spelling, any place to go on from, and no line that stops the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from restar_lib.errors import ConfigurationError, SourceError
-from restar_lib.ingest.files import FilesSource, find_files
+from restar_lib.ingest.files import FilesSource
 from restar_lib.ingest.lines import MAX_LINE_BYTES
+from restar_lib.ingest.places import find_files
 from restar_lib.ingest.sources import FieldMapping, RawRow, open_source
 from restar_lib.settings import Settings, load
 

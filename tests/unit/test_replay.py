@@ -11,6 +11,9 @@ import pytest
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.replay import HISTORY, PLAN_FILE, ReplayPlan, deliver, next_held, plan
+from restar_lib.ingest.sources import FieldMapping
+from restar_lib.settings import load
+from tests.review_files import FORMS, review, write_rows
 
 DAY = 86_400_000
 START = 1_400_000_000_000
@@ -70,6 +73,19 @@ def test_every_line_arrives_once_as_it_was_found(tmp_path: Path) -> None:
     assert set(broken) <= set(parts[HISTORY])
     assert [len(part) for part in parts.values()] == [made.history_rows, *made.slice_rows]
     assert made.history_rows == 28 + len(broken)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_is_replayed_row_by_row(tmp_path: Path, name: str) -> None:
+    """History and slices are JSON Lines that say what the file said, whatever its form."""
+    rows = [review(number) for number in range(10)]
+    file = write_rows(tmp_path / name, rows)
+    fields = load(environment={}).settings.source.fields
+    made = plan(str(file), folder=tmp_path / "out", fields=fields, history_share=0.7, slices=2)
+    found = [json.loads(row) for part in made.names for row in held(tmp_path / "out", part)]
+    mapping = FieldMapping.from_config(fields)
+    as_texts = [{name: str(value) for name, value in mapping.ours(row).items()} for row in found]
+    assert as_texts == [{name: str(value) for name, value in mapping.ours(row).items()} for row in rows]
 
 
 def test_rows_of_one_time_are_cut_evenly_in_their_order(tmp_path: Path) -> None:
