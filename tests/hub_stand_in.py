@@ -45,6 +45,8 @@ class Trouble:
     """Wait so long first."""
     cut_after: int | None = None
     """Break the connection off after so many bytes."""
+    short: int = 0
+    """Send so many bytes less than the range that is announced, as if nothing were missing."""
     whole: bool = False
     """Ignore the header Range, as some proxies do."""
 
@@ -221,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         if begin >= len(content):
             return self._send(b"", status=416, headers={"content-range": f"bytes */{len(content)}"})
         headers["content-range"] = f"bytes {begin}-{end - 1}/{len(content)}"
-        return self._send(content[begin:end], status=HTTPStatus.PARTIAL_CONTENT, headers=headers)
+        return self._send(content[begin : end - self.trouble.short], status=HTTPStatus.PARTIAL_CONTENT, headers=headers)
 
     def _create(self, wanted: dict[str, Any]) -> None:
         name = "/".join(filter(None, [wanted.get("organization"), wanted["name"]]))

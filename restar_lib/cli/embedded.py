@@ -19,16 +19,14 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="End after one turn of the loop.")] = False,
     reviews: Annotated[
         str,
-        typer.Option(
-            help="Files (JSON, CSV, Parquet, ...), a glob, a folder, a URL, or `hub`; empty: simulated."
-        ),
+        typer.Option(help="Files (JSON, CSV, Parquet, ...), a glob, a folder, a URL, or `hub`; empty: simulated."),
     ] = "",
 ) -> None:
     """Start everything on this machine, turn the loop once, and keep running until Ctrl-C."""
     from restar_lib.embedded.runner import run as run_embedded
 
     logging.getLogger("restar_lib").setLevel(logging.WARNING)  # the view says what happens
-    run_embedded(_settings_for(reviews), once=once, reviews=reviews)
+    run_embedded(settings_for(reviews), once=once, reviews=reviews)
 
 
 @commands.command()
@@ -51,7 +49,7 @@ def mail_catcher() -> None:
     run_catcher(port=current.embedded.mail_port, folder=current.home / "mail")
 
 
-def _settings_for(reviews: str) -> Settings:
+def settings_for(reviews: str) -> Settings:
     """The settings in force; `--reviews hub` brings its own profile where none is named."""
     environment = process_environment()
     if reviews == HUB:

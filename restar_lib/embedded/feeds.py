@@ -158,7 +158,7 @@ class HubFeed:
 
     def history(self, rows_read: int) -> dict[str, Any] | None:
         """What is missing of the history."""
-        missing = self.settings.embedded.history_rows
+        missing = self.settings.embedded.history_rows - rows_read
         return {"max_rows": missing} if missing > 0 else None
 
     def portion(self) -> tuple[dict[str, Any], str] | None:

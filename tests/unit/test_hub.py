@@ -203,11 +203,16 @@ def test_a_pause_that_is_too_long_is_left_to_the_next_run(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [Trouble(where=BYTES, cut_after=100), Trouble(where="/resolve/", cut_after=0, seconds=0.6)]
+    "trouble",
+    [
+        pytest.param(Trouble(where=BYTES, cut_after=100), id="broken off"),
+        pytest.param(Trouble(where=BYTES, short=7), id="short"),
+        pytest.param(Trouble(where="/resolve/", seconds=0.6), id="slow"),
+    ],
 )
 def test_an_answer_that_breaks_off_is_asked_for_again(hub: Hub, trouble: Trouble) -> None:
-    """Broken in the middle, or slower than the limit: no byte is lost or doubled."""
-    hub.troubles.extend([trouble, replace(trouble, where="Middle" if trouble.seconds else BYTES)])
+    """Broken in the middle, less than announced, or slower than the limit: no byte is lost or doubled."""
+    hub.troubles.extend([trouble, trouble])
     pauses: list[float] = []
     assert sorted(users(read(source(hub, pauses=pauses, timeout_seconds=0.3)))) == sorted(everything())
     assert len(pauses) == 2
