@@ -14,7 +14,8 @@ champion and snapshot, and releasing what serves changes nothing.
 then the next training waits.
 
 **When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
-clear it to train again on the same snapshot. The champion keeps serving whatever happens here.
+clear it to train again on the same snapshot. Where the operating system killed it for memory, the mail and the last
+line of the log say so, and what to lower. The champion keeps serving whatever happens here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 
-from restar_lib.orchestration import DRIFT, Duty, Summary, answer_of, finished_labels, house_rules, step
+from restar_lib.orchestration import DRIFT, Duty, Summary, answer_of, finished_labels, heavy, house_rules, step
 from restar_lib.retraining.reasons import BY_POLICY
 from restar_lib.settings import settings
 
@@ -87,6 +88,7 @@ def retrain_sentiment() -> None:
 
     @task(execution_timeout=timedelta(minutes=config.orchestration.training_timeout_minutes))
     @step
+    @heavy
     def train_challenger(my: Duty, snapshot_hash: str) -> Challenger:
         from restar_lib.retraining import steps
 
@@ -95,6 +97,7 @@ def retrain_sentiment() -> None:
 
     @task
     @step
+    @heavy
     def judge(my: Duty, challenger: Summary) -> Judgement:
         from restar_lib.retraining import steps
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import dag, task
 
-from restar_lib.orchestration import REVIEWS, Duty, house_rules, skip, step
+from restar_lib.orchestration import REVIEWS, Duty, heavy, house_rules, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def score_reviews() -> None:
 
     @task
     @step
+    @heavy
     def score_and_queue(my: Duty) -> ScoreCounts:
         from restar_lib.registry.release import champion_folder
         from restar_lib.scoring.batch import score_new

@@ -65,6 +65,14 @@ class WebhookFailed(DeliveryFailed):
     """The webhook did not take a message; its alert waits and the next run tries again."""
 
 
+class WorkLost(RestarError):
+    """A process that did heavy work ended without an answer; running it again is harmless."""
+
+
+class KilledForMemory(WorkLost):
+    """The operating system killed a process for memory: it needs more of it, or less to do at once."""
+
+
 class NotTidied(RestarError):
     """Housekeeping could not delete some files, mostly somebody else's; everything else was tidied."""
 

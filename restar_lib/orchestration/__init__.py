@@ -9,7 +9,7 @@ imports Airflow; everything heavy is imported inside functions, because every pa
 
 from restar_lib.orchestration.house import DRIFT, REVIEWS, finished_labels, house_rules
 from restar_lib.orchestration.mail import send_mail
-from restar_lib.orchestration.tasks import Duty, Summary, answer_of, duty, skip, step
+from restar_lib.orchestration.tasks import Duty, Summary, answer_of, duty, heavy, skip, step
 
 __all__ = [
     "DRIFT",
@@ -19,6 +19,7 @@ __all__ = [
     "answer_of",
     "duty",
     "finished_labels",
+    "heavy",
     "house_rules",
     "send_mail",
     "skip",

@@ -118,6 +118,22 @@ def step(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Para
     return run
 
 
+def heavy(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Concatenate[Duty, Parameters], object]:
+    """Let `body` work in a process of its own, so that a kill for memory is told. Stands below `step`."""
+
+    @functools.wraps(body)
+    def run(my: Duty, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
+        from restar_lib.apart import apart
+
+        def work() -> object:
+            my.engine.dispose(close=False)  # the parent's connections stay the parent's
+            return summary(body(my, *args, **kwargs))
+
+        return apart(work)
+
+    return run
+
+
 def summary(result: object) -> Any:
     """A result as XCom can carry it: plain dicts, lists, text and numbers."""
     if is_dataclass(result) and not isinstance(result, type):

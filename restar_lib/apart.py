@@ -1,0 +1,183 @@
+"""Heavy work in a process of its own, so that what ends that process can be told.
+
+When the operating system runs out of memory it kills a process outright, and a killed task says nothing: no message,
+no mail. Here the work runs in a forked child, which the kernel is told to prefer; the parent stays, small, and raises
+`KilledForMemory` with what it knows: how large the child was, and whether the kernel's own counters moved. An error in
+the child is raised in the parent as it is. However the parent ends, SIGKILL included, the child ends with it.
+
+It limits nothing and knows nothing of what the work does. Linux only, as everything embedded is; the counters are read
+where they exist (cgroup 2, cgroup 1, the whole machine). Called for the heavy tasks of `orchestration`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import pickle
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from restar_lib.errors import KilledForMemory, WorkLost
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PREFERRED = "500"
+"""oom_score_adj of the child, of 1000: it goes before the scheduler and before PostgreSQL."""
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def apart(work: Callable[[], T]) -> T:
+    """Run `work` in a forked child and return what it returned.
+
+    Raises what it raised, `KilledForMemory` where the kernel killed it for memory or probably did, else `WorkLost`
+    where it ended without an answer. What is returned or raised must be picklable. Open connections of the parent are
+    not the child's to use.
+    """
+    before, began = kills_for_memory(), time.monotonic()
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # else the child would write the same once more
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _work_and_exit(work, writer, parent=parent)
+    os.close(writer)
+    try:
+        with os.fdopen(reader, "rb") as answers:
+            answer = answers.read()
+    except BaseException:  # the task's time is up, or somebody ended it
+        os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        _, status = os.waitpid(child, 0)
+    if not answer:
+        raise _lost(os.waitstatus_to_exitcode(status), before=before, seconds=time.monotonic() - began)
+    return _answered(answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryKills:
+    """How many processes the kernel has killed for memory so far."""
+
+    here: int
+    """In this control group: certain."""
+    machine: int
+    """On the whole machine: somebody else may be meant."""
+
+
+def kills_for_memory() -> MemoryKills:
+    """The kernel's counters; 0 where there is none."""
+    here = max((_counter(path, "oom_kill") for path in _group_files()), default=0)
+    return MemoryKills(here=here, machine=_counter(Path("/proc/vmstat"), "oom_kill"))
+
+
+def _group_files() -> Iterator[Path]:
+    for line in _lines(Path("/proc/self/cgroup")):
+        _, controllers, group = line.split(":", 2)
+        relative = group.lstrip("/")
+        if not controllers:
+            # In a container the group is the root of what it sees, whatever the name says.
+            yield from (CGROUPS / relative / "memory.events", CGROUPS / "memory.events")
+        elif "memory" in controllers.split(","):
+            yield from (CGROUPS / "memory" / relative / "memory.oom_control", CGROUPS / "memory/memory.oom_control")
+
+
+def _counter(path: Path, name: str) -> int:
+    found = (line.split() for line in _lines(path))
+    return next((int(words[1]) for words in found if len(words) == 2 and words[0] == name), 0)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+
+
+def _work_and_exit(work: Callable[[], Any], writer: int, *, parent: int) -> NoReturn:
+    """The child's whole life. It never returns into the parent's code."""
+    code = 1
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we could ask to be told
+            os._exit(1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)  # what the parent wants to hear is not for us
+        _be_preferred()
+        answer = _answer(work)
+        with os.fdopen(writer, "wb") as answers:
+            answers.write(answer)
+        code = 0
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+def _answer(work: Callable[[], Any]) -> bytes:
+    try:
+        return pickle.dumps((True, work()))
+    except BaseException as error:  # everything goes to the parent, which raises it
+        log.debug("the work failed", exc_info=True)
+        return _as_bytes(error)
+
+
+def _as_bytes(error: BaseException) -> bytes:
+    # The traceback stays behind; its text goes along as a note.
+    import traceback
+
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        packed = pickle.dumps((False, error))
+        pickle.loads(packed)  # noqa: S301  made here
+    except Exception:  # noqa: BLE001  some exceptions of foreign libraries cannot be packed, or not unpacked
+        packed = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    return packed
+
+
+def _answered(answer: bytes) -> Any:
+    worked, result = pickle.loads(answer)  # noqa: S301  our own child's
+    if not worked:
+        raise result
+    return result
+
+
+def _be_preferred() -> None:
+    try:
+        Path("/proc/self/oom_score_adj").write_text(PREFERRED, encoding="ascii")
+    except OSError:
+        log.debug("the kernel takes no preference", exc_info=True)
+
+
+def _lost(code: int, *, before: MemoryKills, seconds: float) -> WorkLost:
+    now = kills_for_memory()
+    # Of all children so far; ours is the largest by far.
+    gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    what = f"after {seconds:.0f} s, at up to {gib:.1f} GiB"
+    remedy = "give it more memory, or lower dataset.max_rows, training.batch_size or scoring.batch_size"
+    if code != -signal.SIGKILL:
+        return WorkLost(f"the process ended by {_name(code)} {what}, without a message; the log above is all it said")
+    if now.here > before.here:
+        return KilledForMemory(f"killed by the operating system for memory {what}: {remedy}")
+    if now.machine > before.machine:
+        return KilledForMemory(
+            f"killed {what}; the operating system killed for memory on this machine just then, so most likely: {remedy}"
+        )
+    return WorkLost(
+        f"killed (SIGKILL) {what}: not for memory as far as the kernel's counters say, so by a person, or by whoever "
+        "supervises this machine; clear the task to run it again"
+    )
+
+
+def _name(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
