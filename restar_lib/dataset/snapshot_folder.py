@@ -74,7 +74,12 @@ def write_folder(parent: Path, sides: Sides, *, now: datetime) -> Path:
     if not final.exists():
         partial = parent / f".{manifest.snapshot_hash}.{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
-        _fill(partial, contents, manifest)
+        try:
+            _fill(partial, contents, manifest)
+        except BaseException:
+            # On a full disk each try would else leave another heap of bytes behind.
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         _rename(partial, final)
     return final
 

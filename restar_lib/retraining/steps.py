@@ -8,8 +8,10 @@ in order, and a person may too.
 from __future__ import annotations
 
 import logging
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -91,9 +93,9 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     began = time.monotonic()
     config = with_mode(settings, mode)
     snapshot = load(settings.snapshots_dir / snapshot_hash)
-    work = artifact.new_work_folder(settings.models_dir)
-    train(snapshot, config, out=work, champion_folder=champion_folder(engine, settings))
-    version = artifact.seal(work, settings.models_dir)
+    with _work_folder(settings) as work:
+        train(snapshot, config, out=work, champion_folder=champion_folder(engine, settings))
+        version = artifact.seal(work, settings.models_dir)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
@@ -104,6 +106,16 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
         mlflow_run_id=mlflow_log.log_training(settings, folder),
         seconds=round(seconds, 1),
     )
+
+
+@contextmanager
+def _work_folder(settings: Settings) -> Iterator[Path]:
+    """A folder to train into; a training that fails leaves nothing of it, above all where the disk is full."""
+    work = artifact.new_work_folder(settings.models_dir)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)  # gone already where it was sealed
 
 
 def with_mode(settings: Settings, mode: str) -> Settings:
