@@ -48,6 +48,9 @@ class Measured:
     ingest_seconds: float
     peak_mib: float
     copy_seconds: float
+    ingest_cpu: float
+    """Seconds of the processors, the imports of the process included."""
+    copy_cpu: float
 
 
 def main() -> int:
@@ -60,10 +63,18 @@ def main() -> int:
     least = results[min(results)]["peak_mib"]
     for result in results.values():
         result["peak_of_smallest"] = result["peak_mib"] / least
-    header = ("rows", "bytes", "ingest rows/s", "COPY rows/s", "ratio", "peak MiB", "of smallest")
-    columns = ("bytes", "ingest_per_second", "copy_per_second", "ratio", "peak_mib", "peak_of_smallest")
+    columns = {
+        "ingest rows/s": "ingest_per_second",
+        "COPY rows/s": "copy_per_second",
+        "ratio": "ratio",
+        "peak MiB": "peak_mib",
+        "of smallest": "peak_of_smallest",
+        "CPU us/row": "ingest_cpu_us",
+        "COPY's": "copy_cpu_us",
+    }
     title = f"ingest with {arguments.processes} cleaning process(es) beside COPY, median of {arguments.rounds}"
-    print(measuring.table(title, header, [(rows, *(found[key] for key in columns)) for rows, found in results.items()]))
+    table = [(rows, *(found[key] for key in columns.values())) for rows, found in results.items()]
+    print(measuring.table(title, ("rows", *columns), table))
     reviews = Path(arguments.reviews).name or "simulated"
     found = {"processes": arguments.processes, "reviews": reviews, "rounds": arguments.rounds, "sizes": results}
     print(measuring.save("ingest", found))
@@ -114,6 +125,8 @@ def measure_size(server: EmbeddedPostgres, folder: Path, arguments: argparse.Nam
         "copy_per_second": copied,
         "ratio": median(rows / one.ingest_seconds / (one.stored / one.copy_seconds) for one in rounds),
         "peak_mib": max(one.peak_mib for one in rounds),
+        "ingest_cpu_us": 1e6 * median(one.ingest_cpu for one in rounds) / rows,
+        "copy_cpu_us": 1e6 * median(one.copy_cpu / one.stored for one in rounds),
     }
 
 
@@ -121,12 +134,23 @@ def measure(server: EmbeddedPostgres, folder: Path, file: Path, *, processes: in
     """Ingest, then COPY of what it stored, each into a fresh database."""
     cleaned = folder / "cleaned.copy"
     with measuring.database(server, "restar_ingest") as url:
+        used = measuring.cpu_seconds(server, own=False)
         seconds, peak = run_alone([*command(), "--into", url, "--file", str(file), "--processes", str(processes)])
+        ingest_cpu = measuring.cpu_seconds(server, own=False) - used
         stored = copy_out(server, cleaned)
     with measuring.database(server, "restar_copy"):
+        used = measuring.cpu_seconds(server, own=False)
         copy_seconds = copy_in(server, cleaned)
+        copy_cpu = measuring.cpu_seconds(server, own=False) - used
     cleaned.unlink()
-    return Measured(stored=stored, ingest_seconds=seconds, peak_mib=peak, copy_seconds=copy_seconds)
+    return Measured(
+        stored=stored,
+        ingest_seconds=seconds,
+        peak_mib=peak,
+        copy_seconds=copy_seconds,
+        ingest_cpu=ingest_cpu,
+        copy_cpu=copy_cpu,
+    )
 
 
 def command() -> list[str]:
@@ -140,7 +164,7 @@ def run_alone(arguments: list[str]) -> tuple[float, float]:
     peak = 0
     while process.poll() is None:
         peak = max(peak, memory_of(process))
-        time.sleep(0.02)
+        time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"ingest failed with exit code {process.returncode}")
     return float(process.stdout.read()), peak / 2**20

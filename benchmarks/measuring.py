@@ -15,10 +15,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.ingest.sources import RawRow, open_source
@@ -56,6 +58,17 @@ def database(server: EmbeddedPostgres, name: str) -> Iterator[str]:
         connection.execute(f"create database {name} template {TEMPLATE}".encode())
         yield server.url(name)
         connection.execute(f"drop database {name} with (force)".encode())
+
+
+def cpu_seconds(server: EmbeddedPostgres, *, own: bool = True) -> float:
+    """What the server, the ended children of this process, and itself (`own`) have used of the processors so far."""
+    used = sum(os.times()[0 if own else 2 : 4])
+    postmaster = psutil.Process(int((server.data / "postmaster.pid").read_text(encoding="ascii").splitlines()[0]))
+    used += sum(postmaster.cpu_times()[:4])
+    for backend in postmaster.children():
+        with suppress(psutil.NoSuchProcess):
+            used += sum(backend.cpu_times()[:2])
+    return used
 
 
 def settings_for(home: Path, **sections: dict[str, Any]) -> Settings:

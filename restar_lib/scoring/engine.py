@@ -105,7 +105,7 @@ class InferenceEngine:
         self.info = info
         self._session = session
         self._tokenizer = tokenizer
-        self._padding = tokenizer.token_to_id(PADDING) or 0
+        self._padding = padding_of(tokenizer)
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 0) -> Self:
@@ -117,8 +117,8 @@ class InferenceEngine:
             if not (folder / name).is_file():
                 raise ArtifactError(f"model folder {folder}: {name} is missing")
         info = ModelInfo.read(folder)
-        session = _open_session(folder / MODEL, threads=threads)
-        return cls(folder=folder, info=info, session=session, tokenizer=_open_tokenizer(folder / TOKENIZER, info=info))
+        session = open_session(folder / MODEL, threads=threads)
+        return cls(folder=folder, info=info, session=session, tokenizer=open_tokenizer(folder / TOKENIZER, info=info))
 
     @property
     def version(self) -> str:
@@ -129,7 +129,7 @@ class InferenceEngine:
         """Answer every text, in the given order; a batch holds texts of like length."""
         encodings = self._tokenizer.encode_batch(list(texts))
         logits = np.zeros((len(texts), len(SENTIMENTS)), dtype=np.float64)
-        for rows in _batches_by_length(encodings, size=batch_size):
+        for rows in batches_by_length(encodings, size=batch_size):
             logits[rows] = self._run([encodings[row] for row in rows])
         return Predictions(
             probabilities=softmax(logits / self.info.temperature),
@@ -156,13 +156,7 @@ class InferenceEngine:
             )
 
     def _run(self, encodings: Sequence[Encoding]) -> Floats:
-        length = max(1, *(len(encoding) for encoding in encodings))
-        ids = np.full((len(encodings), length), self._padding, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding)] = encoding.ids
-            mask[row, : len(encoding)] = 1
-        (logits,) = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+        (logits,) = self._session.run(["logits"], padded(encodings, padding=self._padding))
         return np.asarray(logits, dtype=np.float64)
 
 
@@ -180,13 +174,31 @@ def record_probe(folder: Path, texts: Sequence[str]) -> None:
     probe.write_text(json.dumps({"texts": list(texts), "probabilities": answers}, indent=1) + "\n", encoding="utf-8")
 
 
-def _batches_by_length(encodings: Sequence[Encoding], *, size: int) -> Iterator[list[int]]:
+def padded(encodings: Sequence[Encoding], *, padding: int) -> dict[str, NDArray[np.int64]]:
+    """The inputs of the network for one batch: every row as long as the longest."""
+    length = max(1, *(len(encoding) for encoding in encodings))
+    ids = np.full((len(encodings), length), padding, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, encoding in enumerate(encodings):
+        ids[row, : len(encoding)] = encoding.ids
+        mask[row, : len(encoding)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def padding_of(tokenizer: Tokenizer) -> int:
+    """The id that fills the shorter rows; masked, so any will do."""
+    return tokenizer.token_to_id(PADDING) or 0
+
+
+def batches_by_length(encodings: Sequence[Encoding], *, size: int) -> Iterator[list[int]]:
+    """Rows of like length together: little padding."""
     order = sorted(range(len(encodings)), key=lambda row: len(encodings[row]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
-def _open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    """The network on CPU. Raises `ArtifactError` where the file is none."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -198,7 +210,8 @@ def _open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
         raise ArtifactError(f"{path}: not a model that ONNX Runtime can load: {error}") from None
 
 
-def _open_tokenizer(path: Path, *, info: ModelInfo) -> Tokenizer:
+def open_tokenizer(path: Path, *, info: ModelInfo) -> Tokenizer:
+    """The tokenizer, cutting at the model's window. Raises `ArtifactError` where the file is none."""
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - a bare Exception is what tokenizers raises

@@ -263,7 +263,7 @@ def sample(engine: Engine, *, key: str, limit: int, without: list[str] | None = 
     return {one.review_id for one in found}
 
 
-def test_another_key_draws_another_sample(engine: Engine, smoke: Settings, sides: dict[str, Side]) -> None:
+def test_another_key_draws_another_sample(engine: Engine, sides: dict[str, Side]) -> None:
     """Each key begins elsewhere on the circle of hashes, and wherever that is, there are as many as wanted."""
     samples = [sample(engine, key=f"key {number}", limit=20) for number in range(12)]
     assert {len(found) for found in samples} == {60}
@@ -284,9 +284,7 @@ def test_a_sample_changes_only_by_what_is_new(engine: Engine, smoke: Settings) -
     assert after - before <= set(new)
 
 
-def test_the_counts_of_classes_leave_out_who_is_asked_to(
-    engine: Engine, smoke: Settings, sides: dict[str, Side]
-) -> None:
+def test_the_counts_of_classes_leave_out_who_is_asked_to(engine: Engine, sides: dict[str, Side]) -> None:
     """Three in five positive, one negative, one neutral, on the training side alone."""
     some_of_each = some(sides, Side.TRAIN, 40)
     with engine.connect() as connection:
