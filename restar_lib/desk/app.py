@@ -1,8 +1,9 @@
 """The label desk and the report pages as one small web application, mounted into Airflow's API server.
 
-`create_desk` wires; the routes are in `label_routes` and `report_routes`. Every route, the static files included, is
-behind `signed_in`; there are no `/docs` and no `/openapi.json`. Nothing loads from another origin, and no page runs
-inline script. Errors have one shape, `{error, detail}`. Knows Airflow only through the `signed_in` that it is given.
+`create_desk` wires; the routes are in `label_routes`, `report_routes` and `run_book_routes`. Every route, the static
+files included, is behind `signed_in`; there are no `/docs` and no `/openapi.json`. Nothing loads from another origin,
+and no page runs inline script. Errors have one shape, `{error, detail}`. Knows Airflow only through the `signed_in`
+that it is given.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from restar_lib.desk import label_routes, report_routes
+from restar_lib.desk import label_routes, report_routes, run_book_routes
 from restar_lib.desk.context import Context
 from restar_lib.errors import ConfigurationError, LeaseLost, NothingToUndo, RestarError
 from restar_lib.settings import Settings
@@ -53,6 +54,7 @@ def create_desk(
     app.state.context = Context(settings=settings, engine=engine, now=now)
     app.include_router(label_routes.router)
     app.include_router(report_routes.router)
+    app.include_router(run_book_routes.router)
     app.middleware("http")(_with_headers)
     _answer_errors(app)
     return app

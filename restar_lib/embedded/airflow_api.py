@@ -90,6 +90,14 @@ class AirflowApi:
             for row in rows
         ]  # fmt: skip
 
+    def status_of(self, url: str) -> int:
+        """What a page of this Airflow answers to us; no other host ever gets our token."""
+        if not url.startswith(f"{self.base_url}/"):
+            raise ValueError(f"{url} is no page of {self.base_url}")
+        if "Authorization" not in self._client.headers:
+            self._log_in()
+        return self._client.get(url, follow_redirects=False).status_code
+
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
         return self._call("GET", path, params=query)
 

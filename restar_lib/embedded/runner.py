@@ -10,6 +10,7 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,11 @@ from restar_lib.store.engine import database_url, engine_for
 WATCH_SECONDS = 2.0
 
 
-def run(settings: Settings, *, once: bool, reviews: str) -> None:
+Then = Callable[[House, Console], None]
+"""What is done on the running house after its turn."""
+
+
+def run(settings: Settings, *, once: bool, reviews: str, then: Then | None = None) -> None:
     """Run the embedded default. Raises a named error when the turn did not complete."""
     # Also where whoever started us ignores SIGINT, as a shell does for what it runs in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,6 +51,8 @@ def run(settings: Settings, *, once: bool, reviews: str) -> None:
                 house = _open(settings, feed=feed, view=view, stack=stack)
                 summary = _turn(house, feed=feed, view=view)
             render(summary, house, house.settings_now, view.console)
+            if then is not None:
+                then(house, view.console)
             if not once:
                 _keep_watch(house, view)
         except KeyboardInterrupt:
@@ -94,6 +101,15 @@ def _restarts(house: House) -> dict[str, tuple[int, str]]:
     except FileNotFoundError:
         raise EmbeddedError(f"the supervisor is gone; see {house.logs / 'supervisor.log'}") from None
     return {row["name"]: (row["restarts"], row["last_exit"]) for row in rows}
+
+
+def is_running(home: Path) -> bool:
+    """Whether a `make run` is using this state folder."""
+    try:
+        with runner_lock(home):
+            return False
+    except EmbeddedError:
+        return True
 
 
 def wipe(home: Path) -> bool:

@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.monitoring.incidents import Stage
@@ -30,6 +30,8 @@ class AlertKind(StrEnum):
 
     DRIFT = "drift"
     """The newest reviews are not what the champion learned from."""
+    CONFIDENCE = "confidence"
+    """The champion is less sure than it should be, on reviews that did not drift."""
     QUEUE = "queue"
     """The oldest open task has waited too long."""
     QUALITY = "quality"
@@ -164,6 +166,19 @@ def raise_within(connection: Connection, alert: NewAlert, *, now: datetime) -> A
     if made.rowcount:
         log.warning("alert %d raised (%s): %s", row.alert_id, alert.key, alert.subject)
     return alert_of(row)
+
+
+def newest_alert(engine: Engine, kind: AlertKind, stage: Stage) -> Alert | None:
+    """The newest alert of a kind at a stage; None where there never was one."""
+    query = (
+        select(AlertRow.__table__)
+        .where(AlertRow.kind == kind.value, AlertRow.stage == stage.value)
+        .order_by(AlertRow.alert_id.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else alert_of(row)
 
 
 def forget_reports(connection: Connection, files: Iterable[str]) -> None:

@@ -26,10 +26,10 @@ from restar_lib.labeling import queue
 from restar_lib.labeling.audits import fresh_audits
 from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring import changes, comparison, findings, page, quality, reports, wording
-from restar_lib.monitoring.alerts import AlertKind
+from restar_lib.monitoring.alerts import AlertDetails, AlertKind
 from restar_lib.monitoring.comparison import Distance
 from restar_lib.monitoring.features import columns_of, read_reference
-from restar_lib.monitoring.findings import Finding, Measured
+from restar_lib.monitoring.findings import Finding, FindingKind, Measured
 from restar_lib.monitoring.quality import Quality
 from restar_lib.monitoring.reports import DriftReport, NewReport, find, forget_reports, newest
 from restar_lib.monitoring.telling import Sighting, tell
@@ -64,6 +64,11 @@ class _Look:
     """About macro-F1 on fresh labels."""
     changes: tuple[str, ...]
     report_file: str | None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the reviews are others than at training; low confidence alone does not say so."""
+        return any(finding.kind is not FindingKind.LOW_CONFIDENCE for finding in self.found)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -171,6 +176,7 @@ def _store(engine: Engine, settings: Settings, look: _Look) -> DriftReport:
 
 def _sightings(look: _Look, limits: Monitoring) -> Iterator[Sighting]:
     yield _drift(look, limits)
+    yield _confidence(look, limits)
     yield _queue(look, limits)
     yield Sighting(
         kind=AlertKind.QUALITY,
@@ -191,24 +197,41 @@ def _drift(look: _Look, limits: Monitoring) -> Sighting:
     return Sighting(
         kind=AlertKind.DRIFT,
         model_version=look.model_version,
-        headline=findings.subject(look.found) if look.found else None,
+        headline=findings.subject(look.found) if look.moved else None,
         can_judge=look.measured is not None,
         calm=_calm(look, limits),
-        details=replace(
-            wording.drift_details(
-                look.found,
-                look.measured,
-                limits,
-                distances=look.distances,
-                rows=look.window.rows,
-                period=look.window.period,
-                model_version=look.model_version,
-                at=look.at,
-                run_key=look.run_key,
-            ),
-            changes=look.changes,
-        ),
+        details=_window_details(look, limits),
         report_file=look.report_file,
+    )
+
+
+def _confidence(look: _Look, limits: Monitoring) -> Sighting:
+    """Of its own only where nothing moved: low confidence before other reviews is part of the drift, one incident."""
+    return Sighting(
+        kind=AlertKind.CONFIDENCE,
+        model_version=look.model_version,
+        headline=findings.subject(look.found) if look.found and not look.moved else None,
+        can_judge=look.measured is not None and not look.found,
+        calm=_calm(look, limits),
+        details=_window_details(look, limits),
+        report_file=look.report_file,
+    )
+
+
+def _window_details(look: _Look, limits: Monitoring) -> AlertDetails:
+    return replace(
+        wording.drift_details(
+            look.found,
+            look.measured,
+            limits,
+            distances=look.distances,
+            rows=look.window.rows,
+            period=look.window.period,
+            model_version=look.model_version,
+            at=look.at,
+            run_key=look.run_key,
+        ),
+        changes=look.changes,
     )
 
 

@@ -49,7 +49,7 @@ def links_for(alert: Alert, settings: Settings) -> Links:
         report=f"{base}/restar/reports/view/{quote(alert.report_file)}" if alert.report_file else None,
         # Airflow's run ids are `<kind>__<time>`; whoever asks from a terminal has no run to show.
         run=run if "__" in details.run_key else None,
-        more=(run_book,) if alert.kind is AlertKind.DRIFT else (desk, run_book),
+        more=(desk, run_book) if alert.kind in {AlertKind.QUEUE, AlertKind.QUALITY} else (run_book,),
     )
 
 

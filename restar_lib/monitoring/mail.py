@@ -35,8 +35,18 @@ TEMPLATES = PROJECT_ROOT / "include" / "email"
 WIDTH = 76
 HEADER_WIDTH = 200
 RED, AMBER, GREEN = "#d0312d", "#d98a00", "#2e9e5b"
-EYEBROWS = {AlertKind.DRIFT: "drift", AlertKind.QUEUE: "labeling queue", AlertKind.QUALITY: "quality"}
-ACCENTS = {AlertKind.DRIFT: RED, AlertKind.QUEUE: AMBER, AlertKind.QUALITY: RED}
+EYEBROWS = {
+    AlertKind.DRIFT: "drift",
+    AlertKind.CONFIDENCE: "confidence",
+    AlertKind.QUEUE: "labeling queue",
+    AlertKind.QUALITY: "quality",
+}
+ACCENTS = {
+    AlertKind.DRIFT: RED,
+    AlertKind.CONFIDENCE: AMBER,
+    AlertKind.QUEUE: AMBER,
+    AlertKind.QUALITY: RED,
+}
 PICTURE_ID = "moved@restar"
 FAILURE_ACTIONS = (
     "Read the last lines of the log: an error of ours names the id and says what to do.",

@@ -22,7 +22,12 @@ from restar_lib.monitoring.deliveries import Channel, add_within
 from restar_lib.monitoring.incidents import Incident, Stage
 from restar_lib.settings import Settings
 
-NAMES = {AlertKind.DRIFT: "Drift", AlertKind.QUEUE: "Labeling queue", AlertKind.QUALITY: "Quality"}
+NAMES = {
+    AlertKind.DRIFT: "Drift",
+    AlertKind.CONFIDENCE: "Confidence",
+    AlertKind.QUEUE: "Labeling queue",
+    AlertKind.QUALITY: "Quality",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""When trouble asks for a retraining: an open incident of drift or quality, where the configuration wants that.
+"""When trouble asks for a retraining: an open incident of drift, confidence or quality, where the configuration wants that.
 
 An incident that goes on does not storm: it asks when it is first seen, and again after a cool-down at the earliest.
 While a training would be put off anyway (`training.cooldown_minutes` after the last verdict), nothing is asked and
@@ -24,7 +24,7 @@ from restar_lib.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ASKING = (AlertKind.DRIFT, AlertKind.QUALITY)
+ASKING = (AlertKind.DRIFT, AlertKind.CONFIDENCE, AlertKind.QUALITY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,6 @@ def _may_ask(incident: Incident, *, cooldown: timedelta, run_key: str, now: date
 
 def _why_not(found: list[Incident], *, cooldown: timedelta) -> str:
     if not found:
-        return "no incident of drift or quality is open"
+        return "no incident of drift, confidence or quality is open"
     asked = "; ".join(f"incident {it.incident_id} asked at {it.retrain_asked_at:%Y-%m-%d %H:%M}" for it in found)
     return f"{asked}, and asks again after {cooldown} (monitoring.retrain_cooldown_hours)"
