@@ -57,7 +57,7 @@ def housekeeping(
     from restar_lib.housekeeping import tidy
     from restar_lib.store.engine import engine
 
-    print(tidy(engine(), settings(), now=now(), dry_run=not for_good))
+    tidy(engine(), settings(), now=now(), dry_run=not for_good)  # it logs what it did
 
 
 @commands.command()
@@ -103,7 +103,6 @@ def forget(
     from restar_lib.store.engine import engine
 
     report = forget_person(engine(), settings(), user_id=user, now=now(), dry_run=not for_good)
-    print(report)
     for line in report.advice:
         print(f"- {line}")
 

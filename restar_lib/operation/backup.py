@@ -69,15 +69,13 @@ def back_up(
         )
         manifest.write(folder)
     missing = [name for name in databases.EMBEDDED_NAMES if name not in dumps]
-    report = BackupReport(
+    return BackupReport(
         target=target,
         reviews=dumps[OURS].rows.get("review", 0),
         files=len(files) - len(dumps),
         bytes=manifest.bytes,
         left_out=(*(f"the database of {name}" for name in missing), *(() if secrets or not embedded else ("secrets",))),
     )
-    log.info("%s", report)
-    return report
 
 
 @contextmanager

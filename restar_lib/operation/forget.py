@@ -135,6 +135,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
             transaction.commit()
     if not dry_run:
         rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
+        erasing.tidy_statistics(engine)
     log.info("%s", report)
     return report
 

@@ -81,7 +81,7 @@ def _restore_into(
     migrate(ours.url)
     champion = _prove_champion(settings, ours)
     (settings.home / MARKER).unlink()
-    report = RestoreReport(
+    return RestoreReport(
         taken_at=manifest.taken_at,
         home=settings.home,
         reviews=manifest.databases[OURS].rows.get("review", 0),
@@ -89,8 +89,6 @@ def _restore_into(
         champion=champion,
         left_out=tuple(name for name in databases.EMBEDDED_NAMES if name not in {place.name for place in places}),
     )
-    log.info("%s", report)
-    return report
 
 
 def _copy_files(settings: Settings, folder: Path, manifest: Manifest, say: Say) -> None:

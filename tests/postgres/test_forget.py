@@ -107,6 +107,19 @@ def test_nothing_of_a_forgotten_person_is_left_in_any_table(engine: Engine, hous
         assert connection.scalar(text("select count(*) from quarantine")) == 1
 
 
+def test_not_even_the_databases_statistics_name_them(engine: Engine, house: Settings) -> None:
+    """Postgres keeps the commonest values of each column, which every dump of its catalog would show."""
+    common = text(
+        "select coalesce(string_agg(most_common_vals::text, ' '), '') from pg_stats where tablename = 'review'"
+    )
+    with engine.begin() as connection:
+        connection.execute(text("analyze review"))
+        assert ANNA in str(connection.scalar(common))
+    forgotten(engine, house)
+    with engine.connect() as connection:
+        assert ANNA not in str(connection.scalar(common))
+
+
 def test_a_text_that_somebody_else_wrote_too_stays_with_them(engine: Engine, house: Settings) -> None:
     """Ben's copy becomes the original: it can be scored, asked about and trained on."""
     assert forgotten(engine, house).handed_over == 1
