@@ -59,6 +59,8 @@ def test_every_alert_says_how_bad_it_is_what_happened_and_where_the_run_book_is(
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert set(rule["annotations"]) == {"summary", "run_book"}
         assert "for" in rule, f"{rule['alert']} would shout at the first hiccup"
+        page = (PROJECT_ROOT / rule["annotations"]["run_book"]).read_text()
+        assert f"| {rule['alert']} |" in page, f"{rule['alert']} has no line in the run-book"
 
 
 def test_the_limits_are_those_of_the_contract_and_of_the_settings() -> None:
