@@ -7,8 +7,8 @@ Alertmanager, msmtp from Debian); a service whose program is missing is left out
 loopback alone; there is no way out of the composition, so the hub cannot be reached. Not for production: it builds no
 image, and it is only as isolated as described.
 
-`up` runs until Ctrl-C; `status` says what runs; `turn` turns the loop once on it; `exec SERVICE COMMAND...` runs a
-command inside.
+`up` runs until Ctrl-C; `status` says what runs; `turn` turns the loop once on it and `faults` disturbs it,
+both with simulated reviews; `exec SERVICE COMMAND...` runs a command inside.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import sys
 from pathlib import Path
 
 from compose import Composition, Unreadable, read, read_answers
+from faults import Faults
 from house import House
 from namespaces import GATEWAY
+from turn import Turn
 from wires import answer_names, forward
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     verbs = {
         "up": lambda: up(house),
         "status": house.print_status,
-        "turn": lambda: turn(house),
+        "turn": lambda: Turn(house).run(),
+        "faults": lambda: Faults(house).run(),
         "exec": lambda: house.execute(words[0], words[1:]),
         "inside": lambda: house.run(json.loads(words[0])),
         "contain": lambda: house.contain(words[0]),
@@ -57,13 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
         "names": lambda: answer_names(GATEWAY, house.network.addresses),
     }
     return verbs[arguments.verb]() or 0
-
-
-def turn(house: House) -> int:
-    """One turn of the loop on what `up` runs."""
-    from turn import Turn
-
-    return Turn(house).run()
 
 
 def up(house: House) -> int:
@@ -92,7 +88,9 @@ def _listen(composition: Composition) -> list[tuple[int, str, int]]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/production", description=__doc__.splitlines()[0])
-    parser.add_argument("verb", choices=["up", "status", "turn", "exec", "inside", "contain", "forward", "names"])
+    parser.add_argument(
+        "verb", choices=["up", "status", "turn", "faults", "exec", "inside", "contain", "forward", "names"]
+    )
     parser.add_argument("--home", type=Path, required=True, help="state: volumes, secrets, logs")
     parser.add_argument("--answers", type=Path, default=ROOT / ".env", help="what .env says; see include/production")
     parser.add_argument("words", nargs=argparse.REMAINDER, help="exec: the service and the command")

@@ -189,17 +189,33 @@ class House:
 
     def execute(self, name: str, words: list[str], *, timeout: float | None = None, quiet: bool = False) -> int:
         """Run a command in the namespaces of a running container; its exit code, 1 where it does not run."""
+        output = subprocess.DEVNULL if quiet else None
+        command = self._inside(name, words)
+        if command is None:
+            return 1
+        environment = self._container(self.composition.services[name]).environment
+        return subprocess.run(
+            command, env=dict(environment), timeout=timeout, stdin=subprocess.DEVNULL if quiet else None,
+            stdout=output, stderr=output, check=False,
+        ).returncode  # fmt: skip
+
+    def query(self, statement: str) -> str:
+        """The one value that a statement finds in Re*Star's database."""
+        url = (self.secrets / "restar_database_url").read_text(encoding="utf-8").replace("+psycopg", "")
+        command = self._inside("postgres", ["psql", "--no-psqlrc", "-At", "-c", statement, url.strip()])
+        if command is None:
+            raise OSError("postgres is not running")
+        environment = self._container(self.composition.services["postgres"]).environment
+        done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def _inside(self, name: str, words: list[str]) -> list[str] | None:
         pid = self.pids().get(name)
         if pid is None:
-            return 1
-        container = self._container(self.composition.services[name])
-        output = subprocess.DEVNULL if quiet else None
-        inside = ["nsenter", "--target", str(pid), "--mount", "--net", "--uts", "--root", "--wd"]
-        rights = ["setpriv", f"--reuid={container.user}", f"--regid={container.user}", "--clear-groups", "--"]
-        return subprocess.run(
-            [*inside, *rights, *words], env=dict(container.environment), timeout=timeout,
-            stdin=subprocess.DEVNULL if quiet else None, stdout=output, stderr=output, check=False,
-        ).returncode  # fmt: skip
+            return None
+        user = str(self._image(self.composition.services[name]).user)
+        enter = ["nsenter", "--target", str(pid), "--mount", "--net", "--uts", "--root", "--wd"]
+        return [*enter, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", *words]
 
     def pids(self) -> dict[str, int]:
         """Service -> its process; what does not run is not there."""

@@ -116,6 +116,11 @@ def forget_limits(names: Iterable[str]) -> None:
             _group(name).rmdir()
 
 
+def processes_of(name: str) -> list[int]:
+    """Every process of a service that has a limit."""
+    return [int(pid) for pid in (_group(name) / "cgroup.procs").read_text().split()]
+
+
 def _group(name: str) -> Path:
     groups = Path("/sys/fs/cgroup")
     version2 = (groups / "cgroup.controllers").exists()

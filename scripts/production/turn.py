@@ -49,9 +49,9 @@ class Person:
     def _logged_in(self) -> httpx.Client:
         if self._client is None:
             body = {"username": self.name, "password": self.password}
-            token = httpx.post(f"{self.url}/auth/token", json=body, timeout=60).raise_for_status().json()
+            token = httpx.post(f"{self.url}/auth/token", json=body, timeout=300).raise_for_status().json()
             headers = {"Authorization": f"Bearer {token['access_token']}", "X-Restar-Desk": "1"}
-            self._client = httpx.Client(base_url=self.url, headers=headers, timeout=60)
+            self._client = httpx.Client(base_url=self.url, headers=headers, timeout=300)
         return self._client
 
 
@@ -129,8 +129,10 @@ class Turn:
     # --- steps
 
     def _retrain(self, conf: Answer) -> Answer:
+        return self._approved(self._trigger("retrain_sentiment", conf))
+
+    def _approved(self, run: str) -> Answer:
         olga, leo = self.people["olga"], self.people["leo"]
-        run = self._trigger("retrain_sentiment", conf)
         path = f"/api/v2/dags/retrain_sentiment/dagRuns/{run}"
 
         def waiting() -> Answer | None:
