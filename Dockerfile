@@ -75,6 +75,8 @@ COPY restar_lib restar_lib
 COPY dags dags
 COPY plugins plugins
 COPY include include
+# The run-books that mails lead to.
+COPY docs docs
 USER 10001:10001
 EXPOSE 8080
 CMD ["airflow", "version"]

@@ -159,6 +159,19 @@ def test_drift_begins_at_its_date() -> None:
     assert sum("mid" in row["text"].lower().split() for row in after) > 20
 
 
+def test_a_drilled_span_drifts_and_what_follows_is_usual_again() -> None:
+    """Before and behind the span every review is word for word what it would have been; inside, the mix is another."""
+    start, end = moment(1000, CONFIG), moment(2000, CONFIG)
+    drilled = CONFIG.model_copy(update={"drills": ((start, end),)})
+    changed = [number for number in range(3000) if review(number, drilled) != review(number, CONFIG)]
+    inside = Counter(review(number, drilled)["product_category"] for number in range(1000, 2000))
+    assert inside["Smart_Home"] > 400
+    assert min(changed) >= 1000
+    # Later ones may repeat a drifted text word for word.
+    assert len([number for number in changed if number >= 2000]) < 60
+
+
+
 @pytest.mark.parametrize("review_id", ["R1", "sim-1-5", "sim-20260101-x", "sim-20260101-", "20260101-5"])
 def test_the_truth_of_other_reviews_is_not_invented(review_id: str) -> None:
     """A real review or one of another seed has no known truth."""
