@@ -1,19 +1,30 @@
 """The few calls of Airflow's REST API that the runner needs: trigger a DAG, look at runs and tasks.
 
-Logs in with a user's password, logs in again when the token has expired, and waits out a restart of the API server.
+Logs in with a user's password, logs in again when the token has expired, and waits out a restart of the API server or
+of the database behind it. A run is triggered under an id that we choose, so that asking once more starts no second one.
 Airflow's JSON is turned into our own dataclasses here and nowhere else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 import httpx
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
 
+PATIENCE_SECONDS = 300.0
+"""How long an API server or its database may be away: longer than the supervisor's longest pause before a restart."""
 FINISHED = frozenset({"success", "failed"})
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether waiting may help: nobody answers, or somebody behind the server is away."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
+    return isinstance(error, httpx.TransportError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +79,14 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
         """Start a run by hand, as the form in the UI does."""
-        return _dag_run(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf}))
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{token_hex(4)}"
+        wanted = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        try:
+            return _dag_run(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=wanted))
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.CONFLICT:
+                raise
+            return self.run(dag_id, run_id)  # the first request got through, only its answer did not
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """The run as it stands now."""
@@ -101,11 +119,12 @@ class AirflowApi:
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
         return self._call("GET", path, params=query)
 
-    # A GET or a trigger that never reached the server is repeated; one that was answered is not.
     @retry(
-        retry=retry_if_exception_type(httpx.ConnectError), wait=wait_exponential(max=5), stop=stop_after_delay(120),
+        retry=retry_if_exception(_passes),
+        wait=wait_exponential(max=5),
+        stop=stop_after_delay(PATIENCE_SECONDS),
         reraise=True,
-    )  # fmt: skip
+    )
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         if "Authorization" not in self._client.headers:
             self._log_in()

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from restar_lib.embedded.airflow_api import AirflowApi
+from restar_lib.embedded.airflow_api import PATIENCE_SECONDS, AirflowApi
 from restar_lib.embedded.feeds import Feed, open_feed
 from restar_lib.embedded.house import open_house
 from restar_lib.embedded.postgres import EmbeddedPostgres
@@ -29,7 +29,7 @@ from restar_lib.embedded.turn import Turn
 from restar_lib.embedded.view import View
 from restar_lib.errors import EmbeddedError
 from restar_lib.settings import Settings
-from restar_lib.store.engine import database_url, engine_for
+from restar_lib.store.engine import database_url, engine_for, wait_for_server
 
 WATCH_SECONDS = 2.0
 
@@ -74,7 +74,7 @@ def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> Ho
 
 def _turn(house: House, *, feed: Feed, view: View) -> TurnSummary:
     settings = house.settings_now
-    engine = engine_for(database_url(settings))
+    engine = wait_for_server(engine_for(database_url(settings)), seconds=PATIENCE_SECONDS)
     api = AirflowApi(base_url=house.airflow_url, user=ADMIN, password=house.secrets.airflow_password)
     try:
         return Turn(house=house, settings=settings, engine=engine, api=api, feed=feed, view=view).run()

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from restar_lib.errors import ConfigurationError
 from restar_lib.settings import Settings, settings
@@ -24,6 +26,21 @@ APPLICATION_NAME = "restar"
 def engine_for(url: str) -> Engine:
     """A new engine; connections are checked before use, because the server may have been restarted meanwhile."""
     return create_engine(url, pool_pre_ping=True, pool_size=5, connect_args={"application_name": APPLICATION_NAME})
+
+
+def wait_for_server(engine: Engine, *, seconds: float) -> Engine:
+    """From now on a connection that cannot be made is tried again for so long; returns `engine`.
+
+    For a program that watches others through an outage. A task does not wait: it fails, and is tried again.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        away = retry_if_exception_type(dialect.loaded_dbapi.OperationalError)
+        patiently = Retrying(retry=away, wait=wait_fixed(1), stop=stop_after_delay(seconds), reraise=True)
+        return patiently(dialect.connect, *arguments, **options)
+
+    return engine
 
 
 def database_url(config: Settings) -> str:
