@@ -52,7 +52,7 @@ def push_snapshot(
         if snapshot_hash
         else freeze_snapshot(engine(), current, held_out=held_out, now=now())
     )
-    print_fields(push(frozen, current, repository=repo, folder=to))
+    print_fields(push(engine(), frozen, current, repository=repo, folder=to))
 
 
 @model.command("push")

@@ -35,8 +35,8 @@ METRICS = {
 }
 
 
-def data_card(snapshot: Snapshot, manifest: PublishedManifest) -> str:
-    """The `README.md` of a published training set."""
+def data_card(snapshot: Snapshot, manifest: PublishedManifest, *, demo: int) -> str:
+    """The `README.md` of a published training set; `demo` truths come from demo labelers."""
     rows = {split: snapshot.examples(side) for side, split in SPLITS.items()}
     people = sum(row.truth_source is TruthSource.PEOPLE for held in rows.values() for row in held)
     return _rendered(
@@ -46,6 +46,7 @@ def data_card(snapshot: Snapshot, manifest: PublishedManifest) -> str:
         simulated=manifest.simulated,
         rows=manifest.rows,
         people=people,
+        demo=demo,
         splits=list(rows),
         table=list(_table(rows)),
     )

@@ -15,7 +15,9 @@ from sqlalchemy import Engine
 from restar_lib.dataset.published import CARD, MANIFEST, published_files
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot import freeze as freeze_tables
+from restar_lib.domain import LabelSource, Side
 from restar_lib.errors import SnapshotError
+from restar_lib.labeling.queue import merged_truths
 from restar_lib.publishing.cards import data_card
 from restar_lib.publishing.target import Content, Pushed, target
 from restar_lib.settings import Settings
@@ -38,15 +40,21 @@ def find(settings: Settings, snapshot_hash: str) -> Snapshot:
     return load(folder)
 
 
-def content(snapshot: Snapshot, settings: Settings) -> Content:
+def content(engine: Engine, snapshot: Snapshot, settings: Settings) -> Content:
     """All files of a published snapshot; the manifest stands last."""
+    with engine.connect() as connection:
+        truths = merged_truths(connection)
+    by_people = [row.review_id for side in Side for row in snapshot.examples(side) if row.review_id in truths]
+    demo = sum(truths[review_id].label_source is LabelSource.DEMO for review_id in by_people)
     simulated = settings.simulated_notice is not None
     files, manifest = published_files(snapshot, settings.dataset, simulated=simulated)
-    card = data_card(snapshot, manifest)
+    card = data_card(snapshot, manifest, demo=demo)
     return {CARD: card.encode(), **files, MANIFEST: manifest.to_json()}
 
 
-def push(snapshot: Snapshot, settings: Settings, *, repository: str = "", folder: Path | None = None) -> Pushed:
+def push(
+    engine: Engine, snapshot: Snapshot, settings: Settings, *, repository: str = "", folder: Path | None = None
+) -> Pushed:
     """Publish a snapshot: to `folder`, to `repository` on the hub, or by default below the state folder."""
     to = target(settings, kind="dataset", repository=repository, folder=folder)
-    return to.push(content(snapshot, settings), name=snapshot.snapshot_hash)
+    return to.push(content(engine, snapshot, settings), name=snapshot.snapshot_hash)
