@@ -21,6 +21,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, func, inspect, select, table
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.services import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE
@@ -75,6 +76,15 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres:
 @contextmanager
 def at_hand(settings: Settings) -> Iterator[list[Place]]:
     """The databases, answering. Raises `BackupError` or `ConfigurationError` where there is nothing to reach."""
+    try:
+        with _places(settings) as places:
+            yield places
+    except OperationalError as error:
+        raise BackupError(f"the database went away: {str(error.orig).strip()}; run it again once it answers") from error
+
+
+@contextmanager
+def _places(settings: Settings) -> Iterator[list[Place]]:
     if not is_embedded(settings):
         yield configured(settings)
         return

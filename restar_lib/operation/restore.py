@@ -60,7 +60,8 @@ def restore(settings: Settings, source: Path, *, say: Say = log.info) -> Restore
         _refuse_newer(manifest)
         _refuse_full_home(settings.home)
         if not databases.is_embedded(settings):
-            return _restore_into(settings, databases.configured(settings), folder, manifest, say)
+            with databases.at_hand(settings) as places:
+                return _restore_into(settings, places, folder, manifest, say)
         _copy_files(settings, folder, manifest, say)
         with databases.at_hand(settings) as places:
             with_airflow = f"{FILES}/{SECRETS}" in manifest.files

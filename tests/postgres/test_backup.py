@@ -114,6 +114,22 @@ def test_a_backup_of_a_changed_house_is_of_one_moment(house: Settings, engine: E
     assert Manifest.read(tmp_path / "backup").databases["restar"].rows["review"] == 60
 
 
+def test_a_database_that_goes_away_ends_in_one_line_and_leaves_nothing(
+    house: Settings, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """Somebody stops the house in the middle of the backup."""
+
+    def stop(_: str) -> None:
+        with postgres.connect("postgres") as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname <> current_database()"
+            )
+
+    with pytest.raises(BackupError, match="the database went away"):
+        back_up(house, tmp_path / "backups" / "one", now=NOW, say=stop)
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
 @pytest.mark.parametrize("harm", ["altered", "missing", "no manifest"])
 def test_a_backup_that_is_not_whole_is_refused_before_anything_is_written(
     house: Settings, empty: Settings, tmp_path: Path, harm: str
