@@ -45,8 +45,13 @@ def main() -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the verb says; those below `exec` are how this program starts itself again inside."""
-    composition = read(ROOT / "docker-compose.yaml", read_answers(arguments.answers))
-    house = House(composition=composition, home=arguments.home.resolve(), answers=arguments.answers.resolve())
+    answers, override = arguments.answers.resolve(), arguments.override
+    house = House(
+        composition=read(ROOT / "docker-compose.yaml", read_answers(answers), override=override),
+        home=arguments.home.resolve(),
+        answers=answers,
+        override=override and override.resolve(),
+    )
     words = arguments.words
     verbs = {
         "up": lambda: up(house),

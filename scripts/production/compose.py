@@ -87,9 +87,11 @@ class Composition:
     volumes: frozenset[str]
 
 
-def read(path: Path, answers: Mapping[str, str]) -> Composition:
-    """The composition with `answers` filled in. Raises `Unreadable`."""
+def read(path: Path, answers: Mapping[str, str], *, override: Path | None = None) -> Composition:
+    """The composition with `answers` filled in and the environment that `override` adds. Raises `Unreadable`."""
     raw = _filled(yaml.safe_load(path.read_text(encoding="utf-8")), answers)
+    if override is not None:
+        _add_environment(raw, _filled(yaml.safe_load(override.read_text(encoding="utf-8")), answers), override)
     return Composition(
         services={name: _service(name, fields) for name, fields in raw["services"].items()},
         secrets={name: fields["file"] for name, fields in raw.get("secrets", {}).items()},
@@ -119,6 +121,16 @@ def fill(text: str, answers: Mapping[str, str]) -> str:
         return rest if how.endswith("-") else ""
 
     return VARIABLE.sub(value, text)
+
+
+def _add_environment(raw: dict[str, Any], added: Mapping[str, Any], override: Path) -> None:
+    for name, fields in added["services"].items():
+        if name not in raw["services"] or fields.keys() != {"environment"}:
+            raise Unreadable(
+                f"{override}: service {name}: only the environment of a known service can be added to here"
+            )
+        service = raw["services"][name]
+        service["environment"] = service.get("environment", {}) | fields["environment"]
 
 
 def _filled(node: Any, answers: Mapping[str, str]) -> Any:

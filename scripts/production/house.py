@@ -40,6 +40,7 @@ class House:
     composition: Composition
     home: Path
     answers: Path
+    override: Path | None
 
     @property
     def secrets(self) -> Path:
@@ -297,7 +298,9 @@ class House:
 
     def ourselves(self, verb: str, *words: str) -> tuple[str, ...]:
         """This program, started again."""
-        given = ("--home", str(self.home), "--answers", str(self.answers))
+        given = ["--home", str(self.home), "--answers", str(self.answers)]
+        if self.override is not None:
+            given += ["--override", str(self.override)]
         return (sys.executable, str(HERE), *given, verb, *words)
 
     def _add(

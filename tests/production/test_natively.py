@@ -59,6 +59,19 @@ def test_what_is_not_understood_is_refused(tmp_path: Path) -> None:
         compose.read(tmp_path / "docker-compose.yaml", {})
 
 
+def test_an_override_adds_environment_and_nothing_else(tmp_path: Path) -> None:
+    """One worker gets a key more; a service that is not there, or another field, is refused."""
+    override = tmp_path / "override.yaml"
+    override.write_text("services: {airflow-worker-1: {environment: {RESTAR_DATASET__MAX_ROWS: 800}}}")
+    found = compose.read(PROJECT_ROOT / "docker-compose.yaml", ANSWERS, override=override).services
+    assert found["airflow-worker-1"].environment["RESTAR_DATASET__MAX_ROWS"] == "800"
+    assert "RESTAR_DATASET__MAX_ROWS" not in found["airflow-worker-2"].environment
+    assert found["airflow-worker-1"].environment.keys() > found["airflow-worker-2"].environment.keys()
+    override.write_text("services: {airflow-worker-1: {image: mine}}")
+    with pytest.raises(compose.Unreadable, match="service airflow-worker-1: only the environment"):
+        compose.read(PROJECT_ROOT / "docker-compose.yaml", ANSWERS, override=override)
+
+
 def test_our_file_is_understood_and_every_image_has_a_stand_in() -> None:
     """With the example's answers: two workers and two replicas, all of them without rights, each image with a program."""
     found = compose.read(PROJECT_ROOT / "docker-compose.yaml", ANSWERS)
