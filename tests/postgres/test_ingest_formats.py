@@ -133,7 +133,8 @@ def test_a_storage_that_does_not_answer_is_named(smoke: Settings, storage: str) 
 def test_a_dry_run_counts_like_a_run_and_writes_nothing(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
     """Before the first run and between two runs: the counts are those of the run that follows."""
     rows = [review(1), review(2), review(1), review(3, text=review(2)["text"]), review(4, rating=0), review(5)]
-    config = reading(smoke, write_rows(tmp_path / "a.csv", rows))
+    chunks = smoke.model_copy(update={"ingest": smoke.ingest.model_copy(update={"chunk_rows": 2})})
+    config = reading(chunks, write_rows(tmp_path / "a.csv", rows))
     source = open_source(config)
     for limit in (4, 2):
         expected = rehearse(source, config, engine=engine, max_rows=limit)
