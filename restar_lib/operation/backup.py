@@ -99,6 +99,7 @@ def _dump(place: Place, folder: Path, say: Say) -> DumpInfo:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             snapshot = connection.execute(select(func.pg_export_snapshot())).scalar_one()
             databases.dump(place, folder / file, snapshot=snapshot)
+            say(f"database {place.name}: dumped, counting its rows")
             rows = databases.row_counts(connection)
             revision = _revision(connection)
     finally:

@@ -107,7 +107,7 @@ def test_a_backup_of_a_changed_house_is_of_one_moment(house: Settings, engine: E
     """The counts in the manifest are those of the dump, whatever arrives while it is written."""
 
     def arrive(line: str) -> None:
-        if line.startswith("database restar"):
+        if line.startswith("database restar: dumped"):
             add_reviews(engine, house, 5, prefix="late")
 
     back_up(house, tmp_path / "backup", now=NOW, say=arrive)
