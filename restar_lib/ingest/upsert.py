@@ -25,6 +25,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, func, insert, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
+from restar_lib.dataset.snapshot import first_frozen_at
 from restar_lib.domain import Outcome, QuarantineReason
 from restar_lib.ingest.cleaners import Cleaners
 from restar_lib.ingest.cleaning import Rejection
@@ -236,9 +237,19 @@ def _move_cursor(connection: Connection, source: str, cursor: Cursor, *, rows: i
 
 def _begin_run(engine: Engine, source: str, *, run_key: str, window: Window | None, now: datetime) -> int:
     start, end = window or (None, None)
-    values = {"source": source, "run_key": run_key, "window_start": start, "window_end": end, "started_at": now}
+    values = {"source": source, "run_key": run_key, "window_start": start, "window_end": end}
     with engine.begin() as connection:
+        values["started_at"] = _not_before_history(connection, now)
         return connection.execute(insert(IngestRun).values(values).returning(IngestRun.ingest_run_id)).scalar_one()
+
+
+def _not_before_history(connection: Connection, now: datetime) -> datetime:
+    """`now`, but never before what is there: the first training set ends history, and a clock may be set back.
+
+    What came later would else look like history to scoring, and never be read.
+    """
+    frozen_at = first_frozen_at(connection)
+    return now if frozen_at is None else max(now, frozen_at + timedelta(microseconds=1))
 
 
 def _count(connection: Connection, outcomes: Counter[Outcome], *, run: _Run) -> None:

@@ -126,7 +126,7 @@ def submit(
         outcome = {"status": status, "consensus": agreed, "done_at": None if agreed is None else now}
         _end_lease(connection, holds, outcome, task_id=task_id)
         answer = {"task_id": task_id, "labeler": labeler, "sentiment": sentiment, "source": source}
-        seconds = (now - claimed_at).total_seconds()
+        seconds = max(0.0, (now - claimed_at).total_seconds())  # a clock may have been set back meanwhile
         connection.execute(insert(Label).values(answer | {"seconds": seconds, "labeled_at": now}))
     return status
 

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     Connection,
     Engine,
@@ -30,10 +31,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.domain import LabelSource, Sentiment, TaskStatus
+from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
 from restar_lib.labeling.claims import REOPENED
 from restar_lib.selection import Selected
-from restar_lib.store.tables import LABEL_SOURCE, Label, LabelSkip, LabelTask
+from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, LabelTask, ReviewRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,20 @@ def enqueue(connection: Connection, selected: Sequence[Selected], *, model_versi
         return 0
     statement = insert(LabelTask).on_conflict_do_nothing(index_elements=["review_id"]).returning(LabelTask.task_id)
     return len(connection.execute(statement, rows).all())
+
+
+def count_uncertain(connection: Connection, *, ingest_runs: Sequence[int]) -> int:
+    """How many reviews that these ingest runs brought have a task because a model was unsure."""
+    statement = (
+        select(func.count())
+        .select_from(LabelTask)
+        .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
+        .where(
+            ReviewRow.ingest_run_id == any_(literal(list(ingest_runs), ARRAY(BigInteger))),
+            literal(Reason.UNCERTAIN, REASON) == any_(LabelTask.reasons),
+        )
+    )
+    return connection.execute(statement).scalar_one()
 
 
 def expire(engine: Engine, *, now: datetime) -> int:

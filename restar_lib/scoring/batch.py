@@ -105,23 +105,49 @@ def _scored(
 
         coming = fetch(unread.START, total)
         storing: Future[_Chunk] | None = None
-        read = queued = 0
+        share = _Share(engine, settings, runs=runs, left=total)
+        read = 0
         while read < total and (reviews := coming.result()):  # none: somebody else is scoring as well
             read += len(reviews)
             # From the last in the database's own order, which need not be Python's.
             coming = fetch(reviews[-1].place, total - read)
             predictions = model.predict([review.text for review in reviews], batch_size=settings.scoring.batch_size)
             if storing is not None:
-                stored = storing.result()
-                queued += stored.uncertain
-                yield stored
-            # Each chunk may fill its share of the run's tasks: the ids in it are hashes, so it is a random sample.
-            budget = round(settings.selection.max_tasks * read / total) - queued
+                share.note(storing.result())
+                yield storing.result()
+            budget = share.of_next(len(reviews))
             storing = database.submit(
                 _store, engine, model, reviews, predictions, settings=settings, budget=budget, now=now
             )
         if storing is not None:
             yield storing.result()
+
+
+class _Share:
+    """How many uncertain tasks the next chunk may open: its share of `selection.max_tasks`.
+
+    The ids in a chunk are hashes, so it is a random sample. Counted over all tries: a run that was killed and begins
+    again, or a second one beside it, opens no more tasks than one undisturbed run.
+    """
+
+    def __init__(self, engine: Engine, settings: config.Settings, *, runs: unread.Runs, left: int) -> None:
+        self._engine, self._runs = engine, runs
+        self._tasks = settings.selection.max_tasks
+        self._before = unread.standing(engine, runs)
+        self._total = min(self._before.read + left, settings.scoring.max_rows)
+        self._read = self._queued = 0
+
+    def note(self, stored: _Chunk) -> None:
+        """A chunk was stored."""
+        self._read, self._queued = self._read + stored.read, self._queued + stored.uncertain
+        if stored.scored < stored.read:  # somebody else scores as well: what they have queued counts
+            self._before = unread.standing(self._engine, self._runs)
+            self._read = self._queued = 0
+
+    def of_next(self, reviews: int) -> int:
+        """The share of a chunk of so many reviews."""
+        read = self._before.read + self._read + reviews
+        return max(0, round(self._tasks * read / self._total) - self._before.queued_uncertain - self._queued)
 
 
 def _store(

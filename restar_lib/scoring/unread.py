@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from restar_lib.dataset.snapshot import first_frozen_at
+from restar_lib.labeling.queue import count_uncertain
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, PredictionRow, ReviewRow
 
@@ -79,6 +80,33 @@ def count(engine: Engine, among: Runs) -> int:
     """How many reviews of these runs are unread."""
     with engine.connect() as connection:
         return connection.execute(select(func.count()).select_from(ReviewRow).where(*_unread(among))).scalar_one()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far the reading of some ingest runs has come, whoever did it."""
+
+    read: int
+    queued_uncertain: int
+
+
+def standing(engine: Engine, among: Runs) -> Standing:
+    """What earlier tries, or others at this moment, have done about the runs that are not through.
+
+    A run that was killed while it was ingested counts only as long as something of it is unread: it never ends.
+    """
+    left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_is_unread())
+    ours = select(IngestRun.ingest_run_id).where(
+        _one_of(IngestRun.ingest_run_id, among), or_(IngestRun.finished_at.is_not(None), left)
+    )
+    read = exists().where(PredictionRow.review_id == ReviewRow.review_id)
+    with engine.connect() as connection:
+        runs = connection.scalars(ours).all()
+        counted = select(func.count()).where(_one_of(ReviewRow.ingest_run_id, runs), read)
+        return Standing(
+            read=connection.execute(counted).scalar_one(),
+            queued_uncertain=count_uncertain(connection, ingest_runs=runs),
+        )
 
 
 def following(engine: Engine, among: Runs, *, after: Place, limit: int) -> list[Unread]:

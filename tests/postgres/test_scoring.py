@@ -106,7 +106,7 @@ def test_audits_are_drawn_whatever_the_model_says(engine: Engine, smoke: Setting
 
 
 def test_a_killed_run_is_taken_up_where_it_ended(engine: Engine, small: Settings, model: Path) -> None:
-    """What was committed stays, the next run reads the rest, and nothing is there twice."""
+    """What was committed stays, the next run reads the rest, and together they ask people no more than one run."""
     add_reviews(engine, small, 100)
     done: list[str] = []
 
@@ -119,7 +119,7 @@ def test_a_killed_run_is_taken_up_where_it_ended(engine: Engine, small: Settings
         score_new(engine, small, model_folder=model, now=LATER, progress=die_after_two)
     assert state(engine)[0] == 60
     assert score(engine, small, model).scored == 40
-    assert state(engine)[0] == 100
+    assert state(engine) == (100, small.selection.max_tasks)
 
 
 def test_predictions_without_their_tasks_are_never_seen(engine: Engine, small: Settings, model: Path) -> None:
@@ -133,12 +133,12 @@ def test_predictions_without_their_tasks_are_never_seen(engine: Engine, small: S
 
 
 def test_two_runs_at_once_end_like_one(engine: Engine, small: Settings, model: Path) -> None:
-    """No review has two predictions or two tasks, and together they count every review once."""
+    """Together they count every review once, and open the tasks of one run."""
     add_reviews(engine, small, 120)
     with ThreadPoolExecutor(2) as pool:
         counts = list(pool.map(lambda _: score(engine, small, model), range(2)))
     assert sum(count.scored for count in counts) == 120
-    assert state(engine) == (120, sum(count.queued_uncertain for count in counts))
+    assert state(engine) == (120, sum(count.queued_uncertain for count in counts)) == (120, small.selection.max_tasks)
 
 
 def test_history_is_not_scored(engine: Engine, small: Settings, model: Path) -> None:
