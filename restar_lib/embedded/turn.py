@@ -115,7 +115,7 @@ class Turn:
         with self.view.step("new reviews") as step:
             portion = self.feed.portion()
             if portion is None:
-                step.state, step.detail = "skipped", "every slice has arrived; `make reset` starts over"
+                step.state, step.detail = "skipped", "all that there is has arrived; `make reset` starts over"
                 return None
             conf, _ = portion
             run = self.runs.trigger("ingest_reviews", conf, step)
