@@ -11,6 +11,7 @@ Out of its reach, and said so by the command: the source's own files, backups, a
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.dataset import rewriting
+from restar_lib.dataset.snapshot_folder import NOTE
 from restar_lib.domain import ForgottenKind
 from restar_lib.errors import ArtifactError, ConfigurationError
 from restar_lib.gate import verdict_log
@@ -134,7 +136,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
             traces.erase(found, person.needles)
             transaction.commit()
     if not dry_run:
-        rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
+        _rewrite(engine, settings, key)
         erasing.tidy_statistics(engine)
     log.info("%s", report)
     return report
@@ -143,7 +145,15 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
 def finish(engine: Engine, settings: Settings) -> int:
     """Rewrite snapshots that still hold what was forgotten: frozen at that very moment, or the call was killed."""
     key = ForgetKey.of(settings.home)
-    return len(rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)) if key else 0
+    return _rewrite(engine, settings, key) if key else 0
+
+
+def _rewrite(engine: Engine, settings: Settings, key: ForgetKey) -> int:
+    """Rewrite snapshots, and withdraw what was pushed of them into our own folder; how many were rewritten."""
+    rewritten = rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
+    for note in settings.snapshots_dir.glob(f"*/{NOTE}"):
+        shutil.rmtree(settings.published_dir / "datasets" / note.parent.name, ignore_errors=True)
+    return len(rewritten)
 
 
 def _key(connection: Connection, settings: Settings, *, dry_run: bool) -> ForgetKey:

@@ -184,7 +184,10 @@ def test_snapshots_are_rewritten_and_the_models_that_saw_them_are_named(engine: 
     assert seen
     model = sealed_tiny_model(house.models_dir, snapshot_hash=frozen.snapshot_hash)
     other = sealed_tiny_model(house.models_dir, snapshot_hash="0" * 16)
+    pushed = house.published_dir / "datasets" / frozen.snapshot_hash
+    (pushed / "data").mkdir(parents=True)
     report = forgotten(engine, house)
+    assert not pushed.exists()
     assert (report.snapshots, report.learned) == ((frozen.snapshot_hash,), (model.name,))
     assert other.name not in report.judged
     with pytest.raises(SnapshotError, match="people in it were forgotten"):
