@@ -182,8 +182,13 @@ def pipeline_of(model_folder: Path, settings: Settings) -> Any:
     class Classifier(transformers.PreTrainedModel):  # type: ignore[misc]
         """Our network behind the interface that the pipeline asks for."""
 
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.network = network
+
         def forward(self, input_ids: Any, attention_mask: Any, **_: Any) -> Any:
-            return transformers.modeling_outputs.SequenceClassifierOutput(logits=network(input_ids, attention_mask))
+            logits = self.network(input_ids, attention_mask)
+            return transformers.modeling_outputs.SequenceClassifierOutput(logits=logits)
 
     config = network.encoder.config
     config.id2label = {sentiment.position: sentiment.value for sentiment in SENTIMENTS}

@@ -1,9 +1,10 @@
 """Cleaning beside the storing: processes that prepare chunks of rows while this one reads and writes.
 
 Chunks come out in the order in which they went in. A run that is small ends before a process is worth starting, so
-none is. A cleaner reads nothing, knows no database, ends with the process that started it however that one dies, and
-where a cleaner dies itself its chunk is prepared here. They are programs of their own instead of forks: a fork inside
-an Airflow task inherits threads and locks, and outlives a killed parent.
+none is, and nobody waits for one that is still coming up. A cleaner reads nothing, knows no database, ends with the
+process that started it however that one dies, and where a cleaner dies itself its chunk is prepared here. They are
+programs of their own instead of forks: a fork inside an Airflow task inherits threads and locks, and outlives a killed
+parent.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # a cleaner starts without the database's modules
 log = logging.getLogger(__name__)
 
 ALONE_UP_TO: Final = 4000
-"""Rows that are cleaned here before other processes start: they take half a second to come up."""
+"""Rows that are cleaned here before other processes are started: they take half a second to come up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ class Cleaners:
 
     def __init__(self, recipe: Recipe, *, processes: int, alone_up_to: int = ALONE_UP_TO) -> None:
         self._recipe, self._processes, self._alone_up_to = recipe, processes, alone_up_to
-        self._cleaners: list[Cleaner] = []
+        self.started: list[Cleaner] = []
+        """The processes that there are now."""
         self._rows = 0
 
     def __enter__(self) -> Self:
@@ -63,7 +65,7 @@ class Cleaners:
         try:
             for chunk in chunks:
                 done = None
-                if waiting and len(waiting) >= len(self._cleaners):
+                if waiting and len(waiting) >= len(self.started):
                     first = waiting.popleft()
                     done = first.chunk, self._finish(first)
                 waiting.append(self._begin(chunk))
@@ -78,9 +80,9 @@ class Cleaners:
 
     def _begin(self, chunk: Chunk) -> _Waiting:
         self._rows += len(chunk.rows)
-        if self._rows > self._alone_up_to and not self._cleaners and self._processes:
-            self._cleaners = [Cleaner(self._recipe) for _ in range(self._processes)]
-        cleaner = next((one for one in self._cleaners if not one.busy), None)
+        if self._rows > self._alone_up_to and not self.started and self._processes:
+            self.started = [Cleaner(self._recipe) for _ in range(self._processes)]
+        cleaner = next((one for one in self.started if not one.busy and one.is_up), None)
         if cleaner is not None:
             cleaner.send(chunk.readable)
         return _Waiting(chunk=chunk, cleaner=cleaner)
@@ -96,9 +98,9 @@ class Cleaners:
         return prepare(waiting.chunk.readable, self._recipe)
 
     def _stop(self) -> None:
-        for cleaner in self._cleaners:
+        for cleaner in self.started:
             cleaner.stop()
-        self._cleaners = []
+        self.started = []
 
 
 class Cleaner:
@@ -110,7 +112,16 @@ class Cleaner:
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
         self._connection.send(recipe)
-        self.busy = False
+        self._came_up = self.busy = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it can begin at once. One that has died is: `answer` says what became of it."""
+        if not self._came_up and self._connection.poll():
+            with suppress(EOFError, OSError):
+                self._connection.recv()
+            self._came_up = True
+        return self._came_up
 
     def send(self, rows: Sequence[Readable]) -> None:
         """Begin with `rows`; `answer` must have been taken before."""
@@ -135,6 +146,7 @@ def serve(connection: Connection[Any, Any]) -> None:
     """Prepare what comes until nobody is at the other end."""
     with suppress(EOFError, OSError):
         recipe: Recipe = connection.recv()
+        connection.send("up")
         while True:
             connection.send(prepare(connection.recv(), recipe))
 

@@ -36,12 +36,22 @@ def children() -> list[psutil.Process]:
     return [one for one in psutil.Process().children() if "restar_lib.ingest.cleaners" in one.cmdline()]
 
 
+def once_up(chunks: list[Chunk], cleaners: Cleaners) -> Iterator[Chunk]:
+    """The chunks, the third and later ones after the processes have come up."""
+    for number, chunk in enumerate(chunks):
+        deadline = time.monotonic() + 30
+        while number == 2 and not all(one.is_up for one in cleaners.started) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield chunk
+
+
 @pytest.mark.parametrize("processes", [0, 1, 3])
 def test_chunks_come_out_in_order_as_if_cleaned_here(smoke: Settings, processes: int) -> None:
     """However many processes there are, every chunk has the results that this process would have got."""
     recipe, chunks = recipe_of(smoke), chunks_of(smoke, 8)
     with Cleaners(recipe, processes=processes, alone_up_to=CHUNK) as cleaners:
-        found = list(cleaners.prepared(iter(chunks)))
+        found = list(cleaners.prepared(once_up(chunks, cleaners)))
+        assert len(cleaners.started) == processes
     assert found == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks]
     assert not children()
 
@@ -58,10 +68,11 @@ def test_the_chunk_of_a_cleaner_that_died_is_cleaned_here(smoke: Settings, caplo
     recipe, chunks = recipe_of(smoke), chunks_of(smoke, 8)
     found = []
     with Cleaners(recipe, processes=2, alone_up_to=0) as cleaners, caplog.at_level(logging.WARNING):
-        for number, done in enumerate(cleaners.prepared(iter(chunks))):
+        for number, done in enumerate(cleaners.prepared(once_up(chunks, cleaners))):
             found.append(done)
-            if number == 2:
-                children()[0].kill()
+            if number == 3:
+                for process in children():
+                    process.kill()
     assert found == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks]
     assert "has died" in caplog.text
 
@@ -70,8 +81,9 @@ def test_who_breaks_off_and_begins_again_gets_no_old_answer(smoke: Settings) -> 
     """As a run does that was overtaken by another: what was on its way is thrown away."""
     recipe, chunks = recipe_of(smoke), chunks_of(smoke, 6)
     with Cleaners(recipe, processes=2, alone_up_to=0) as cleaners:
-        running: Iterator[object] = cleaners.prepared(iter(chunks))
-        next(running)
+        running: Iterator[object] = cleaners.prepared(once_up(chunks, cleaners))
+        for _ in range(3):
+            next(running)
         del running
         again = list(cleaners.prepared(iter(chunks[3:])))
     assert again == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks[3:]]
