@@ -35,7 +35,7 @@ from restar_lib.embedded.view import View
 from restar_lib.errors import ConfigurationError, TurnFailed
 from restar_lib.ingest.reviews import sources_read
 from restar_lib.ingest.simulated import moment
-from restar_lib.monitoring import drift
+from restar_lib.monitoring import drift, findings
 from restar_lib.monitoring.alerts import Alert, AlertKind, newest_alert
 from restar_lib.monitoring.incidents import Stage
 from restar_lib.monitoring.links import links_for
@@ -81,7 +81,7 @@ class Drill:
                 raise TurnFailed(f"the watch found nothing in run {watched.run_id}: see its report and `monitoring`")
             alert = self._alert(Stage.OPENED)
             news = "opened" if alert.details.run_key == watched.run_id else "is open since an earlier run, told then"
-            step.detail = f"incident {alert.incident_id} {news}: {'; '.join(it.headline for it in report.alerts)}"
+            step.detail = f"incident {alert.incident_id} {news}: {findings.subject(report.alerts)}"
         return self._caught(alert)
 
     def calm(self) -> Caught:

@@ -28,7 +28,8 @@ def draw(shapes: Sequence[Shape]) -> bytes:
     FigureCanvasAgg(figure)
     for axes, shape in zip(figure.subplots(1, len(shapes), squeeze=False)[0], shapes, strict=True):
         _panel(axes, shape)
-    figure.axes[0].legend(fontsize=6, frameon=False, loc="upper right", labelcolor=INK)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=6, frameon=False, labelcolor=INK)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
