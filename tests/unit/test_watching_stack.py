@@ -94,6 +94,8 @@ def test_the_gateway_hides_metrics_and_asks_who_is_ready() -> None:
     text = (INCLUDE / "gateway" / "haproxy.cfg").read_text()
     assert "deny deny_status 404 if { path /metrics }" in text
     assert "uri /ready" in text
+    # Without the whole request at hand, one that was sent to a dying replica cannot be asked of the other one.
+    assert "option http-buffer-request" in text
 
 
 def test_the_dashboard_reads_the_provisioned_source() -> None:
