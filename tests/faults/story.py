@@ -73,9 +73,9 @@ class Story:
             self.chapters[told.stage] = told
         return self.chapters[stage]
 
-    def another(self, stage: str, name: str) -> World:
+    def another(self, stage: str, name: str, **overrides: str) -> World:
         """A world of one's own in which a stage is about to begin."""
-        return world.copy(self.server, self.chapter(stage).before, self.folder / name, name=name)
+        return world.copy(self.server, self.chapter(stage).before, self.folder / name, name=name, **overrides)
 
     def _tell(self) -> Iterator[Chapter]:
         now = self._beginning()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -33,23 +34,30 @@ except WorkLost as error:
 
 @pytest.fixture
 def small_group() -> Iterator[Path]:
-    """A control group that allows 96 MiB, where this machine lets us make one."""
+    """A control group that allows 96 MiB."""
+    with memory_group(LIMIT) as folder:
+        yield folder
+
+
+@contextmanager
+def memory_group(limit: int) -> Iterator[Path]:
+    """A control group for so many bytes, where this machine lets us make one; else the test is skipped."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, group = line.split(":", 2)
         first = "memory" in controllers.split(",")
         if first or not controllers:
             folder = (CGROUPS / "memory" if first else CGROUPS) / group.lstrip("/") / f"restar-{os.getpid()}"
-            if made := _made(folder, "memory.limit_in_bytes" if first else "memory.max"):
+            if made := _made(folder, "memory.limit_in_bytes" if first else "memory.max", limit):
                 yield made
                 made.rmdir()
                 return
     pytest.skip("no control group for memory can be made here: it takes root, and a writable /sys/fs/cgroup")
 
 
-def _made(folder: Path, limit: str) -> Path | None:
+def _made(folder: Path, file: str, limit: int) -> Path | None:
     try:
         folder.mkdir()
-        (folder / limit).write_text(str(LIMIT))
+        (folder / file).write_text(str(limit))
     except OSError:
         if folder.exists():
             folder.rmdir()
