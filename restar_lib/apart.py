@@ -62,7 +62,8 @@ def apart(work: Callable[[], T]) -> T:
         _, status = os.waitpid(child, 0)
     if not answer:
         raise _lost(os.waitstatus_to_exitcode(status), before=before, seconds=time.monotonic() - began)
-    return _answered(answer)
+    result: T = _answered(answer)
+    return result
 
 
 @dataclass(frozen=True, kw_only=True)

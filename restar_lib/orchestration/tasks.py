@@ -122,7 +122,7 @@ def heavy(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Con
     """Let `body` work in a process of its own, so that a kill for memory is told. Stands below `step`."""
 
     @functools.wraps(body)
-    def run(my: Duty, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
+    def run(my: Duty, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
         from restar_lib.apart import apart
 
         def work() -> object:
