@@ -193,6 +193,7 @@ def pipeline_of(model_folder: Path, settings: Settings) -> Any:
     config = network.encoder.config
     config.id2label = {sentiment.position: sentiment.value for sentiment in SENTIMENTS}
     tokenizer = load_tokenizer(encoder, max_tokens=info.max_tokens)
+    transformers.utils.logging.set_verbosity_error()  # it would list every class that is not ours
     return transformers.pipeline("text-classification", model=Classifier(config), tokenizer=tokenizer, device="cpu")
 
 
