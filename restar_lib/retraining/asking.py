@@ -1,4 +1,4 @@
-"""When trouble asks for a retraining: an open incident of drift, confidence or quality, where the configuration wants that.
+"""When trouble asks for a retraining: an open incident of drift, confidence or quality, where configured.
 
 An incident that goes on does not storm: it asks when it is first seen, and again after a cool-down at the earliest.
 While a training would be put off anyway (`training.cooldown_minutes` after the last verdict), nothing is asked and

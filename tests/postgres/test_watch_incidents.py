@@ -95,8 +95,8 @@ def test_a_window_that_is_too_small_neither_ends_nor_opens_one(engine: Engine, s
 
 def test_a_long_incident_is_reminded_of(stream: Stream) -> None:
     """After three days by default; the reminder says since when, and comes with the newest numbers."""
-    for _ in range(5):
-        stream.night(OTHER)
+    for days in (1, 3, 4):
+        stream.night(OTHER, now=FIRST + days * NIGHT)
     assert stream.told() == [OPENED, REMINDER]
     reminder = stream.alerts()[1]
     assert reminder.subject.startswith("Still: Drift: ")
@@ -106,8 +106,8 @@ def test_a_long_incident_is_reminded_of(stream: Stream) -> None:
 def test_reminders_can_be_off(engine: Engine, smoke: Settings) -> None:
     """0 hours: never again."""
     quiet = Stream(engine, with_monitoring(smoke, remind_after_hours=0))
-    for _ in range(8):
-        quiet.night(OTHER)
+    for days in (1, 30):
+        quiet.night(OTHER, now=FIRST + days * NIGHT)
     assert quiet.told() == [OPENED]
 
 
