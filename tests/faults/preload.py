@@ -8,6 +8,8 @@ import os
 # Networks this small lose more to threads than they win, and a fork must not meet a running pool.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+from importlib import import_module
+
 import accelerate
 import onnx
 import onnxruntime
@@ -20,5 +22,20 @@ import restar_lib.scoring.batch
 import restar_lib.serving.app
 import restar_lib.training.fine_tune
 import restar_lib.training.train
+
+# What a training and its export import on their way.
+for name in (
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "networkx",
+    "onnxscript.function_libs.torch_lib.ops",
+    "onnxscript.optimizer",
+    "torch._export",
+    "torch._functorch.aot_autograd",
+    "torch._inductor.decomposition",
+    "torch.onnx._internal.exporter._core",
+    "torch.onnx._internal.exporter._onnx_program",
+):
+    import_module(name)
 
 __all__ = ["accelerate", "onnx", "onnxruntime", "onnxscript", "restar_lib", "uvicorn"]
