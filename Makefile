@@ -45,8 +45,9 @@ check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh and have 
 	@$(VENV)/bin/python scripts/pins --check
 	@$(VENV)/bin/python scripts/audit
 
-bench: $(VENV)/.dev ## side-by-side measurements, each prints a table
-	@for file in benchmarks/*.py; do $(VENV)/bin/python $$file || exit 1; done
+bench: $(VENV)/.dev ## side-by-side measurements, each prints a table (serving_latency needs a champion: `make run ONCE=1` first)
+	@failed=0; for name in ingest growth scoring serving_latency; do \
+	  echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 pins: $(VENV)/.dev ## compile requirements/*.in into pinned requirements/*.txt
 	@UV=$(UV) $(VENV)/bin/python scripts/pins
