@@ -98,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--home", type=Path, required=True, help="state: volumes, secrets, logs")
     parser.add_argument("--answers", type=Path, default=ROOT / ".env", help="what .env says; see include/production")
+    parser.add_argument("--override", type=Path, help="a docker-compose.override.yaml that adds environment")
     parser.add_argument("words", nargs=argparse.REMAINDER, help="exec: the service and the command")
     return parser.parse_args()
 

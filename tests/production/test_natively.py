@@ -72,6 +72,17 @@ def test_an_override_adds_environment_and_nothing_else(tmp_path: Path) -> None:
         compose.read(PROJECT_ROOT / "docker-compose.yaml", ANSWERS, override=override)
 
 
+def test_the_command_line_answers(tmp_path: Path) -> None:
+    """Nothing runs in an empty folder: `status` says so by its exit code, and a missing answer by its name."""
+    answers = tmp_path / "env"
+    answers.write_text("".join(f"{name}={value}\n" for name, value in ANSWERS.items()))
+    command = [sys.executable, SCRIPTS, "--home", tmp_path, "--answers", answers, "status"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    answers.write_text("")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "production: RESTAR_VERSION is missing in .env" in done.stderr
+
+
 def test_our_file_is_understood_and_every_image_has_a_stand_in() -> None:
     """With the example's answers: two workers and two replicas, all of them without rights, each image with a program."""
     found = compose.read(PROJECT_ROOT / "docker-compose.yaml", ANSWERS)
