@@ -171,7 +171,6 @@ def test_a_drilled_span_drifts_and_what_follows_is_usual_again() -> None:
     assert len([number for number in changed if number >= 2000]) < 60
 
 
-
 @pytest.mark.parametrize("review_id", ["R1", "sim-1-5", "sim-20260101-x", "sim-20260101-", "20260101-5"])
 def test_the_truth_of_other_reviews_is_not_invented(review_id: str) -> None:
     """A real review or one of another seed has no known truth."""
