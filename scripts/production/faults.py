@@ -35,9 +35,7 @@ class Faults(Turn):
         killed = self._step("a worker killed while it trains", self._killed_while_training)
         made = self._count("select count(*) from release") - releases
         reviews, stored = self._count("select count(*) from review"), self._count(STORED)
-        print(
-            f"{made} release after {killed['killed']} processes were killed; {reviews} reviews, {stored} counted as stored"
-        )
+        print(f"{made} release after {killed['killed']} processes were killed; {reviews} reviews, {stored} stored")
         return 0 if (twice, made, reviews) == (0, 1, stored) else 1
 
     def _count(self, statement: str) -> int:
