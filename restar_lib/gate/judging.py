@@ -66,6 +66,8 @@ def judge(
     known = verdict_log.find(engine, question)
     if known is not None:
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
+        if not _beside(settings, known).exists():  # a run was killed between the table and the file
+            _write_beside(settings, known)
         return known
     rows = snapshot.examples(Side.TEST)
     lines, provisional = _ask(engine, settings, challenger_folder, champion_folder, rows)
@@ -190,5 +192,8 @@ def _latency_once(model: InferenceEngine, texts: Sequence[str], clock: Callable[
 
 def _write_beside(settings: Settings, verdict: Verdict) -> None:
     """For people who look at the folder; the table is the truth."""
-    path = artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
-    write_text(path, json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)
+    write_text(_beside(settings, verdict), json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)
+
+
+def _beside(settings: Settings, verdict: Verdict) -> Path:
+    return artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
