@@ -33,7 +33,7 @@ test: $(VENV)/.dev ## unit, Postgres, DAG, web and one end-to-end turn
 	@PYTHON=$(VENV)/bin/python scripts/browser
 	@$(VENV)/bin/pytest $(TESTS)
 
-soak: $(VENV)/.dev ## the long tests (about 35 minutes): 20 kills a stage, long outages; fills docs/reliability.md
+soak: $(VENV)/.dev ## the long tests (about 30 minutes): 20 kills a stage, long outages; fills docs/reliability.md
 	@$(if $(filter-out 0,$(AGAIN)),rm -f benchmarks/results/reliability.json)
 	@set -o pipefail; $(VENV)/bin/pytest -m soak -v $(TESTS) 2>&1 | tee -a soak.log; ended=$$?; \
 	  $(VENV)/bin/python scripts/reliability; exit $$ended

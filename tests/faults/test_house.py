@@ -82,7 +82,7 @@ class Standing:
         with self.engine.connect() as connection:
             return {
                 "reviews": connection.execute(select(reviews)).scalar_one(),
-                "reviews the runs counted": connection.execute(select(seen)).scalar_one(),
+                "reviews the runs counted": int(connection.execute(select(seen)).scalar_one()),
                 "reviews read twice": connection.execute(
                     select(func.count()).select_from(pairs.subquery())
                 ).scalar_one(),
