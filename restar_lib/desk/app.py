@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException as AnyHTTPException
@@ -30,6 +32,10 @@ logger = logging.getLogger(__name__)
 
 STATUS: dict[type[RestarError], int] = {LeaseLost: 409, NothingToUndo: 409, ConfigurationError: 503}
 """Situations that have a code of their own; any other one is a 500."""
+MOUNTED_AT = "/restar"
+"""Where the plugin mounts this application below Airflow."""
+LOGIN = "/api/v2/auth/login"
+"""Airflow's own address: it sends on to whichever login is configured."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -75,7 +81,9 @@ def _answer_errors(app: FastAPI) -> None:
         return _error(status, type(error).__name__, str(error))
 
     @app.exception_handler(AnyHTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.UNAUTHORIZED and _opens_a_page(request):
+            return RedirectResponse(_login(request), status_code=HTTPStatus.SEE_OTHER)
         return _error(error.status_code, "refused", error.detail)
 
     @app.exception_handler(RequestValidationError)
@@ -86,6 +94,19 @@ def _answer_errors(app: FastAPI) -> None:
     async def unavailable(_: Request, error: OperationalError) -> JSONResponse:
         logger.warning("the desk cannot reach the database: %s", error)
         return _error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
+
+
+def _opens_a_page(request: Request) -> bool:
+    """Whether a person follows a link, out of a mail for example, rather than a script or a frame asking."""
+    kind = request.headers.get("sec-fetch-dest")
+    is_page = kind == "document" if kind else "text/html" in request.headers.get("accept", "")
+    return request.method == "GET" and is_page
+
+
+def _login(request: Request) -> str:
+    """Airflow's login, which leads back to the page that was wanted: a path of this server, never another one."""
+    airflow = str(request.scope.get("root_path", "")).removesuffix(MOUNTED_AT)
+    return f"{airflow}{LOGIN}?{urlencode({'next': request.url.path})}"
 
 
 def _error(status: int, error: str, detail: Any) -> JSONResponse:

@@ -78,7 +78,12 @@ class House:
                 "url": self.postgres.url(DATABASE),
                 "mlflow_url": self.postgres.url(MLFLOW_DATABASE),
             },
-            "serving": {"url": self.serving_url},
+            # The ports too: a terminal beside us finds every service, and this state folder keeps its ports.
+            "embedded": {
+                "airflow_port": self.settings.embedded.airflow_port,
+                "mail_port": self.settings.embedded.mail_port,
+            },
+            "serving": {"url": self.serving_url, "port": self.settings.serving.port},
             "orchestration": {"airflow_url": self.airflow_url, "start_date": identity.since.isoformat()},
         }
         write_text(self.settings.home / "embedded.yaml", yaml.safe_dump(overlay | configuration))

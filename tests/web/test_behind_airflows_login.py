@@ -51,6 +51,18 @@ def test_no_route_answers_a_stranger(
         assert set(answer.json()) == {"error", "detail"}
 
 
+@pytest.mark.parametrize("headers", [{"Accept": "text/html"}, {"Sec-Fetch-Dest": "document"}])
+def test_a_link_in_a_mail_leads_to_the_login_and_back(airflow: RunningAirflow, headers: dict[str, str]) -> None:
+    """Who opens a page without being signed in is sent to Airflow's login with the way back; nothing of it shows."""
+    answer = httpx.get(f"{airflow.url}/restar/run-book/watching", headers=headers, timeout=30)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/api/v2/auth/login?next=%2Frestar%2Frun-book%2Fwatching"
+    assert not answer.content
+    login = httpx.get(f"{airflow.url}{answer.headers['location']}", timeout=30)
+    assert login.status_code == 307
+    assert login.headers["location"].endswith("next=%2Frestar%2Frun-book%2Fwatching")
+
+
 @pytest.mark.parametrize("user", [None, "ada"])
 def test_there_are_no_built_in_pages(airflow: RunningAirflow, user: str | None) -> None:
     """FastAPI's own documentation pages would not be behind the login: they do not exist, for anybody."""
