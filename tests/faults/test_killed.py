@@ -22,8 +22,10 @@ DRAWS = 6
 def kill_and_run_again(story: Story, stage: str, seed: int) -> float:
     """One trial; returns after which share of the stage's time it was killed. Asserts how it ended."""
     chapter, rng = story.chapter(stage), random.Random(f"{stage} {seed}")
+    moment = 1.0
     for _ in range(DRAWS):
-        here, moment = story.another(stage, f"killed_{stage}_{seed}"), rng.random()
+        # Below the last draw: it was over by then.
+        here, moment = story.another(stage, f"killed_{stage}_{seed}"), moment * rng.random()
         hit = trials.killed(here, stage, after=moment * chapter.seconds)
         if hit:
             trials.look(here)
