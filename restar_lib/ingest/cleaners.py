@@ -111,7 +111,8 @@ class Cleaner:
         command = [sys.executable, "-m", __name__, str(theirs.fileno())]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
-        self._connection.send(recipe)
+        with suppress(OSError):  # it has died: `answer` says so
+            self._connection.send(recipe)
         self._came_up = self.busy = False
 
     @property

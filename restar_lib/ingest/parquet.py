@@ -99,7 +99,8 @@ def _named(file: StoredFile, *, where: str = "its footer") -> Iterator[None]:
 
     try:
         yield
-    except (ArrowException, OSError) as error:
+    # The last three: times that Python cannot hold, and time zones that nobody knows.
+    except (ArrowException, OSError, OverflowError, ValueError, KeyError) as error:
         raise SourceError(
             f"{file.address}: damaged or cut off in {where} ({error}); the rows before that are read and kept. "
             "Put the whole file in its place, or move it away, and run again"

@@ -88,6 +88,7 @@ def count_uncertain(connection: Connection, *, ingest_runs: Sequence[int]) -> in
         .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
         .where(
             ReviewRow.ingest_run_id == any_(literal(list(ingest_runs), ARRAY(BigInteger))),
+            ReviewRow.duplicate_of.is_(None),  # copies are never asked about; so the small index serves
             literal(Reason.UNCERTAIN, REASON) == any_(LabelTask.reasons),
         )
     )

@@ -54,7 +54,9 @@ def _panel(axes: Any, shape: Shape) -> None:
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= LABEL_LENGTH else f"{label[: LABEL_LENGTH - 1]}\u2026"
+    """Labels come from the source: `$` would be read as mathematics, and refused."""
+    cut = label if len(label) <= LABEL_LENGTH else f"{label[: LABEL_LENGTH - 1]}\u2026"
+    return cut.replace("$", r"\$")
 
 
 def _moved_most(shape: Shape) -> str:

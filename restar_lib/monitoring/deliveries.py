@@ -106,9 +106,17 @@ def _send(engine: Engine, alert: Alert, channel: Channel, *, deliver: Deliver, n
             return None
         try:
             deliver(alert)
-        except DeliveryFailed as error:
-            log.warning("alert %d stays waiting for %s and is tried again: %s", alert.alert_id, channel, error)
-            problem = str(error)[:PROBLEM_LENGTH]
+        except Exception as error:  # one alert that cannot be written or sent must not hold up the others
+            known = isinstance(error, DeliveryFailed)
+            log.warning(
+                "alert %d stays waiting for %s and is tried again: %r",
+                alert.alert_id,
+                channel,
+                error,
+                exc_info=not known,
+            )
+            problem = f"{error}" if known else f"{error!r}"
+            problem = problem[:PROBLEM_LENGTH]
             connection.execute(tried.values(attempts=AlertDelivery.attempts + 1, last_problem=problem))
             return False
         values = {"delivered_at": now, "attempts": AlertDelivery.attempts + 1, "last_problem": None}

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
 from restar_lib.durable import flush, flush_folder, write_text
@@ -73,9 +73,20 @@ class Manifest:
             raise BackupError(f"{folder} has no {MANIFEST}: it is no backup, or one that was cut short") from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise BackupError(f"{path} is not a manifest of a backup ({error!r}); take another backup") from None
+        manifest._check_names(path)
         if manifest.format != FORMAT:
             raise BackupError(f"{path}: format {manifest.format} is not known here; restore with the newer Re*Star")
         return manifest
+
+    def _check_names(self, path: Path) -> None:
+        """A backup may come from anywhere: no name of it may lead out of the folder that it is restored to."""
+        for name in self.files:
+            parts = PurePosixPath(name)
+            if parts.is_absolute() or ".." in parts.parts or parts.as_posix() != name:
+                raise BackupError(f"{path}: the name {name!r} leads elsewhere; this backup was not written by Re*Star")
+        for name, info in self.databases.items():
+            if info.file not in self.files:
+                raise BackupError(f"{path}: the dump of database {name} is not among its files; take another backup")
 
     def write(self, folder: Path) -> None:
         """Write it; from now on the backup is whole."""
@@ -85,9 +96,12 @@ class Manifest:
 def state_files(home: Path, *, secrets: bool) -> Iterator[Path]:
     """The files of a state folder that belong into a backup, relative to it; what is being written has a dot."""
     left_out = NOT_STATE if secrets else NOT_STATE | {SECRETS}
-    for folder, folders, names in os.walk(home):
+    for folder, folders, names in os.walk(home, onerror=_refuse):
         place = Path(folder).relative_to(home)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and str(place / name) not in left_out)
+        for name in folders:
+            if (home / place / name).is_symlink():
+                raise BackupError(f"{home / place / name} is a link to a folder, which no backup follows: mount it")
         for name in sorted(names):
             path = place / name
             if not name.startswith(".") and str(path) not in left_out and _is_plain(home / path):
@@ -182,6 +196,11 @@ def _pack(folder: Path, packed: Path) -> None:
             if path.is_file():
                 archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
     flush(packed)
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read must not be missing from a backup silently."""
+    raise BackupError(f"{error.filename}: {error.strerror}; make it readable, else the backup would not be whole")
 
 
 def _is_plain(path: Path) -> bool:

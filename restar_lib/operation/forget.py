@@ -10,6 +10,7 @@ Out of its reach, and said so by the command: the source's own files, backups, a
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -32,7 +33,7 @@ from restar_lib.ingest.sources import FieldMapping
 from restar_lib.labeling import queue
 from restar_lib.operation import traces
 from restar_lib.registry import artifact, release_log
-from restar_lib.scoring import predictions
+from restar_lib.scoring import predictions, unread
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.store.engine import lock
@@ -134,6 +135,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
             transaction.rollback()
         else:
             traces.erase(found, person.needles)
+            _withdraw(settings.published_dir / "datasets", person.texts)
             transaction.commit()
     if not dry_run:
         _rewrite(engine, settings, key)
@@ -154,6 +156,15 @@ def _rewrite(engine: Engine, settings: Settings, key: ForgetKey) -> int:
     for note in settings.snapshots_dir.glob(f"*/{NOTE}"):
         shutil.rmtree(settings.published_dir / "datasets" / note.parent.name, ignore_errors=True)
     return len(rewritten)
+
+
+def _withdraw(folder: Path, review_ids: Collection[str]) -> None:
+    """Delete the published sets in our own folder that hold one of these reviews, their snapshots gone or not."""
+    wanted = {review_id.encode() for review_id in review_ids}
+    for published in folder.glob("*/"):
+        lines = (line for path in published.glob("data/*/*.jsonl") for line in path.open("rb"))
+        if any(json.loads(line)["review_id"].encode() in wanted for line in lines):
+            shutil.rmtree(published)
 
 
 def _key(connection: Connection, settings: Settings, *, dry_run: bool) -> ForgetKey:
@@ -194,9 +205,10 @@ def _delete(connection: Connection, person: _Person) -> _Deleted:
     rewriting.forget_labels(connection, review_ids)
     removed = queue.remove_tasks_of(connection, review_ids)
     scored = predictions.delete_of(connection, review_ids)
-    handed_over = erasing.erase_reviews(connection, review_ids)
+    heirs = erasing.erase_reviews(connection, review_ids)
+    unread.reopen_runs(connection, heirs)
     erasing.erase_quarantined(connection, person.quarantined)
-    return _Deleted(handed_over=handed_over, predictions=scored, tasks=removed.tasks, labels=removed.labels)
+    return _Deleted(handed_over=len(heirs), predictions=scored, tasks=removed.tasks, labels=removed.labels)
 
 
 def _remember(

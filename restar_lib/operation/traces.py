@@ -67,8 +67,10 @@ def erase(traces: Collection[Trace], wanted: Needles) -> None:
     for trace in traces:
         if _is_gzip(trace.path):
             _repack(trace.path, wanted)
-        elif _write_over(trace.path, wanted) == 0 and trace.path.suffix == ".eml":
-            trace.path.unlink()
+        else:
+            _write_over(trace.path, wanted)
+            if _stands_encoded(trace.path, wanted):
+                trace.path.unlink()
 
 
 def _files(home: Path) -> Iterator[Path]:
@@ -81,8 +83,12 @@ def _files(home: Path) -> Iterator[Path]:
 def _count(path: Path, wanted: Needles) -> int:
     with gzip.open(path) if _is_gzip(path) else path.open("rb") as lines:
         hits = sum(len(_spans(line, path, wanted)) for line in lines)
-    encoded = path.suffix == ".eml" and wanted.words is not None and wanted.words.search(_decoded(path))
-    return hits or int(bool(encoded))
+    return hits or int(_stands_encoded(path, wanted))
+
+
+def _stands_encoded(path: Path, wanted: Needles) -> bool:
+    """Whether a needle stands in a part of a mail that only decoding shows: that cannot be written over in place."""
+    return path.suffix == ".eml" and wanted.words is not None and bool(wanted.words.search(_decoded(path)))
 
 
 def _spans(line: bytes, path: Path, wanted: Needles) -> Spans:

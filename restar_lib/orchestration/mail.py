@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException
 
-from restar_lib.errors import DeliveryFailed, MailFailed
+from restar_lib.errors import MailFailed
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def mail_failure(context: Context) -> None:
     for tell in (_mail, _post):
         try:
             tell(failure)
-        except DeliveryFailed:
+        except Exception:
             # The task has failed already and its log says why; a broken channel must not hide that.
             log.exception("a channel did not take it that %s.%s failed", task.dag_id, task.task_id)
 

@@ -10,7 +10,7 @@ Owns column `ingest_run.scored_at`; called by `scoring.batch`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -21,6 +21,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Text,
     any_,
     exists,
     func,
@@ -95,16 +96,17 @@ def standing(engine: Engine, among: Runs) -> Standing:
 
     A run that was killed while it was ingested counts only as long as something of it is unread: it never ends.
     """
-    left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_is_unread())
+    left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_unread(among))
     ours = select(IngestRun.ingest_run_id).where(
         _one_of(IngestRun.ingest_run_id, among), or_(IngestRun.finished_at.is_not(None), left)
     )
-    read = exists().where(PredictionRow.review_id == ReviewRow.review_id)
     with engine.connect() as connection:
         runs = connection.scalars(ours).all()
-        counted = select(func.count()).where(_one_of(ReviewRow.ingest_run_id, runs), read)
+        # Subtracted, not counted: asking for the predictions of many reviews reads the whole table of them.
+        counted = select(func.count()).where(_one_of(ReviewRow.ingest_run_id, runs), ReviewRow.duplicate_of.is_(None))
+        unread = select(func.count()).select_from(ReviewRow).where(*_unread(runs))
         return Standing(
-            read=connection.execute(counted).scalar_one(),
+            read=connection.execute(counted).scalar_one() - connection.execute(unread).scalar_one(),
             queued_uncertain=count_uncertain(connection, ingest_runs=runs),
         )
 
@@ -123,10 +125,17 @@ def following(engine: Engine, among: Runs, *, after: Place, limit: int) -> list[
     return [Unread(place=Place(row.ingest_run_id, row.review_id), text=row.text) for row in rows]
 
 
+def reopen_runs(connection: Connection, review_ids: Collection[str]) -> int:
+    """Look again at the runs that brought these reviews: a copy that became an original was never read."""
+    brought = select(ReviewRow.ingest_run_id).where(ReviewRow.review_id == any_(literal(list(review_ids), ARRAY(Text))))
+    statement = update(IngestRun).where(IngestRun.ingest_run_id.in_(brought)).values(scored_at=None)
+    return connection.execute(statement).rowcount
+
+
 def close_runs(engine: Engine, among: Runs, *, now: datetime) -> int:
     """Close those of `among` that have ended and hold nothing unread; returns how many."""
     ended = or_(IngestRun.finished_at.is_not(None), IngestRun.started_at < now - GIVEN_UP_AFTER)
-    left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_is_unread())
+    left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_unread(among))
     statement = update(IngestRun).where(_one_of(IngestRun.ingest_run_id, among), IngestRun.scored_at.is_(None))
     with engine.begin() as connection:
         return connection.execute(statement.where(ended, ~left).values(scored_at=now)).rowcount
@@ -140,6 +149,7 @@ def _since(connection: Connection, settings: Settings, *, now: datetime) -> date
 
 
 def _unread(among: Runs) -> tuple[ColumnElement[bool], ...]:
+    # Names the runs even where another condition implies them: only so the index is used, not the whole table.
     return (_one_of(ReviewRow.ingest_run_id, among), *_is_unread())
 
 

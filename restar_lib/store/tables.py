@@ -122,6 +122,7 @@ class ReviewRow(Base):
         Index("ix_review_ingest_run_id", "ingest_run_id", "review_id", postgresql_where=text("duplicate_of is null")),
         # ... the watch walks back from the newest review, and a training set counts its classes.
         Index("ix_review_newest", text("reviewed_at desc"), "review_id", postgresql_where=text("duplicate_of is null")),
+        Index("ix_review_duplicate_of", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
         Index("ix_review_side_rating", "side", "rating", postgresql_where=text("duplicate_of is null")),
     )
 

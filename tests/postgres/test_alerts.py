@@ -53,6 +53,22 @@ def refusing(*keys: str, sent: list[str], error: type[DeliveryFailed] = MailFail
     return deliver
 
 
+def test_an_alert_that_cannot_even_be_written_holds_up_no_other(engine: Engine) -> None:
+    """Whatever goes wrong with one message is a failed delivery of that one."""
+    for key in ("drift:1", "drift:2"):
+        raise_alert(engine, new_alert(key), now=NOW)
+    sent: list[str] = []
+
+    def deliver(alert: Alert) -> None:
+        if alert.alert_key == "drift:1":
+            raise ValueError("this text cannot be drawn")
+        sent.append(alert.alert_key)
+
+    assert mail(engine, deliver) == DeliveryCounts(sent=1, failed=1, held_back=0)
+    assert sent == ["drift:2"]
+    assert [alert.alert_key for alert in waiting(engine, Channel.MAIL)] == ["drift:1"]
+
+
 def test_raising_an_alert_twice_keeps_the_first(engine: Engine) -> None:
     """The key decides: same row, nothing overwritten, not even by another subject."""
     first = raise_alert(engine, new_alert(), now=NOW)

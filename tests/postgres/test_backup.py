@@ -146,6 +146,31 @@ def test_a_backup_that_is_not_whole_is_refused_before_anything_is_written(
     assert not empty.home.exists()
 
 
+@pytest.mark.parametrize("name", ["files/../outside.txt", "files//outside.txt", "/outside.txt"])
+def test_a_backup_whose_names_lead_elsewhere_is_refused(
+    house: Settings, empty: Settings, tmp_path: Path, name: str
+) -> None:
+    """A backup may come from anybody: what it names is written below the state folder, or nothing is."""
+    back_up(house, tmp_path / "backup", now=NOW)
+    manifest = tmp_path / "backup" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["files"][name] = next(iter(content["files"].values()))
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(BackupError, match="leads elsewhere"):
+        restore(empty, tmp_path / "backup")
+    assert not empty.home.exists()
+
+
+def test_a_folder_behind_a_link_is_not_silently_missing(house: Settings, tmp_path: Path) -> None:
+    """A backup follows no link, so it refuses instead of leaving the models out."""
+    moved = tmp_path / "bigger-disk"
+    (house.home / "models").rename(moved)
+    (house.home / "models").symlink_to(moved)
+    with pytest.raises(BackupError, match="models is a link to a folder"):
+        back_up(house, tmp_path / "backup", now=NOW)
+    assert not (tmp_path / "backup").exists()
+
+
 def test_nothing_is_overwritten(house: Settings, empty: Settings, tmp_path: Path) -> None:
     """Neither a state folder with anything in it, nor a database with tables."""
     back_up(house, tmp_path / "backup", now=NOW)

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,20 @@ def test_a_text_that_somebody_else_wrote_too_stays_with_them(engine: Engine, hou
     assert [tuple(one) for one in found] == [(BEN, None)]
 
 
+def test_a_text_that_lives_on_with_somebody_else_is_read_by_the_model(engine: Engine, house: Settings) -> None:
+    """A copy is never scored; once it is the original, the run that brought it is looked at again."""
+    shared = "Bought in a sale, and the second one from the same shop: it does what it should, no more."
+    read(engine, deliver(house, "hers", [row(ANNA, 600, text=shared)]))
+    read(engine, deliver(house, "his", [row(BEN, 601, text=shared)]))
+    with engine.begin() as connection:
+        connection.execute(text("update ingest_run set scored_at = now()"))
+        connection.execute(text("update review set duplicate_of = null, text_hash = 'kept' where asin = 'B0400'"))
+    forgotten(engine, house)
+    with engine.connect() as connection:
+        reopened = connection.execute(text("select source from ingest_run where scored_at is null")).scalars().all()
+    assert reopened == ["his"]
+
+
 def test_a_dry_run_counts_the_same_and_changes_nothing(engine: Engine, house: Settings) -> None:
     """Not a row, not a file, and no key is made."""
     frozen = snapshot.freeze(engine, house, now=NOW)
@@ -241,6 +256,43 @@ def test_traces_in_files_are_written_over_where_they_stand(engine: Engine, house
     masked = f"read {'x' * len(review_id)} of {'x' * len(ANNA)}, not of {ANNA}0\nanother line\nwritten afterwards\n"
     assert log.read_text() == masked
     assert gzip.decompress(held.read_bytes()).split(b"\n") == [lines[0], b" " * len(lines[1]), lines[2], b""]
+
+
+def test_an_id_that_stands_escaped_in_a_raw_row_is_found(engine: Engine, house: Settings) -> None:
+    """JSON escapes letters beyond ASCII: in rejected rows and in held reviews it is the same person."""
+    joerg = "jörg-reviewer-5"
+    read(engine, deliver(house, "his", [row(joerg, 1), row(joerg, 2, text="too short")]))
+    held = house.home / "replay" / "held" / "slice-0001.jsonl.gz"
+    held.parent.mkdir(parents=True)
+    line = json.dumps(row(joerg, 3)).encode()
+    assert joerg.encode() not in line
+    held.write_bytes(gzip.compress(line + b"\n"))
+    report = forgotten(engine, house, joerg)
+    assert (report.reviews, report.quarantined, report.files) == (1, 1, ("replay/held/slice-0001.jsonl.gz",))
+    assert gzip.decompress(held.read_bytes()) == b" " * len(line) + b"\n"
+
+
+def test_a_published_set_is_withdrawn_though_its_snapshot_is_gone(engine: Engine, house: Settings) -> None:
+    """Housekeeping deletes old training sets; what was pushed of them into our own folder holds texts still."""
+    theirs, others = (house.published_dir / "datasets" / name / "data" / "train" for name in ("with", "without"))
+    for folder, review_id in ((theirs, ids_of(engine, ANNA)[0]), (others, ids_of(engine, BEN)[0])):
+        folder.mkdir(parents=True)
+        (folder / "toys.jsonl").write_text(json.dumps({"review_id": review_id, "text": "a text"}) + "\n")
+    forgotten(engine, house)
+    assert not theirs.exists()
+    assert others.exists()
+
+
+def test_a_mail_that_names_a_person_in_an_encoded_part_is_deleted(engine: Engine, house: Settings) -> None:
+    """What stands plainly is written over; a part in base64 cannot be, so the whole mail goes."""
+    mail = EmailMessage()
+    mail.set_content(f"a task of {ANNA} failed")
+    mail.add_alternative(f"<p>a task of {ANNA} failed</p>", subtype="html", cte="base64")
+    path = house.home / "mail" / "one.eml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(mail.as_bytes())
+    assert forgotten(engine, house).files == ("mail/one.eml",)
+    assert not path.exists()
 
 
 def test_nobody_by_that_name_is_kept_out_all_the_same(engine: Engine, house: Settings) -> None:

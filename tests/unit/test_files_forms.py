@@ -215,6 +215,14 @@ def test_types_of_parquet_become_ours(tmp_path: Path) -> None:
     assert b"picture" not in row.raw
 
 
+def test_a_parquet_time_beyond_every_calendar_is_named(tmp_path: Path) -> None:
+    """Milliseconds that were stored as seconds: the error says which file and where, and other files are read."""
+    table = pa.table({"text": ["a text"], "rating": [5], "timestamp": pa.array([1 << 60], pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"a\.parquet: damaged or cut off"):
+        read(tmp_path / "a.parquet")
+
+
 def test_a_parquet_file_that_was_replaced_is_read_from_its_start(tmp_path: Path) -> None:
     """It cannot grow: another footer is another file."""
     file = write_rows(tmp_path / "a.parquet", [review(number) for number in range(4)])

@@ -92,7 +92,7 @@ def test_both_replicas_are_asked_and_both_answer() -> None:
 def test_the_gateway_hides_metrics_and_asks_who_is_ready() -> None:
     """Replicas that are alive without a model get no request."""
     text = (INCLUDE / "gateway" / "haproxy.cfg").read_text()
-    assert "deny deny_status 404 if { path /metrics }" in text
+    assert "deny deny_status 404 if { path,url_dec -m beg /metrics }" in text
     assert "uri /ready" in text
     # Without the whole request at hand, one that was sent to a dying replica cannot be asked of the other one.
     assert "option http-buffer-request" in text

@@ -21,12 +21,15 @@ def upgrade() -> None:
     op.create_index(
         "ix_review_newest", "review", [sa.text("reviewed_at desc"), "review_id"], postgresql_where=ORIGINALS
     )
+    # Of copies: without it, deleting a review looks through the whole table for reviews that point at it.
+    op.create_index("ix_review_duplicate_of", "review", ["duplicate_of"], postgresql_where=sa.text("duplicate_of is not null"))
     op.create_index("ix_review_side_rating", "review", ["side", "rating"], postgresql_where=ORIGINALS)
 
 
 def downgrade() -> None:
     """Nothing is lost but the speed."""
     op.drop_index("ix_review_side_rating", table_name="review")
+    op.drop_index("ix_review_duplicate_of", table_name="review")
     op.drop_index("ix_review_newest", table_name="review")
     op.drop_index("ix_review_ingest_run_id", table_name="review")
     op.create_index("ix_review_ingest_run_id", "review", ["ingest_run_id"])
