@@ -16,7 +16,8 @@ from tests.hub_stand_in import Trouble, hub_stand_in
 
 
 def configured(**environment: str) -> Settings:
-    return load(environment=environment).settings
+    """Settings of a state folder that nobody has used: the checkout's own may say something of its own."""
+    return load(environment={"RESTAR_HOME": "/nonexistent/state"} | environment).settings
 
 
 @pytest.mark.parametrize(
