@@ -81,7 +81,8 @@ def waiting(engine: Engine, channel: Channel) -> tuple[Alert, ...]:
 def deliver_waiting(engine: Engine, channel: Channel, *, deliver: Deliver, now: datetime) -> DeliveryCounts:
     """Hand what waits for `channel` to `deliver`, each in its own transaction; one that fails stops no other incident.
 
-    `deliver` raises `DeliveryFailed` where the message did not leave; it then waits for the next call.
+    `deliver` raises `DeliveryFailed` where the message did not leave; it then waits for the next call, and so it does
+    after any other error.
     """
     outcomes: list[bool | None] = []
     stuck: set[int] = set()
@@ -108,15 +109,10 @@ def _send(engine: Engine, alert: Alert, channel: Channel, *, deliver: Deliver, n
             deliver(alert)
         except Exception as error:  # one alert that cannot be written or sent must not hold up the others
             known = isinstance(error, DeliveryFailed)
-            log.warning(
-                "alert %d stays waiting for %s and is tried again: %r",
-                alert.alert_id,
-                channel,
-                error,
-                exc_info=not known,
-            )
-            problem = f"{error}" if known else f"{error!r}"
-            problem = problem[:PROBLEM_LENGTH]
+            # What nobody foresaw may quote a secret: the table gets its kind alone, the log where it happened.
+            problem = str(error)[:PROBLEM_LENGTH] if known else type(error).__name__
+            told = "alert %d stays waiting for %s and is tried again: %s"
+            log.warning(told, alert.alert_id, channel, problem, exc_info=not known)
             connection.execute(tried.values(attempts=AlertDelivery.attempts + 1, last_problem=problem))
             return False
         values = {"delivered_at": now, "attempts": AlertDelivery.attempts + 1, "last_problem": None}
