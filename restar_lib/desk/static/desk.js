@@ -166,6 +166,8 @@
   window.addEventListener("pageshow", (event) => { if (event.persisted) act("claim"); });
   window.addEventListener("focus", noticeFocus);
   window.addEventListener("blur", noticeFocus);
+  // Airflow's own page may take the keys back while it is still being built: once more when this one is complete.
+  window.addEventListener("load", takeFocus);
 
   takeFocus();
   noticeFocus();
