@@ -1,0 +1,93 @@
+"""How much each star rating is to be doubted, by confident learning (Northcutt, Jiang and Chuang 2021, `cleanlab`).
+
+A logistic regression on the frozen encoder's features answers for rows that it has not learned from (out of fold).
+Where such answers contradict the given label more surely than they usually do for that class, the label is doubted.
+Pure functions on arrays, the same rows give the same answer. They change no label: a training takes `doubt_weights`,
+the audit (`stars.audit`) takes `doubt`. Loads scikit-learn and cleanlab (seconds) when called, not when imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+FOLDS: Final = 5
+DOUBTED_WEIGHT: Final = 0.25
+"""What is left of the weight of a doubted label: confident learning is wrong often enough to keep some."""
+INVERSE_L2: Final = 2.0
+"""scikit-learn's C on features of unit norm; `training.regularisation` has the same default."""
+MAX_ITERATIONS: Final = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """What out-of-sample answers say about given labels, row by row."""
+
+    probabilities: Floats
+    """[n, 3], of a model that has not learned from the row."""
+    quality: Floats
+    """[n], in [0, 1]: low where the label most likely lies."""
+    doubted: Flags
+    """[n]: confident learning takes the label for wrong."""
+
+
+def doubt(features: Floats, truth: Integers, weights: Floats, *, folds: int = FOLDS, seed: int) -> Doubt:
+    """Judge the labels `truth` [n] (class positions) by `features` [n, d]; `weights` [n] are row weights.
+
+    Raises `ValueError` where a class has fewer rows than there are folds.
+    """
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    probabilities = out_of_sample(features, truth, weights, folds=folds, seed=seed)
+    quality = get_label_quality_scores(truth, probabilities, method="normalized_margin")
+    doubted = find_label_issues(truth, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+    return Doubt(probabilities=probabilities, quality=np.asarray(quality), doubted=np.asarray(doubted, dtype=bool))
+
+
+def doubt_weights(
+    features: Floats, truth: Integers, weights: Floats, people: Flags, *, folds: int = FOLDS, seed: int
+) -> Floats:
+    """The row weights [n] of a training that copes with lying stars: less for labels that are doubted.
+
+    `people` [n] marks labels that people gave: they keep their weight whatever the features say. Where a class has
+    fewer rows than there are folds, nothing can be said and every weight stays.
+    """
+    if np.unique(truth, return_counts=True)[1].min() < folds:
+        return weights
+    doubted = doubt(features, truth, weights, folds=folds, seed=seed).doubted & ~people
+    return np.where(doubted, weights * DOUBTED_WEIGHT, weights)
+
+
+def out_of_sample(features: Floats, truth: Integers, weights: Floats, *, folds: int, seed: int) -> Floats:
+    """Class probabilities [n, classes] by cross-validation: no row is judged by a model that has seen its label.
+
+    Raises `ValueError` where a class has fewer rows than there are folds.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+
+    fewest = np.unique(truth, return_counts=True)[1].min()
+    if fewest < folds:
+        raise ValueError(f"a class has {fewest} rows, too few for {folds} folds")
+    scaled = _standardised(features)
+    found = np.zeros((len(truth), int(truth.max()) + 1))
+    for learn, judge in StratifiedKFold(folds, shuffle=True, random_state=seed).split(scaled, truth):
+        regression = LogisticRegression(C=INVERSE_L2, max_iter=MAX_ITERATIONS)
+        regression.fit(scaled[learn], truth[learn], sample_weight=weights[learn] / weights[learn].mean())
+        found[np.ix_(judge, regression.classes_)] = regression.predict_proba(scaled[judge])
+    return found
+
+
+def _standardised(features: Floats) -> NDArray[np.float32]:
+    # Rows of norm 1 on average, as in `training.head`: C means the same for every encoder.
+    deviation = features.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(features.shape[1])
+    return np.asarray((features - features.mean(axis=0)) / scale, dtype=np.float32)
