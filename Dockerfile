@@ -38,11 +38,11 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM base AS serving
 COPY --from=serving-packages /opt/venv /opt/venv
 # File by file: what serving does not need is not there to be imported. A test starts the API from exactly these.
-COPY restar_lib/__init__.py restar_lib/domain.py restar_lib/durable.py restar_lib/errors.py restar_lib/
+COPY restar_lib/__init__.py restar_lib/domain.py restar_lib/durable.py restar_lib/errors.py restar_lib/sentences.py restar_lib/
 COPY restar_lib/cli restar_lib/cli
 COPY restar_lib/settings restar_lib/settings
 COPY restar_lib/serving restar_lib/serving
-COPY restar_lib/scoring/__init__.py restar_lib/scoring/engine.py restar_lib/scoring/
+COPY restar_lib/scoring/__init__.py restar_lib/scoring/answers.py restar_lib/scoring/engine.py restar_lib/scoring/
 COPY restar_lib/registry/__init__.py restar_lib/registry/artifact.py restar_lib/registry/swap.py restar_lib/registry/
 COPY restar_lib/ingest/__init__.py restar_lib/ingest/plain_text.py restar_lib/ingest/
 COPY include/config include/config

@@ -11,14 +11,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.ingest.plain_text import plain_text
-from restar_lib.scoring.engine import Predictions
+from restar_lib.scoring.answers import Answer, answer_all, answer_sentences
+from restar_lib.sentences import split
 from restar_lib.serving.body_limit import BodyLimit
 from restar_lib.serving.errors import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
 from restar_lib.serving.metrics import MeasuredRequests, Metrics
@@ -31,6 +32,8 @@ from restar_lib.serving.models import (
     Probabilities,
     RefusedModel,
     ReviewIn,
+    SentencePrediction,
+    SentencesOut,
 )
 from restar_lib.serving.watcher import Serving, Watcher
 from restar_lib.settings import Settings
@@ -81,6 +84,7 @@ def _add_routes(app: FastAPI) -> None:
     app.get("/metrics", include_in_schema=False)(metrics_page)
     app.post("/predict", tags=["predict"], responses=ERRORS)(predict)
     app.post("/predict/batch", tags=["predict"], responses=ERRORS)(predict_batch)
+    app.post("/predict/sentences", tags=["predict"], responses=ERRORS)(predict_sentences)
 
 
 def _settings(request: Request) -> Settings:
@@ -153,19 +157,45 @@ def predict_batch(
     if len(batch.reviews) > settings.serving.max_batch:
         raise TooLarge(f"{len(batch.reviews)} reviews; at most {settings.serving.max_batch} in one request")
     answers = _answers(serving, batch.reviews, settings, metrics=metrics)
-    elapsed = 1000 * (time.perf_counter() - started)
-    return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=round(elapsed, 2))
+    return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=_milliseconds_since(started))
+
+
+def predict_sentences(
+    review: ReviewIn,
+    serving: Annotated[Serving, Depends(_serving)],
+    settings: Annotated[Settings, Depends(_settings)],
+    metrics: Annotated[Metrics, Depends(_metrics)],
+) -> SentencesOut:
+    """What a review expresses, as a whole and sentence by sentence."""
+    started = time.perf_counter()
+    text = _readable(review.text, settings.serving.max_chars)
+    sentences = split(text)
+    if len(sentences) > settings.serving.max_sentences:
+        raise TooLarge(f"{len(sentences)} sentences; at most {settings.serving.max_sentences} in one request")
+    found = answer_sentences(serving.model, text, sentences, batch_size=settings.scoring.batch_size)
+    # Sentences are no reviews: the counted class mix is that of the stream.
+    metrics.predicted([found.whole])
+    version = serving.model.version
+    answers = [
+        SentencePrediction(text=one.text, start=one.start, end=one.end, **_fields(answer, version))
+        for one, answer in found.sentences
+    ]
+    return SentencesOut(
+        text=text,
+        prediction=Prediction(**_fields(found.whole, version)),
+        sentences=answers,
+        total_count=len(answers),
+        processing_time_ms=_milliseconds_since(started),
+    )
 
 
 def _answers(
     serving: Serving, reviews: Sequence[ReviewIn], settings: Settings, *, metrics: Metrics
 ) -> list[Prediction]:
     texts = [_readable(review.text, settings.serving.max_chars) for review in reviews]
-    predictions = serving.model.predict(texts, batch_size=settings.scoring.batch_size)
-    stars = serving.model.expected_stars(predictions.probabilities)
-    answers = [_prediction(serving, predictions, float(stars[row]), row) for row in range(len(texts))]
-    metrics.predicted(predictions, abstained=sum(answer.abstained for answer in answers))
-    return answers
+    answers = answer_all(serving.model, texts, batch_size=settings.scoring.batch_size)
+    metrics.predicted(answers)
+    return [Prediction(**_fields(answer, serving.model.version)) for answer in answers]
 
 
 def _readable(text: str, max_chars: int) -> str:
@@ -177,17 +207,21 @@ def _readable(text: str, max_chars: int) -> str:
     return cleaned
 
 
-def _prediction(serving: Serving, predictions: Predictions, stars: float, row: int) -> Prediction:
-    probabilities = [float(value) for value in predictions.probabilities[row]]
-    return Prediction(
-        sentiment=SENTIMENTS[int(predictions.classes[row])],
-        confidence=max(probabilities),
-        probabilities=Probabilities(**dict(zip(SENTIMENTS, probabilities, strict=True))),
-        abstained=max(probabilities) < serving.model.info.abstain_below,
-        stars=round(stars, 2),
-        model_version=serving.model.version,
-        truncated=bool(predictions.truncated[row]),
-    )
+def _fields(answer: Answer, version: str) -> dict[str, Any]:
+    return {
+        "sentiment": answer.sentiment,
+        "confidence": answer.confidence,
+        "probabilities": Probabilities(**dict(zip(SENTIMENTS, answer.probabilities, strict=True))),
+        "abstained": answer.abstained,
+        "stars": round(answer.stars, 2),
+        "score": round(answer.score, 4),
+        "model_version": version,
+        "truncated": answer.truncated,
+    }
+
+
+def _milliseconds_since(started: float) -> float:
+    return round(1000 * (time.perf_counter() - started), 2)
 
 
 def _info_of(serving: Serving, refused: RefusedModel | None) -> ModelInfoOut:

@@ -9,7 +9,7 @@ nothing: thresholds stand in include/prometheus/alerts.yml.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from restar_lib.domain import SENTIMENTS
-from restar_lib.scoring.engine import Predictions
+from restar_lib.scoring.answers import Answer
 from restar_lib.serving.watcher import Watcher
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
@@ -53,12 +53,12 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def predicted(self, predictions: Predictions, *, abstained: int) -> None:
-        """Count the predictions of one request."""
-        for number in predictions.classes:
-            self._predictions.labels(SENTIMENTS[int(number)]).inc()
-        self._abstained.inc(abstained)
-        self._truncated.inc(int(predictions.truncated.sum()))
+    def predicted(self, answers: Sequence[Answer]) -> None:
+        """Count the reviews that one request asked about."""
+        for answer in answers:
+            self._predictions.labels(answer.sentiment).inc()
+        self._abstained.inc(sum(answer.abstained for answer in answers))
+        self._truncated.inc(sum(answer.truncated for answer in answers))
 
 
 class MeasuredRequests:

@@ -53,6 +53,7 @@ class Prediction(Body):
     probabilities: Probabilities
     abstained: bool = Field(description="The confidence is too low to rely on; a person should look.")
     stars: float = Field(description="Expected stars, 1.0 to 5.0.")
+    score: float = Field(description="The same in [0, 1]: (stars - 1) / 4.")
     model_version: str
     truncated: bool = Field(description="The text was longer than the model's window; its end was not read.")
 
@@ -62,6 +63,24 @@ class BatchOut(Body):
 
     predictions: list[Prediction]
     total_count: int
+    processing_time_ms: float
+
+
+class SentencePrediction(Prediction):
+    """What one sentence expresses, read by itself; `text[start:end]` of the answer's `text`."""
+
+    text: str
+    start: int = Field(description="Where it begins in `text`, counted in characters (Unicode code points).")
+    end: int = Field(description="Where it ends; the character there is no part of it.")
+
+
+class SentencesOut(Body):
+    """A text as it was read, what the whole of it expresses, and what each of its sentences does."""
+
+    text: str = Field(description="The text without markup, on one line: places are counted in it.")
+    prediction: Prediction
+    sentences: list[SentencePrediction]
+    total_count: int = Field(description="How many sentences there are.")
     processing_time_ms: float
 
 

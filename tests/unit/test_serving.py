@@ -32,7 +32,7 @@ UNCLEAR = "The parcel came on a Tuesday"
 def settings(tmp_path: Path) -> Settings:
     """Smoke settings that look for releases fifty times a second."""
     found = load(environment={"RESTAR_PROFILE": "smoke", "RESTAR_HOME": str(tmp_path)}).settings
-    return found.model_copy(update={"serving": Serving(poll_seconds=0.02, max_batch=4, max_chars=200)})
+    return found.model_copy(update={"serving": Serving(poll_seconds=0.02, max_batch=4, max_chars=200, max_sentences=6)})
 
 
 def point(settings: Settings, version: str, *, release_id: int = 1, provisional: bool = False) -> None:
@@ -104,13 +104,14 @@ def test_a_prediction_holds_everything_the_contract_names(client: TestClient, ve
     assert answer.status_code == 200
     body = answer.json()
     assert set(body) == {
-        "sentiment", "confidence", "probabilities", "abstained", "stars", "model_version", "truncated",
+        "sentiment", "confidence", "probabilities", "abstained", "stars", "score", "model_version", "truncated",
     }  # fmt: skip
     assert body["sentiment"] == "positive"
     assert body["confidence"] == body["probabilities"]["positive"] == max(body["probabilities"].values())
     assert sum(body["probabilities"].values()) == pytest.approx(1)
     assert (body["abstained"], body["truncated"], body["model_version"]) == (False, False, version)
     assert 4.5 < body["stars"] <= 4.6
+    assert body["score"] == pytest.approx((body["stars"] - 1) / 4, abs=0.002)
 
 
 def test_it_abstains_where_it_is_not_sure(client: TestClient) -> None:
@@ -138,9 +139,35 @@ def test_a_batch_answers_in_order_as_single_requests_do(client: TestClient) -> N
     assert body["processing_time_ms"] > 0
     for text, prediction in zip([GOOD, BAD, UNCLEAR], body["predictions"], strict=True):
         alone = client.post("/predict", json={"text": text}).json()
-        assert prediction == alone | {"confidence": pytest.approx(alone["confidence"]), "probabilities": {
-            name: pytest.approx(value) for name, value in alone["probabilities"].items()
-        }}  # fmt: skip
+        assert prediction == close_to(alone)
+
+
+def test_a_review_of_two_minds_is_read_sentence_by_sentence(client: TestClient, version: str) -> None:
+    """Each sentence has its place and the answer that it gets alone; the whole text has its own."""
+    sent = "An excellent lamp, I love it!<br/>Sadly it arrived broken &amp; useless. The box is blue."
+    body = client.post("/predict/sentences", json={"text": sent}).json()
+    assert body["text"] == "An excellent lamp, I love it! Sadly it arrived broken & useless. The box is blue."
+    assert [one["sentiment"] for one in body["sentences"][:2]] == ["positive", "negative"]
+    assert [one["abstained"] for one in body["sentences"]] == [False, False, True]
+    assert body["total_count"] == 3
+    assert body["prediction"] == close_to(client.post("/predict", json={"text": sent}).json())
+    for one in body["sentences"]:
+        text = body["text"][one.pop("start") : one.pop("end")]
+        assert one.pop("text") == text
+        assert one == close_to(client.post("/predict", json={"text": text}).json())
+        assert one["model_version"] == version
+
+
+def test_sentences_do_not_count_as_reviews(client: TestClient) -> None:
+    """The class mix that is watched is the stream's, however somebody reads it."""
+    client.post("/predict/sentences", json={"text": f"{GOOD}. {GOOD}. {GOOD}. {GOOD}."})
+    assert 'restar_predictions_total{sentiment="positive"} 1.0' in client.get("/metrics").text
+
+
+def close_to(answer: dict[str, Any]) -> dict[str, Any]:
+    """The same answer, give or take what the batch that a text shares does to floats."""
+    probabilities = {name: pytest.approx(value) for name, value in answer["probabilities"].items()}
+    return answer | {"confidence": pytest.approx(answer["confidence"]), "probabilities": probabilities}
 
 
 @pytest.mark.parametrize(
@@ -160,6 +187,9 @@ def test_a_batch_answers_in_order_as_single_requests_do(client: TestClient) -> N
         ("/predict/batch", b'{"reviews": []}', 422, "invalid_body"),
         ("/predict/batch", b'{"reviews": ["good", 7]}', 422, "invalid_body"),
         ("/predict/batch", b'{"reviews": ["a", "b", "c", "d", "e"]}', 413, "too_large"),
+        ("/predict/sentences", b'{"text": " <p></p> "}', 422, "invalid_body"),
+        ("/predict/sentences", json.dumps({"text": "x" * 201}).encode(), 413, "too_large"),
+        ("/predict/sentences", b'{"text": "Good. Bad. Good. Bad. Good. Bad. Good."}', 413, "too_large"),
         ("/predict/other", b"{}", 404, "not_found"),
         ("/health", b"{}", 405, "method_not_allowed"),
     ],
@@ -297,7 +327,9 @@ def test_no_request_fails_because_of_a_swap(client: TestClient, settings: Settin
 def test_the_documentation_describes_the_routes(empty: TestClient) -> None:
     """Errors and bodies are in the schema that /docs shows."""
     schema = empty.get("/openapi.json").json()
-    assert set(schema["paths"]) == {"/health", "/ready", "/model/info", "/predict", "/predict/batch"}
+    assert set(schema["paths"]) == {
+        "/health", "/ready", "/model/info", "/predict", "/predict/batch", "/predict/sentences",
+    }  # fmt: skip
     assert "413" in schema["paths"]["/predict"]["post"]["responses"]
     assert empty.get("/docs").status_code == 200
 
