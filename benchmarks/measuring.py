@@ -113,8 +113,8 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> s
 
 def save(name: str, content: dict[str, Any]) -> Path:
     """Write the result of a run, with what it ran on, into `benchmarks/results/`."""
-    RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"machine": machine(), **content}, indent=1) + "\n", encoding="utf-8")
     return file
 

@@ -1,0 +1,118 @@
+"""What a system is worth on rows with a truth, with intervals: the figures that benchmarks of quality share.
+
+Intervals are percentile bootstraps over the test rows (Efron & Tibshirani 1993, chapter 13), 95 %, two-sided; they say
+how far other rows of the same kind could move a figure, not what another seed of the training would. Confidence that is
+tied (always saying one class is as sure everywhere) counts with the mean of its rows, so no order flatters anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restar_lib.domain import SENTIMENTS, Example
+from restar_lib.evaluation.metrics import (
+    CLASSES,
+    Floats,
+    Integers,
+    confusion_matrix,
+    expected_calibration_error,
+    macro_f1,
+)
+
+RESAMPLES = 1000
+COVERAGES = (1.0, 0.9, 0.8)
+CURVE = tuple(round(0.05 * step, 2) for step in range(1, 21))
+SMALLEST_CATEGORY = 100
+"""Categories with fewer test rows are told of together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a system says about n texts."""
+
+    classes: Integers
+    confidence: Floats
+    """Orders the rows from sure to unsure; a probability where `calibrated`."""
+    calibrated: bool = True
+    """Whether the confidence claims to be a probability."""
+
+    @classmethod
+    def of(cls, probabilities: Floats) -> Answers:
+        """The answers behind probabilities [n, 3]."""
+        return cls(classes=probabilities.argmax(axis=1), confidence=probabilities.max(axis=1))
+
+
+def truth_of(examples: Sequence[Example]) -> Integers:
+    """The truth of each row as a class index, [n]."""
+    return np.array([example.truth.position for example in examples], dtype=np.int64)
+
+
+def figures(truth: Integers, answers: Answers, *, seed: int = 0) -> dict[str, Any]:
+    """Each figure with its interval, and the risk-coverage curve."""
+    rng = np.random.default_rng(seed)
+    drawn = [_once(truth, answers, rng.integers(len(truth), size=len(truth))) for _ in range(RESAMPLES)]
+    found = _once(truth, answers, np.arange(len(truth)))
+    low, high = (np.quantile([list(one.values()) for one in drawn], end, axis=0) for end in (0.025, 0.975))
+    intervals = dict(zip(found, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    return {
+        "rows": len(truth),
+        "values": {name: round(value, 5) for name, value in found.items()},
+        "intervals": {name: [round(end, 5) for end in ends] for name, ends in intervals.items()},
+        "curve": [[share, round(covered_accuracy(truth, answers, share), 5)] for share in CURVE],
+    }
+
+
+def covered_accuracy(truth: Integers, answers: Answers, coverage: float) -> float:
+    """Accuracy on the `coverage` surest share of the rows."""
+    right = (answers.classes == truth).astype(np.float64)
+    _, group, counts = np.unique(-answers.confidence, return_inverse=True, return_counts=True)
+    means = np.bincount(group, weights=right) / counts
+    return float(means[np.sort(group)[: max(1, round(coverage * len(truth)))]].mean())
+
+
+def per_category(examples: Sequence[Example], answers: Answers) -> dict[str, dict[str, Any]]:
+    """Accuracy with Wilson's interval, macro-F1 and always positive, by category, the largest first."""
+    truth = truth_of(examples)
+    names = np.array([example.product_category or "none" for example in examples])
+    values, counts = np.unique(names, return_counts=True)
+    names[np.isin(names, values[counts < SMALLEST_CATEGORY])] = "all smaller ones"
+    groups = sorted(set(names.tolist()), key=lambda name: -int((names == name).sum()))
+    return {name: _category(truth[names == name], answers.classes[names == name]) for name in groups}
+
+
+def wilson(hits: int, rows: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    share, spread = hits / rows, 1 + z * z / rows
+    middle = (share + z * z / (2 * rows)) / spread
+    half = z * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))) / spread
+    return middle - half, middle + half
+
+
+def _once(truth: Integers, answers: Answers, rows: NDArray[np.int64]) -> dict[str, float]:
+    drawn = Answers(classes=answers.classes[rows], confidence=answers.confidence[rows], calibrated=answers.calibrated)
+    confusion = confusion_matrix(truth[rows], drawn.classes)
+    found = {"accuracy": float(np.trace(confusion) / len(rows)), "macro_f1": float(macro_f1(confusion))}
+    recalls = np.diagonal(confusion) / np.maximum(confusion.sum(axis=1), 1)
+    found |= {f"recall_{one.value}": float(recalls[one.position]) for one in SENTIMENTS}
+    found |= {f"accuracy_{share:.0%}": covered_accuracy(truth[rows], drawn, share) for share in COVERAGES[1:]}
+    if answers.calibrated:
+        found["ece"] = expected_calibration_error(drawn.confidence, drawn.classes == truth[rows])
+    return found
+
+
+def _category(truth: Integers, classes: Integers) -> dict[str, Any]:
+    confusion = confusion_matrix(truth, classes)
+    hits = int(np.trace(confusion))
+    return {
+        "rows": len(truth),
+        "accuracy": round(hits / len(truth), 4),
+        "interval": [round(end, 4) for end in wilson(hits, len(truth))],
+        "macro_f1": round(float(macro_f1(confusion)), 4),
+        "majority": round(float(np.bincount(truth, minlength=CLASSES).max() / len(truth)), 4),
+    }
