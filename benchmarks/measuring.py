@@ -119,6 +119,15 @@ def save(name: str, content: dict[str, Any]) -> Path:
     return file
 
 
+def read(name: str) -> dict[str, Any]:
+    """The kept result of a run. Ends the benchmark with a reason where there is none."""
+    file = RESULTS / f"{name}.json"
+    if not file.exists():
+        raise SystemExit(f"{file} is not there: run the benchmark first")
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
+
+
 def machine() -> dict[str, Any]:
     """What a number depends on."""
     return {
