@@ -157,12 +157,15 @@ def score_again(engine: Engine, settings: Settings, model_folder: Path) -> None:
 def ready_made(model_folder: Path, texts: Sequence[str], *, size: int) -> tuple[Any, list[dict[str, Any]]]:
     """The session of the artifact, and the batches that it answers."""
     info = inference.ModelInfo.read(model_folder)
-    tokenizer = inference.open_tokenizer(model_folder / inference.TOKENIZER, info=info)
-    encodings = tokenizer.encode_batch(list(texts))
+    tokenizer = inference.open_tokenizer(model_folder / inference.TOKENIZER)
+    read = [
+        inference.window(encoding.ids, max_tokens=info.max_tokens, long_texts=info.long_texts)
+        for encoding in tokenizer.encode_batch(list(texts))
+    ]
     padding = inference.padding_of(tokenizer)
     batches = [
-        inference.padded([encodings[row] for row in rows], padding=padding)
-        for rows in inference.batches_by_length(encodings, size=size)
+        inference.padded([read[row] for row in rows], padding=padding)
+        for rows in inference.batches_by_length(read, size=size)
     ]
     return inference.open_session(model_folder / inference.MODEL, threads=0), batches
 

@@ -7,6 +7,7 @@ in order, and a person may too.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
@@ -93,9 +94,12 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     began = time.monotonic()
     config = with_mode(settings, mode)
     snapshot = load(settings.snapshots_dir / snapshot_hash)
+    champion = champion_folder(engine, settings)
+    checkpoints = _checkpoints(config, snapshot_hash=snapshot_hash, champion=champion)
     with _work_folder(settings) as work:
-        train(snapshot, config, out=work, champion_folder=champion_folder(engine, settings))
+        train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
         version = artifact.seal(work, settings.models_dir)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
@@ -106,6 +110,12 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
         mlflow_run_id=mlflow_log.log_training(settings, folder),
         seconds=round(seconds, 1),
     )
+
+
+def _checkpoints(settings: Settings, *, snapshot_hash: str, champion: Path | None) -> Path:
+    """Where a killed training left what it had learned: the same place for the same question, and for no other."""
+    question = f"{snapshot_hash} {champion and champion.name} {settings.training.model_dump_json()}"
+    return artifact.checkpoints_folder(settings.models_dir, hashlib.sha256(question.encode()).hexdigest()[:16])
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from restar_lib.domain import SENTIMENTS, Sentiment
 from restar_lib.errors import ArtifactError, ProbeFailed
@@ -27,6 +27,10 @@ MODEL, TOKENIZER, INFO, PROBE = "model.onnx", "tokenizer.json", "model.json", "p
 PROBE_TOLERANCE: Final = 1e-3
 """Largest difference of a probability between machines that still counts as the same answer."""
 PADDING: Final = "[PAD]"
+HEAD, HEAD_AND_TAIL = "head", "head_and_tail"
+HEAD_SHARE: Final = 0.25
+"""Of the window, where the end of a long text is read too: 128 of 512 in Sun et al. 2019, "How to Fine-Tune BERT for
+Text Classification?", section 5.3.1."""
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +55,8 @@ class ModelInfo:
     """Trained on made-up reviews: everybody who shows an answer says so."""
     created_at: str
     """When its training set was frozen: training on it again gives the same model, byte by byte."""
+    long_texts: str = HEAD
+    """What is read of a text that is longer than the window: its `head`, or `head_and_tail`."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -118,7 +124,7 @@ class InferenceEngine:
                 raise ArtifactError(f"model folder {folder}: {name} is missing")
         info = ModelInfo.read(folder)
         session = open_session(folder / MODEL, threads=threads)
-        return cls(folder=folder, info=info, session=session, tokenizer=open_tokenizer(folder / TOKENIZER, info=info))
+        return cls(folder=folder, info=info, session=session, tokenizer=open_tokenizer(folder / TOKENIZER))
 
     @property
     def version(self) -> str:
@@ -127,13 +133,14 @@ class InferenceEngine:
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 16) -> Predictions:
         """Answer every text, in the given order; a batch holds texts of like length."""
-        encodings = self._tokenizer.encode_batch(list(texts))
+        whole = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        read = [window(ids, max_tokens=self.info.max_tokens, long_texts=self.info.long_texts) for ids in whole]
         logits = np.zeros((len(texts), len(SENTIMENTS)), dtype=np.float64)
-        for rows in batches_by_length(encodings, size=batch_size):
-            logits[rows] = self._run([encodings[row] for row in rows])
+        for rows in batches_by_length(read, size=batch_size):
+            logits[rows] = self._run([read[row] for row in rows])
         return Predictions(
             probabilities=softmax(logits / self.info.temperature),
-            truncated=np.array([bool(encoding.overflowing) for encoding in encodings], dtype=np.bool_),
+            truncated=np.array([len(ids) > self.info.max_tokens for ids in whole], dtype=np.bool_),
         )
 
     def expected_stars(self, probabilities: Floats) -> Floats:
@@ -155,8 +162,8 @@ class InferenceEngine:
                 f" (allowed {PROBE_TOLERANCE}); train it again on this kind of machine"
             )
 
-    def _run(self, encodings: Sequence[Encoding]) -> Floats:
-        (logits,) = self._session.run(["logits"], padded(encodings, padding=self._padding))
+    def _run(self, rows: Sequence[Sequence[int]]) -> Floats:
+        (logits,) = self._session.run(["logits"], padded(rows, padding=self._padding))
         return np.asarray(logits, dtype=np.float64)
 
 
@@ -174,15 +181,23 @@ def record_probe(folder: Path, texts: Sequence[str]) -> None:
     probe.write_text(json.dumps({"texts": list(texts), "probabilities": answers}, indent=1) + "\n", encoding="utf-8")
 
 
-def padded(encodings: Sequence[Encoding], *, padding: int) -> dict[str, NDArray[np.int64]]:
-    """The inputs of the network for one batch: every row as long as the longest."""
-    length = max(1, *(len(encoding) for encoding in encodings))
-    ids = np.full((len(encodings), length), padding, dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, encoding in enumerate(encodings):
-        ids[row, : len(encoding)] = encoding.ids
-        mask[row, : len(encoding)] = 1
-    return {"input_ids": ids, "attention_mask": mask}
+def window(ids: list[int], *, max_tokens: int, long_texts: str) -> list[int]:
+    """What the network reads of a whole text's tokens, which begin with [CLS] and end with [SEP] or the like."""
+    if len(ids) <= max_tokens:
+        return ids
+    head = max_tokens - 1 if long_texts == HEAD else round(max_tokens * HEAD_SHARE)
+    return ids[:head] + ids[head - max_tokens :]
+
+
+def padded(rows: Sequence[Sequence[int]], *, padding: int) -> dict[str, NDArray[np.int64]]:
+    """The inputs of the network for one batch of tokens: every row as long as the longest."""
+    length = max(1, *(len(ids) for ids in rows))
+    batch = np.full((len(rows), length), padding, dtype=np.int64)
+    mask = np.zeros_like(batch)
+    for row, ids in enumerate(rows):
+        batch[row, : len(ids)] = ids
+        mask[row, : len(ids)] = 1
+    return {"input_ids": batch, "attention_mask": mask}
 
 
 def padding_of(tokenizer: Tokenizer) -> int:
@@ -190,9 +205,9 @@ def padding_of(tokenizer: Tokenizer) -> int:
     return tokenizer.token_to_id(PADDING) or 0
 
 
-def batches_by_length(encodings: Sequence[Encoding], *, size: int) -> Iterator[list[int]]:
+def batches_by_length(rows: Sequence[Sequence[int]], *, size: int) -> Iterator[list[int]]:
     """Rows of like length together: little padding."""
-    order = sorted(range(len(encodings)), key=lambda row: len(encodings[row]))
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
@@ -210,15 +225,15 @@ def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
         raise ArtifactError(f"{path}: not a model that ONNX Runtime can load: {error}") from None
 
 
-def open_tokenizer(path: Path, *, info: ModelInfo) -> Tokenizer:
-    """The tokenizer, cutting at the model's window. Raises `ArtifactError` where the file is none."""
+def open_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer, which cuts nothing (`window` does). Raises `ArtifactError` where the file is none."""
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - a bare Exception is what tokenizers raises
         raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
-    # The file may carry another window and fixed padding; the model's own window counts, and batches pad themselves.
+    # The file may carry a window and a padding of its own; the model's window counts, and batches pad themselves.
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=info.max_tokens)
+    tokenizer.no_truncation()
     return tokenizer
 
 

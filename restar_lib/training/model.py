@@ -23,6 +23,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError
+from restar_lib.scoring.engine import HEAD, window
 from restar_lib.training.encoder import WEIGHTS, Encoder
 
 logger = logging.getLogger(__name__)
@@ -97,18 +98,38 @@ def load_weights(model: SentimentModel, folder: Path) -> None:
         ) from None
 
 
+def tokens_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, long_texts: str = HEAD) -> list[list[int]]:
+    """What the network reads of each text, cut at the tokenizer's window as the engine cuts it."""
+    backend = tokenizer.backend_tokenizer
+    # Every call of the tokenizer itself leaves its own cutting and filling behind.
+    backend.no_truncation()
+    backend.no_padding()
+    whole = backend.encode_batch(list(texts))
+    return [window(one.ids, max_tokens=tokenizer.model_max_length, long_texts=long_texts) for one in whole]
+
+
 def features_of(
-    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, progress: Progress
+    model: SentimentModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    long_texts: str = HEAD,
+    progress: Progress,
 ) -> NDArray[np.float64]:
     """The pooled features of every text, [n, layers * width]."""
-    return _run(model.features, tokenizer, texts, progress=progress)
+    return _run(model.features, tokenizer, texts, long_texts=long_texts, progress=progress)
 
 
 def logits_of(
-    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, progress: Progress
+    model: SentimentModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    long_texts: str = HEAD,
+    progress: Progress,
 ) -> NDArray[np.float64]:
     """The logits of every text, [n, 3]."""
-    return _run(model, tokenizer, texts, progress=progress)
+    return _run(model, tokenizer, texts, long_texts=long_texts, progress=progress)
 
 
 def _run(
@@ -116,9 +137,10 @@ def _run(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
+    long_texts: str,
     progress: Progress,
 ) -> NDArray[np.float64]:
-    ids: list[list[int]] = tokenizer(list(texts), truncation=True)["input_ids"]
+    ids = tokens_of(tokenizer, texts, long_texts=long_texts)
     # Longest first: what runs out of memory does so at once, and the estimate of the rest is a safe one.
     order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
     results: dict[int, NDArray[np.float64]] = {}

@@ -8,8 +8,10 @@ with out-of-sample predictions, among the rows that drift is later compared with
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +29,11 @@ from restar_lib.training import description
 from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.encoder import find_encoder
 from restar_lib.training.export import export_onnx
-from restar_lib.training.head import class_weights, fit_head, refuse_missing_classes
+from restar_lib.training.imbalance import refuse_missing_classes
+from restar_lib.training.learning import learn, texts_of, truth_of
 from restar_lib.training.model import (
     Progress,
     SentimentModel,
-    features_of,
     load_model,
     load_tokenizer,
     load_weights,
@@ -65,12 +67,14 @@ def train(
     *,
     out: Path,
     champion_folder: Path | None = None,
+    checkpoints: Path | None = None,
     progress: Progress = logger.info,
 ) -> TrainedModel:
     """Train a challenger on `snapshot` into the folder `out`, which is made.
 
-    Starts from `champion_folder` where there is one and `training.start_from` says so. Raises `SnapshotError` where
-    there are too few rows, or none of a class.
+    Starts from `champion_folder` where there is one and `training.start_from` says so. What a long training has
+    learned lies in `checkpoints`, where the same training goes on after a kill; the caller removes it. Raises
+    `SnapshotError` where there are too few rows, or none of a class.
     """
     config, watch = settings.training, _Stopwatch()
     rows = {side: snapshot.examples(side) for side in Side}
@@ -83,10 +87,13 @@ def train(
         progress(f"starts from the champion {champion_folder.name}")
     watch.lap("load")
 
-    _learn(model, tokenizer, rows, config, progress=progress)
+    with _checkpoints(checkpoints) as kept:
+        history = learn(model, tokenizer, rows, config, checkpoints=kept, progress=progress)
     watch.lap("train")
 
-    logits = logits_of(model, tokenizer, _texts(rows[Side.VALIDATION]), progress=progress)
+    logits = logits_of(
+        model, tokenizer, texts_of(rows[Side.VALIDATION]), long_texts=config.long_texts, progress=progress
+    )
     temperature = fit_temperature(logits, truth_of(rows[Side.VALIDATION]))
     watch.lap("calibrate")
 
@@ -100,36 +107,19 @@ def train(
 
     trained = _trained(out, info, rows, probabilities, seconds=watch.laps)
     description.write_metrics(out, trained)
+    description.write_history(out, history)
     progress(description.summary(trained))
     return trained
 
 
-def truth_of(examples: Sequence[Example]) -> NDArray[np.int64]:
-    """The truth of each row as a class index, [n]."""
-    return np.array([example.truth.position for example in examples], dtype=np.int64)
-
-
-def _learn(
-    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, rows: Sides, config: Training, *, progress: Progress
-) -> None:
-    """Fit the head; in the thorough mode go on from there with the whole network."""
-    train = rows[Side.TRAIN]
-    weights = _row_weights(train, power=config.class_weight_power)
-    progress(f"reads {len(train):,} training reviews with the frozen encoder")
-    features = features_of(model, tokenizer, _texts(train), progress=progress)
-    fit_head(model, features, truth_of(train), weights, regularisation=config.regularisation)
-    if config.mode == "fine_tune":
-        from restar_lib.training.fine_tune import fine_tune  # datasets and the Trainer take seconds to import
-
-        validation = rows[Side.VALIDATION]
-        fine_tune(
-            model, tokenizer, train=train, weights=weights, validation=validation, config=config, progress=progress
-        )
-
-
-def _row_weights(train: Sequence[Example], *, power: float) -> NDArray[np.float64]:
-    weights, truth = np.array([example.weight for example in train]), truth_of(train)
-    return np.asarray(weights * class_weights(truth, weights, power=power)[truth])
+@contextmanager
+def _checkpoints(folder: Path | None) -> Iterator[Path]:
+    """The folder that a training which is killed goes on from; without one, one that nobody will find again."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="restar-checkpoints-") as passing:
+        yield Path(passing)
 
 
 def _write_network(
@@ -166,10 +156,6 @@ def _refuse_unusable(train: Sequence[Example], config: Training) -> None:
             f"{len(train)} training rows, training.min_train_rows is {config.min_train_rows}: ingest more reviews first"
         )
     refuse_missing_classes(truth_of(train))
-
-
-def _texts(examples: Sequence[Example]) -> list[str]:
-    return [example.text for example in examples]
 
 
 class _Stopwatch:

@@ -19,7 +19,6 @@ from restar_lib.scoring.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
-from restar_lib.training.head import class_weights
 from restar_lib.training.train import TrainedModel, train
 from tests.tiny_encoder import make_tiny_encoder
 
@@ -205,13 +204,6 @@ def test_a_weight_counts_like_so_many_rows(snapshot: Snapshot, settings: Setting
     believed = [one for one, row in zip(said, rows[Side.TRAIN], strict=True) if row.truth_source == TruthSource.PEOPLE]
     assert believed
     assert set(believed) == {Sentiment.NEGATIVE}
-
-
-def test_class_weights_run_from_none_to_balanced() -> None:
-    """Power 0 weighs nothing, power 1 gives every class the same total; resampled rows count by their weight."""
-    truth, weights = np.array([0, 1, 2, 2, 2, 2]), np.array([1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
-    assert class_weights(truth, weights, power=0) == pytest.approx([1, 1, 1])
-    assert class_weights(truth, weights, power=1) == pytest.approx([10, 10, 10 / 8])
 
 
 def test_the_packaged_encoder_is_the_one_that_was_chosen() -> None:
