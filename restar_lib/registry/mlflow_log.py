@@ -1,28 +1,32 @@
 """MLflow's view of the models: one run and one registered version per sealed folder, and the alias `champion`.
 
-Written from the sealed folder alone (model.json, metrics.json), so whatever MLflow missed while it was away can be
-written later by the same call (`catch_up`). MLflow follows and decides nothing: where it is down or not configured, a
-warning says so and the training or the release still ends. The files stay in the artifact folder; a version points
-there. Runs and versions carry the tag `model_version` and are never doubled.
+A run holds the parameters (all of `training` and `dataset`), the code's version, the snapshot as its data set down to
+the ids of the labels in it, the curves of the training, every metric, the verdict, and from the evaluation report its
+figures and plots. All of it is read from the sealed folder, the files beside it and the tables, so whatever MLflow
+missed while it was away, and whatever was learned later, can be told later by the same call (`log_training`,
+`catch_up`). MLflow follows and decides nothing: where it is down or not configured, a warning says so and the training
+or the release still ends. The weights stay in the artifact folder; the registered model is a description that opens
+them (`mlflow_model`). Runs and versions carry the tag `model_version` and are never doubled.
 
 Its telemetry is switched off by the environment (`MLFLOW_DISABLE_TELEMETRY`, `DO_NOT_TRACK`), which the embedded runner
-and the containers set. Called by `orchestration` after training and by `registry.release`.
+and the containers set. Called by `retraining.steps`, `registry.release` and housekeeping.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from restar_lib.registry import artifact
+from restar_lib.registry import artifact, mlflow_content, mlflow_model
 from restar_lib.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 log = logging.getLogger(__name__)
 
@@ -30,41 +34,50 @@ NAME: Final = "restar"
 """Of the experiment and of the registered model."""
 ALIAS: Final = "champion"
 TAG: Final = "model_version"
+EVALUATED, JUDGED = "evaluated", "verdict_id"
+"""Tags that say which report and which verdict the run knows."""
+ARTIFACTS: Final = "mlflow"
+"""Below the state folder: plots and lineage; no weights and no texts."""
 CONNECT_SECONDS: Final = 5
+MOST_AT_ONCE: Final = 1000
+"""Metrics that MLflow takes in one call."""
 
 
 def log_training(settings: Settings, folder: Path) -> str | None:
     """Log the sealed model in `folder` as a run and register it; returns the run id, None where MLflow did not take it.
 
-    Running it again finds the same run and version.
+    Running it again finds the same run and version, and adds what was learned about the version meanwhile: its verdict
+    and its evaluation.
     """
     try:
-        client = _client(settings)
-        if client is None:
-            return None
-        run_id = _run_of(client, folder) or _new_run(client, folder)
-        if _registered(client, folder.name) is None:
-            _register(client, folder, run_id)
+        with _connected(settings, folder.name) as client:
+            if client is None:
+                return None
+            run_id = _run_of(client, settings, folder) or _new_run(client, settings, folder)
+            if _registered(client, folder.name) is None:
+                _register(client, folder, run_id)
+            _add_verdict(client, folder, run_id)
+            _add_evaluation(client, settings, folder, run_id)
     except Exception as error:  # noqa: BLE001 - MLflow, SQLAlchemy and the driver share no base class; none may stop us
         _warn(f"did not take {folder.name}", error)
         return None
-    log.info("MLflow run %s holds the parameters and metrics of %s", run_id, folder.name)
+    log.info("MLflow run %s holds what is known of %s", run_id, folder.name)
     return run_id
 
 
 def set_champion_alias(settings: Settings, version: str) -> bool:
     """Point the alias `champion` at `version`, registering it where MLflow does not know it; whether that worked."""
     try:
-        client = _client(settings)
-        if client is None:
-            return False
-        registered = _registered(client, version)
-        if registered is None:
-            log_training(settings, artifact.locate(settings.models_dir, version))
+        with _connected(settings, ALIAS) as client:
+            if client is None:
+                return False
             registered = _registered(client, version)
-        if registered is None:
-            return False
-        client.set_registered_model_alias(NAME, ALIAS, registered)
+            if registered is None:
+                log_training(settings, artifact.locate(settings.models_dir, version))
+                registered = _registered(client, version)
+            if registered is None:
+                return False
+            client.set_registered_model_alias(NAME, ALIAS, registered)
     except Exception as error:  # noqa: BLE001 - as above
         _warn(f"does not know that {version} is the champion", error)
         return False
@@ -84,54 +97,112 @@ def _warn(what: str, error: Exception) -> None:
     log.warning("MLflow %s (%s); nothing else depends on it, and housekeeping catches up", what, reason[0])
 
 
-def _client(settings: Settings) -> MlflowClient | None:
-    """A client on the configured database; None where none is configured. Fails fast where the server is away."""
-    if settings.database.mlflow_url is None:
-        return None
-    url = settings.database.mlflow_url.get_secret_value()
-    _knock(url)
-    import mlflow
+@contextmanager
+def _connected(settings: Settings, name: str) -> Iterator[MlflowClient | None]:
+    """A client on the configured database, None where none is configured; one at a time for each `name`.
 
-    return mlflow.MlflowClient(tracking_uri=url, registry_uri=url)
-
-
-def _knock(url: str) -> None:
-    """Connect once: MLflow itself would try ten times with growing pauses."""
+    Two processes that tell of the same version at once would each make a run of it. Fails fast where the server is
+    away: MLflow itself would try ten times with growing pauses.
+    """
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS}).connect().close()
+    from restar_lib.store.engine import lock
+
+    if settings.database.mlflow_url is None:
+        yield None
+        return
+    url = settings.database.mlflow_url.get_secret_value()
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
+    with engine.begin() as connection:
+        lock(connection, f"mlflow {name}")
+        import mlflow
+
+        yield mlflow.MlflowClient(tracking_uri=url, registry_uri=url)
 
 
-def _run_of(client: MlflowClient, folder: Path) -> str | None:
-    runs = client.search_runs([_experiment(client, folder)], f"tags.{TAG} = '{folder.name}'", max_results=1)
+def _run_of(client: MlflowClient, settings: Settings, folder: Path) -> str | None:
+    return _search(client, settings, f"tags.{TAG} = '{folder.name}'")
+
+
+def _search(client: MlflowClient, settings: Settings, wanted: str) -> str | None:
+    runs = client.search_runs([_experiment(client, settings)], wanted, max_results=1)
     return str(runs[0].info.run_id) if runs else None
 
 
-def _experiment(client: MlflowClient, folder: Path) -> str:
+def _experiment(client: MlflowClient, settings: Settings) -> str:
     known = client.get_experiment_by_name(NAME)
     if known is not None:
         return str(known.experiment_id)
-    return str(client.create_experiment(NAME, artifact_location=folder.parent.resolve().as_uri()))
+    return str(client.create_experiment(NAME, artifact_location=(settings.home / ARTIFACTS).resolve().as_uri()))
 
 
-def _new_run(client: MlflowClient, folder: Path) -> str:
-    from mlflow.entities import Metric, Param
+def _new_run(client: MlflowClient, settings: Settings, folder: Path) -> str:
+    from mlflow.entities import Param, RunTag
 
-    description, metrics = _read(folder / "model.json"), _read(folder / "metrics.json")
-    tags = {
-        "artifact_folder": str(folder.resolve()),
-        "snapshot_hash": str(description.get("snapshot_hash")),
-        "simulated": str(description.get("simulated")),
-    }
-    run_id = str(client.create_run(_experiment(client, folder), run_name=folder.name, tags=tags).info.run_id)
-    params = [Param(key, str(value)[:500]) for key, value in description.items()]
-    numbers = [Metric(key, value, timestamp=0, step=0) for key, value in _numbers(metrics)]
-    client.log_batch(run_id, metrics=numbers, params=params)
-    # The tag that makes the run findable comes last: a run that was cut short is written again, not taken for whole.
+    sealed_at = mlflow_content.milliseconds((folder / artifact.MANIFEST).stat().st_mtime)
+    # A run that was cut short has everything but its tag: it is completed, and not left lying beside a second one.
+    run_id = _search(client, settings, f"attributes.run_name = '{folder.name}'") or str(
+        client.create_run(_experiment(client, settings), run_name=folder.name, start_time=sealed_at).info.run_id
+    )
+    params = [Param(key, value) for key, value in mlflow_content.parameters(folder).items()]
+    tags = [RunTag(key, value) for key, value in mlflow_content.tags(folder).items()]
+    client.log_batch(run_id, params=params, tags=tags)
+    _log(client, run_id, mlflow_content.metrics(folder, at=sealed_at))
+    client.log_inputs(run_id, [mlflow_content.data_set(folder, settings.snapshots_dir)])
+    _log_lineage(client, settings, folder, run_id)
     client.set_tag(run_id, TAG, folder.name)
-    client.set_terminated(run_id)
+    client.set_terminated(run_id, end_time=sealed_at)
     return run_id
+
+
+def _log(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:
+    for start in range(0, len(metrics), MOST_AT_ONCE):
+        client.log_batch(run_id, metrics=metrics[start : start + MOST_AT_ONCE])
+
+
+def _log_lineage(client: MlflowClient, settings: Settings, folder: Path, run_id: str) -> None:
+    """The ids of the labels that it learned from, by task; no name and no text."""
+    from restar_lib.dataset.lineage import label_ids
+    from restar_lib.store.engine import engine_for
+
+    if settings.database.url is None:
+        return
+    snapshot_hash = str(mlflow_content.read(folder / "model.json").get("snapshot_hash"))
+    engine = engine_for(settings.database.url.get_secret_value())
+    try:
+        tasks = label_ids(engine, snapshot_hash)
+    finally:
+        engine.dispose()
+    content = {"snapshot_hash": snapshot_hash, "label_ids_by_task_id": {str(task): ids for task, ids in tasks.items()}}
+    client.log_dict(run_id, content, "lineage/labels.json")
+    client.log_batch(run_id, metrics=mlflow_content.lineage_metrics(tasks))
+
+
+def _add_verdict(client: MlflowClient, folder: Path, run_id: str) -> None:
+    verdict = mlflow_content.verdict_beside(folder)
+    if verdict is None or client.get_run(run_id).data.tags.get(JUDGED) == str(verdict["verdict_id"]):
+        return
+    _log(client, run_id, mlflow_content.verdict_metrics(verdict))
+    for key, value in mlflow_content.verdict_tags(verdict).items():
+        client.set_tag(run_id, key, value)
+    client.set_tag(run_id, JUDGED, str(verdict["verdict_id"]))
+
+
+def _add_evaluation(client: MlflowClient, settings: Settings, folder: Path, run_id: str) -> None:
+    from restar_lib.evaluation import kept
+    from restar_lib.registry import mlflow_plots
+
+    report = kept.of_version(settings, folder.name)
+    if report is None:
+        return
+    known = f"{report.snapshot_hash} {report.evaluated_at.isoformat()}"
+    if client.get_run(run_id).data.tags.get(EVALUATED) == known:
+        return
+    _log(client, run_id, mlflow_content.evaluation_metrics(report))
+    for file, figure in mlflow_plots.pictures(report):
+        client.log_figure(run_id, figure, file)
+    client.set_tag(run_id, EVALUATED, known)
 
 
 def _register(client: MlflowClient, folder: Path, run_id: str) -> None:
@@ -142,26 +213,34 @@ def _register(client: MlflowClient, folder: Path, run_id: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    client.create_model_version(NAME, source=folder.resolve().as_uri(), run_id=run_id, tags={TAG: folder.name})
+    model_id = _described(client, folder, run_id)
+    # The place itself, not `models:/<id>`: that would be looked up in whatever server this process has set globally.
+    place = client.get_logged_model(model_id).artifact_location
+    client.create_model_version(NAME, source=place, run_id=run_id, model_id=model_id, tags={TAG: folder.name})
+
+
+def _described(client: MlflowClient, folder: Path, run_id: str) -> str:
+    """The id of MLflow's own model: a file that says what goes in and out and where the sealed folder is."""
+    from mlflow.entities import LoggedModelOutput
+
+    experiment = client.get_run(run_id).info.experiment_id
+    known = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
+    if known:
+        return str(known[0].model_id)
+    model_id = str(
+        client.create_logged_model(
+            experiment, name=folder.name, source_run_id=run_id, tags={TAG: folder.name}, model_type="onnx"
+        ).model_id
+    )
+    with tempfile.TemporaryDirectory(prefix="restar-mlflow-") as place:
+        mlflow_model.description(folder, run_id=run_id, model_id=model_id).save(f"{place}/{mlflow_model.DESCRIPTION}")
+        client.log_model_artifacts(model_id, place)
+    client.finalize_logged_model(model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    return model_id
 
 
 def _registered(client: MlflowClient, version: str) -> str | None:
     """MLflow's own number of our version."""
     found = client.search_model_versions(f"name = '{NAME}' and tags.`{TAG}` = '{version}'", max_results=1)
     return str(found[0].version) if found else None
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def _numbers(content: object, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every number in nested JSON with its path as its name: `test/per_class/0/recall`."""
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from _numbers(value, f"{name}/{key}" if name else str(key))
-    elif isinstance(content, list):
-        for index, value in enumerate(content):
-            yield from _numbers(value, f"{name}/{index}")
-    elif isinstance(content, int | float) and not isinstance(content, bool):
-        yield re.sub(r"[^\w./ -]", "_", name)[:250], float(content)

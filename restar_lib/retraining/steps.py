@@ -26,6 +26,7 @@ from restar_lib.errors import NothingToDo
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.registry import artifact, mlflow_log
 from restar_lib.registry.release import Release, champion_folder, release
+from restar_lib.registry.run_record import RunRecord
 from restar_lib.retraining.reasons import Approval, Asked, reason_to_train
 from restar_lib.retraining.standing import cooldown_of, standing
 from restar_lib.scoring.engine import ModelInfo
@@ -100,6 +101,7 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
         train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
         version = artifact.seal(work, settings.models_dir)
     shutil.rmtree(checkpoints, ignore_errors=True)
+    RunRecord.of(config, champion=champion and champion.name).write(settings.models_dir, version)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
