@@ -11,7 +11,20 @@ import sys
 
 import typer
 
-from restar_lib.cli import drill, embedded, metrics, models, operation, people, production, publish, reviews
+from restar_lib.cli import (
+    audit,
+    drill,
+    embedded,
+    evaluate,
+    metrics,
+    models,
+    operation,
+    people,
+    predict,
+    production,
+    publish,
+    reviews,
+)
 from restar_lib.errors import RestarError
 
 app = typer.Typer(
@@ -19,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (embedded, reviews, people, models, operation, production, metrics, publish):
+for group in (embedded, reviews, people, models, predict, evaluate, audit, operation, production, metrics, publish):
     app.add_typer(group.commands)
 app.add_typer(drill.commands, name="drill")
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from restar_lib.errors import SnapshotError
+from restar_lib.settings import Settings
 
 Reason = Annotated[str, typer.Option(help="Why; it stands in the release log for ever.")]
 
@@ -25,3 +29,17 @@ def now() -> datetime:
 def who() -> str:
     """The user at this terminal, as the logs name them."""
     return f"cli:{getpass.getuser()}"
+
+
+def find_snapshot(current: Settings, wanted: str) -> Path:
+    """The folder of the one snapshot whose hash begins so; the newest where nothing is asked for."""
+    from restar_lib.dataset.snapshot_folder import MANIFEST
+
+    folders = [path.parent for path in current.snapshots_dir.glob(f"[!.]*/{MANIFEST}")]
+    if not wanted and folders:
+        return max(folders, key=lambda folder: (folder / MANIFEST).stat().st_mtime_ns)
+    found = [folder for folder in folders if folder.name.startswith(wanted)]
+    if len(found) != 1:
+        known = ", ".join(sorted(folder.name for folder in folders)) or "none"
+        raise SnapshotError(f"{len(found)} snapshots are named {wanted!r}; in {current.snapshots_dir} are: {known}")
+    return found[0]

@@ -60,8 +60,11 @@ class Merged:
     """`demo` as soon as one of the answers came from a demo labeler."""
 
 
-def enqueue(connection: Connection, selected: Sequence[Selected], *, model_version: str) -> int:
-    """Open a task for each review that has none yet; returns how many are new. An existing task stays as it is."""
+def enqueue(connection: Connection, selected: Sequence[Selected], *, model_version: str | None) -> int:
+    """Open a task for each review that has none yet; returns how many are new. An existing task stays as it is.
+
+    `model_version` is the model whose predictions chose them, None where something else did.
+    """
     rows = [
         {
             "review_id": one.review_id,

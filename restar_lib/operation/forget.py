@@ -36,6 +36,7 @@ from restar_lib.registry import artifact, release_log
 from restar_lib.scoring import predictions, unread
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
+from restar_lib.stars import kept as stars
 from restar_lib.store.engine import lock
 from restar_lib.store.tables import ForgottenPerson
 
@@ -128,6 +129,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         person = _look_up(connection, settings, wanted)
         seen = rewriting.sightings(settings.snapshots_dir, person.texts)
         found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
+        audits = stars.naming(settings, person.texts)
         deleted = _delete(connection, person)
         sets = _remember(connection, key, person, seen, now=now)
         report = _report(connection, settings, person, deleted, found, sets=sets, seen=seen, dry_run=dry_run)
@@ -135,6 +137,8 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
             transaction.rollback()
         else:
             traces.erase(found, person.needles)
+            for path in audits:  # they hold whole texts, and are made again by one command
+                path.unlink(missing_ok=True)
             _withdraw(settings.published_dir / "datasets", person.texts)
             transaction.commit()
     if not dry_run:

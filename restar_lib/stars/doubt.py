@@ -43,12 +43,16 @@ def doubt(features: Floats, truth: Integers, weights: Floats, *, folds: int = FO
 
     Raises `ValueError` where a class has fewer rows than there are folds.
     """
+    return judge(truth, out_of_sample(features, truth, weights, folds=folds, seed=seed))
+
+
+def judge(given: Integers, probabilities: Floats) -> Doubt:
+    """Judge the labels `given` [n] by `probabilities` [n, 3] of a model that has not learned from these rows."""
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    probabilities = out_of_sample(features, truth, weights, folds=folds, seed=seed)
-    quality = get_label_quality_scores(truth, probabilities, method="normalized_margin")
-    doubted = find_label_issues(truth, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+    quality = get_label_quality_scores(given, probabilities, method="normalized_margin")
+    doubted = find_label_issues(given, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
     return Doubt(probabilities=probabilities, quality=np.asarray(quality), doubted=np.asarray(doubted, dtype=bool))
 
 

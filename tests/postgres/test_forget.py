@@ -21,6 +21,8 @@ from restar_lib.ingest.upsert import ingest
 from restar_lib.labeling import queue
 from restar_lib.operation.forget import ForgetReport, finish, forget
 from restar_lib.settings import Settings
+from restar_lib.stars.audit import Audit, Listed
+from restar_lib.stars.kept import keep
 from restar_lib.store.tables import Base, ReviewRow, SnapshotRow
 from tests.reviews import answer
 from tests.tiny_model import sealed_tiny_model
@@ -256,6 +258,29 @@ def test_traces_in_files_are_written_over_where_they_stand(engine: Engine, house
     masked = f"read {'x' * len(review_id)} of {'x' * len(ANNA)}, not of {ANNA}0\nanother line\nwritten afterwards\n"
     assert log.read_text() == masked
     assert gzip.decompress(held.read_bytes()).split(b"\n") == [lines[0], b" " * len(lines[1]), lines[2], b""]
+
+
+def test_an_audit_of_stars_that_shows_their_words_is_deleted(engine: Engine, house: Settings) -> None:
+    """Page, JSON and CSV hold the whole text; an audit that lists others alone stays."""
+    hers, bens = (keep(house, audit_of(*ids_of(engine, user), name=user)) for user in (ANNA, BEN))
+    forgotten(engine, house)
+    assert [path.exists() for path in (hers.html, hers.json, hers.csv)] == [False] * 3
+    assert [path.exists() for path in (bens.html, bens.json, bens.csv)] == [True] * 3
+
+
+def audit_of(*review_ids: str, name: str) -> Audit:
+    """An audit that lists these reviews."""
+    listed = [
+        Listed(
+            review_id=one, side=Side.TRAIN, stars=5, expresses=Sentiment.NEGATIVE, sure=0.9, stars_probability=0.05,
+            doubt=0.9, people=None, product_category=None, reviewed_at=NOW, text="it broke & that's that",
+        )
+        for one in review_ids
+    ]  # fmt: skip
+    return Audit(
+        snapshot_hash=name, simulated=False, audited_at=NOW, encoder="tiny", rows=9, doubted=9, by_stars=(),
+        by_category=(), agreement=None, listed=tuple(listed),
+    )  # fmt: skip
 
 
 def test_an_id_that_stands_escaped_in_a_raw_row_is_found(engine: Engine, house: Settings) -> None:

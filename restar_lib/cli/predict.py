@@ -1,0 +1,81 @@
+"""The command that reads one text with the model that serves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from restar_lib.errors import ArtifactError
+from restar_lib.settings import Settings, settings
+
+if TYPE_CHECKING:  # the engine takes a second to import, and `--help` needs none
+    from restar_lib.scoring.answers import Answer
+
+commands = typer.Typer()
+
+
+@commands.command()
+def predict(
+    text: Annotated[str, typer.Argument(help="The text; - reads it from standard input.")],
+    *,
+    sentences: Annotated[bool, typer.Option("--sentences", help="Read each sentence as well.")] = False,
+    version: Annotated[str, typer.Option(help="A model version; empty: the one that serves.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
+) -> None:
+    """Say what a text expresses, how sure the model is, and the stars to expect."""
+    from restar_lib.ingest.plain_text import plain_text
+    from restar_lib.scoring.answers import answer_sentences
+    from restar_lib.scoring.engine import InferenceEngine
+    from restar_lib.sentences import split
+
+    current = settings()
+    read = plain_text(sys.stdin.read() if text == "-" else text)
+    if not read:
+        raise typer.BadParameter("there is nothing to read in it but markup and blanks")
+    model = InferenceEngine.load(_folder(current, version), threads=current.scoring.threads)
+    found = answer_sentences(model, read, split(read) if sentences else ())
+    if as_json:
+        parts = [
+            {"text": one.text, "start": one.start, "end": one.end} | _fields(answer) for one, answer in found.sentences
+        ]
+        whole = {"text": read, "model_version": model.version, "prediction": _fields(found.whole)}
+        print(json.dumps(whole | ({"sentences": parts} if sentences else {}), indent=1, ensure_ascii=False))
+        return
+    print(f"{_line(found.whole)}   ({model.version}{', trained on simulated reviews' if model.info.simulated else ''})")
+    for one, answer in found.sentences:
+        print(f"  {_line(answer)}   {one.text}")
+
+
+def _folder(current: Settings, version: str) -> Path:
+    from restar_lib.registry import artifact
+    from restar_lib.registry.swap import read_pointer
+
+    if version:
+        return artifact.locate(current.models_dir, version)
+    pointer = read_pointer(current.pointer_path)
+    if pointer is None:
+        raise ArtifactError("nothing was released yet: name a version (`restar predict --version rs-... TEXT`)")
+    return artifact.locate(current.models_dir, pointer.model_version)
+
+
+def _line(answer: Answer) -> str:
+    unsure = ", not sure" if answer.abstained else ""
+    return f"{answer.sentiment:<8}  {100 * answer.confidence:3.0f} %  {answer.stars:.1f} stars{unsure}"
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
+    from restar_lib.domain import SENTIMENTS
+
+    return {
+        "sentiment": answer.sentiment,
+        "confidence": answer.confidence,
+        "probabilities": dict(zip(SENTIMENTS, answer.probabilities, strict=True)),
+        "abstained": answer.abstained,
+        "stars": round(answer.stars, 2),
+        "score": round(answer.score, 4),
+        "truncated": answer.truncated,
+    }

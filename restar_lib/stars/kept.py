@@ -1,0 +1,89 @@
+"""Where audits of stars are kept: the reports folder, as a page, as JSON and as CSV for a spreadsheet.
+
+One audit of a snapshot replaces the earlier one. Customers' words stand in it, so where somebody asks to be forgotten
+the audits that list a review of theirs are deleted (`restar audit-stars` makes them again). It audits nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from restar_lib.durable import READABLE, write_text
+from restar_lib.settings import Settings
+from restar_lib.stars.audit import Audit, Listed
+from restar_lib.stars.page import draw
+
+FOLDER: Final = "stars"
+"""Below the reports folder."""
+COLUMNS: Final = (
+    "review_id", "stars", "expresses", "sure", "doubt", "people", "side", "product_category", "reviewed_at", "text",
+)  # fmt: skip
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is run by a spreadsheet (OWASP, CSV injection)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Where an audit was written."""
+
+    html: Path
+    json: Path
+    csv: Path
+    url: str
+    """The page in Airflow's UI."""
+
+
+def keep(settings: Settings, found: Audit) -> Kept:
+    """Write the three files."""
+    folder = settings.reports_dir / FOLDER
+    html, json, table = (folder / f"{found.snapshot_hash}.{ending}" for ending in ("html", "json", "csv"))
+    write_text(json, found.model_dump_json(indent=1) + "\n", mode=READABLE)
+    write_text(table, to_csv(found), mode=READABLE)
+    write_text(html, draw(found), mode=READABLE)
+    address = settings.orchestration.airflow_url.rstrip("/")
+    return Kept(html=html, json=json, csv=table, url=f"{address}/restar/reports/view/{quote(f'{FOLDER}/{html.name}')}")
+
+
+def to_csv(found: Audit) -> str:
+    """The listed reviews, one a line, safe to open in a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_cells(one) for one in found.listed)
+    return out.getvalue()
+
+
+def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
+    """The files of every kept audit that lists one of these reviews, or that cannot be read."""
+    audits = (settings.reports_dir / FOLDER).glob("*.json")
+    return tuple(
+        file
+        for path in sorted(audits)
+        if _lists(path, set(review_ids))
+        for file in sorted(path.parent.glob(f"{path.stem}.*"))
+    )
+
+
+def _lists(path: Path, review_ids: Collection[str]) -> bool:
+    try:
+        found = Audit.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError:
+        return True
+    return any(one.review_id in review_ids for one in found.listed)
+
+
+def _cells(one: Listed) -> list[str]:
+    values = one.model_dump(mode="json")
+    return [_safe("" if values[name] is None else str(values[name])) for name in COLUMNS]
+
+
+def _safe(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
