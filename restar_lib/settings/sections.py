@@ -6,7 +6,7 @@ Values only: where they come from is `settings.loading`'s, what follows from the
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -225,13 +225,34 @@ class Gate(Section):
     min_rows: int = Field(default=1000, ge=10)
     resamples: int = Field(default=2000, ge=200)
     slice_tolerance: float = Field(default=0.10, ge=0, le=1)
-    """Largest drop of accuracy that a slice may show against the champion."""
+    """Largest drop of accuracy that a slice may show against the champion; a drop within chance is no drop."""
     slice_min_rows: int = Field(default=50, ge=1)
     """Smaller slices are reported, not judged."""
+    behaviour: Literal["always", "real", "never"] = "real"
+    """When the behaviour cases decide: always, only for models that learned from real reviews, or never. They are
+    reported in any case."""
+    behaviour_floor: float = Field(default=0.5, ge=0, le=1)
+    """Share of a group's cases that must hold, where `behaviour_floors` names no other."""
+    behaviour_floors: dict[str, Annotated[float, Share]] = {
+        "plain": 0.75,
+        "names": 0.75,
+        "brands": 0.75,
+        "typos": 0.7,
+        "case": 0.7,
+        "emoji": 0.7,
+    }
+    """The same for single groups (files of `include/behaviour`)."""
+    behaviour_tolerance: float = Field(default=0.25, ge=0, le=1)
+    """Largest drop of a group's share that is allowed against the champion."""
     max_latency_ms: float = Field(default=300.0, gt=0)
     """p99 at batch size 1 on this machine's CPU."""
+    max_artifact_mb: float = Field(default=600.0, gt=0)
+    """Size of the model folder in MB (10^6 bytes), weights and ONNX together."""
+    probe_timeout_seconds: float = Field(default=120.0, gt=0)
+    """How long the artifact may take to load and answer its probe in a process of its own."""
     allow_provisional: bool = False
     max_judgements: int = Field(default=20, ge=1)
+    """So often the same gate rows may judge; then fresh ones are asked for."""
     seed: int = 17
 
 
