@@ -101,7 +101,7 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
         train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
         version = artifact.seal(work, settings.models_dir)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    RunRecord.of(config, champion=champion and champion.name).write(settings.models_dir, version)
+    RunRecord.of(config, champion=champion.name if champion else None).write(settings.models_dir, version)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
