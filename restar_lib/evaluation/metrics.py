@@ -23,6 +23,7 @@ LENGTH_BUCKETS: Final = ((25, "under 25 words"), (60, "25-59 words"), (150, "60-
 LONGEST_BUCKET: Final = "150 words or more"
 NO_VALUE: Final = "none"
 """The slice of rows without a category or without stars."""
+LOWER_CASE, MIXED_CASE = "all lower case", "with capitals"
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -140,11 +141,13 @@ def log_loss(truth: Integers, probabilities: Floats) -> float:
 
 
 def slices_of(examples: Sequence[Example]) -> dict[str, list[str]]:
-    """For each slice (`category`, `length`, `rating`) the value of every row."""
+    """For each slice (`category`, `length`, `rating`, `year`, `case`) the value of every row."""
     return {
         "category": [example.product_category or NO_VALUE for example in examples],
         "length": [length_bucket(len(example.text.split())) for example in examples],
         "rating": [NO_VALUE if example.rating is None else f"{example.rating} stars" for example in examples],
+        "year": [str(example.reviewed_at.year) for example in examples],
+        "case": [LOWER_CASE if example.text == example.text.lower() else MIXED_CASE for example in examples],
     }
 
 

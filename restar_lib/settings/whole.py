@@ -8,6 +8,7 @@ from restar_lib.settings.sections import (
     Database,
     Dataset,
     Embedded,
+    Evaluation,
     Gate,
     Housekeeping,
     Hub,
@@ -47,6 +48,7 @@ class Settings(Section):
     selection: Selection = Selection()
     labeling: Labeling = Labeling()
     gate: Gate = Gate()
+    evaluation: Evaluation = Evaluation()
     release: Release = Release()
     monitoring: Monitoring = Monitoring()
     mail: Mail = Mail()

@@ -108,6 +108,8 @@ def test_every_row_has_a_value_in_every_slice() -> None:
         "category": ["Baby", "none", "Baby"],
         "length": ["under 25 words", "25-59 words", "150 words or more"],
         "rating": ["5 stars", "none", "1 stars"],
+        "year": ["2026"] * 3,
+        "case": ["all lower case"] * 3,
     }
 
 

@@ -1,0 +1,70 @@
+"""The commands that look: at a model version on rows that it has not learned from, and at a snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from restar_lib.cli.edge import now
+from restar_lib.errors import ArtifactError, SnapshotError
+from restar_lib.settings import Settings, settings
+
+commands = typer.Typer()
+CHAMPION = "champion"
+
+SnapshotHash = Annotated[str, typer.Option(help="Hash of the snapshot; the beginning is enough.")]
+
+
+@commands.command()
+def evaluate(
+    *,
+    version: Annotated[str, typer.Option(help="A model version, or `champion`.")] = CHAMPION,
+    snapshot: SnapshotHash = "",
+) -> None:
+    """Report how good a model is: on the test rows of its own snapshot, or of another one."""
+    from restar_lib.dataset.snapshot import load
+    from restar_lib.evaluation import kept
+    from restar_lib.evaluation.evaluating import evaluate_version
+    from restar_lib.evaluation.sources import sources_of
+    from restar_lib.evaluation.wording import summary
+    from restar_lib.scoring.engine import ModelInfo
+
+    current = settings()
+    folder = _model(current, version)
+    chosen = load(_snapshot(current, snapshot or ModelInfo.read(folder).snapshot_hash))
+    report = evaluate_version(current, folder=folder, snapshot=chosen, sources=sources_of(current, chosen), now=now())
+    written = kept.keep(current, report)
+    for line in summary(report):
+        print(line)
+    print(f"page: {written.html}")
+    print(f"json: {written.json}")
+
+
+def _model(current: Settings, version: str) -> Path:
+    from restar_lib.registry import artifact
+
+    if version != CHAMPION:
+        return artifact.locate(current.models_dir, version)
+    from restar_lib.registry.release import champion_folder
+    from restar_lib.store.engine import engine
+
+    folder = champion_folder(engine(), current)
+    if folder is None:
+        raise ArtifactError("there is no champion yet: name a version (`restar evaluate --version rs-...`)")
+    return folder
+
+
+def _snapshot(current: Settings, wanted: str) -> Path:
+    """The folder of the one snapshot whose hash begins so; the newest where nothing is asked for."""
+    from restar_lib.dataset.snapshot_folder import MANIFEST
+
+    folders = [path.parent for path in current.snapshots_dir.glob(f"[!.]*/{MANIFEST}")]
+    if not wanted and folders:
+        return max(folders, key=lambda folder: (folder / MANIFEST).stat().st_mtime_ns)
+    found = [folder for folder in folders if folder.name.startswith(wanted)]
+    if len(found) != 1:
+        known = ", ".join(sorted(folder.name for folder in folders)) or "none"
+        raise SnapshotError(f"{len(found)} snapshots are named {wanted!r}; in {current.snapshots_dir} are: {known}")
+    return found[0]

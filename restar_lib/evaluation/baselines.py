@@ -1,0 +1,106 @@
+"""What a model has to beat: always saying the commonest class, and a bag of words with logistic regression.
+
+The bag of words learns from the snapshot's training side, with its weights, so from exactly what the model could learn
+from; its answers to the test rows are kept beside the reports by the snapshot's hash, so that the next version is
+compared with the same ones at once. Called by `evaluating`; scikit-learn is loaded only where nothing is kept yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.domain import Example, Side
+from restar_lib.evaluation.metrics import CLASSES, Floats, Integers
+from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED
+
+log = logging.getLogger(__name__)
+
+FORMAT: Final = 1
+"""Raise it where the baseline changes: what is kept is then made anew."""
+WORDS: Final = 200_000
+"""Features at most, the commonest words and pairs of words."""
+INVERSE_L2: Final = 4.0
+SMALLEST_SHARE: Final = 1e-4
+"""A class without a training row is not impossible."""
+
+
+def baselines(snapshot: Snapshot, *, folder: Path, max_rows: int) -> dict[str, Floats]:
+    """Probabilities [test rows, 3] of each baseline, in the order of the tables.
+
+    `folder` holds what was computed before. At most `max_rows` training rows are read, evenly spread over time.
+    """
+    kept = folder / f"{snapshot.snapshot_hash}-{FORMAT}-{max_rows}.npz"
+    found = _read(kept, rows=snapshot.test_rows)
+    if found is None:
+        found = _fit(snapshot, max_rows=max_rows)
+        _write(kept, found)
+    return found
+
+
+def truth_of(examples: Sequence[Example]) -> Integers:
+    """The truth of each row as a class index, [n]."""
+    return np.array([example.truth.position for example in examples], dtype=np.int64)
+
+
+def _fit(snapshot: Snapshot, *, max_rows: int) -> dict[str, Floats]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    started = time.monotonic()
+    train, test = _spread(snapshot.examples(Side.TRAIN), max_rows), snapshot.examples(Side.TEST)
+    truth, weights = truth_of(train), np.array([example.weight for example in train])
+    shares = np.bincount(truth, weights=weights, minlength=CLASSES) / weights.sum()
+    shares = np.maximum(shares, SMALLEST_SHARE) / np.maximum(shares, SMALLEST_SHARE).sum()
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=WORDS)
+    seen, unseen = (
+        vectorizer.fit_transform([example.text for example in train]),
+        vectorizer.transform([example.text for example in test]),
+    )
+    found = {
+        MAJORITY: np.tile(shares, (len(test), 1)),
+        TFIDF: _answers(seen, truth, weights, unseen),
+        TFIDF_BALANCED: _answers(seen, truth, weights / shares[truth], unseen),
+    }
+    seconds = time.monotonic() - started
+    log.info("TF-IDF and logistic regression on %s training rows: %.0f s", f"{len(train):,}", seconds)
+    return found
+
+
+def _answers(seen: object, truth: Integers, weights: Floats, unseen: object) -> Floats:
+    from sklearn.linear_model import LogisticRegression
+
+    regression = LogisticRegression(C=INVERSE_L2, max_iter=1000)
+    regression.fit(seen, truth, sample_weight=weights / weights.mean())
+    answers = np.zeros((unseen.shape[0], CLASSES))  # type: ignore[attr-defined]
+    answers[:, regression.classes_] = regression.predict_proba(unseen)
+    return answers
+
+
+def _spread(rows: Sequence[Example], limit: int) -> list[Example]:
+    keep = np.linspace(0, len(rows) - 1, num=min(limit, len(rows))).round().astype(int)
+    return [rows[place] for place in keep]
+
+
+def _read(path: Path, *, rows: int) -> dict[str, Floats] | None:
+    """What is kept; None where there is nothing, or not for these rows."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            found: dict[str, NDArray[np.float64]] = {name: kept[name] for name in (MAJORITY, TFIDF, TFIDF_BALANCED)}
+    except (OSError, KeyError, ValueError):
+        return None
+    return found if all(one.shape == (rows, CLASSES) for one in found.values()) else None
+
+
+def _write(path: Path, found: dict[str, Floats]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, **found)  # type: ignore[arg-type]
+    unfinished.replace(path)

@@ -1,0 +1,108 @@
+"""How far a figure may be off: 95 % intervals of proportions, of figures of a confusion matrix, and of any statistic.
+
+Pure functions; the generator is passed in. Proportions (accuracy, precision, recall, coverage) get Wilson's interval,
+which needs no resampling and stays inside [0, 1]. Figures that a confusion matrix decides (macro-F1, differences of two
+systems on the same rows) are resampled over its cells: drawing n rows with replacement is one multinomial draw over
+them. What needs the probabilities (calibration error, ROC AUC, area under the curve) is resampled over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from restar_lib.evaluation.metrics import CLASSES, Floats, Integers, accuracy, confusion_matrix, macro_f1
+
+Z: Final = 1.959964
+"""The standard normal quantile of a two-sided 95 % interval."""
+TAILS: Final = (0.025, 0.975)
+
+
+class Measure(BaseModel):
+    """A figure and the 95 % interval around it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Three decimals, for a log or a table."""
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class Difference(BaseModel):
+    """One system minus another on the same rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accuracy: Measure
+    macro_f1: Measure
+
+
+def wilson(hits: int, rows: int) -> Measure:
+    """A proportion with its score interval (Wilson 1927); without any row it is 0 and may be anything."""
+    if rows == 0:
+        return Measure(value=0.0, low=0.0, high=1.0)
+    share, spread = hits / rows, Z**2 / rows
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z * sqrt(share * (1 - share) / rows + spread / (4 * rows)) / (1 + spread)
+    return Measure(value=share, low=max(0.0, min(share, middle - half)), high=min(1.0, max(share, middle + half)))
+
+
+def macro_f1_interval(confusion: Integers, *, resamples: int, rng: np.random.Generator) -> Measure:
+    """Macro-F1 of a confusion matrix [3, 3] with its percentile interval."""
+    rows = int(confusion.sum())
+    drawn = rng.multinomial(rows, confusion.ravel() / rows, size=resamples).reshape(-1, CLASSES, CLASSES)
+    return _measure(float(macro_f1(confusion)), np.asarray(macro_f1(drawn)))
+
+
+def difference(
+    truth: Integers, ours: Integers, theirs: Integers, *, resamples: int, rng: np.random.Generator
+) -> Difference:
+    """How much better our classes [n] are than theirs, row by row on the same truth (paired bootstrap, 27 cells)."""
+    cells = np.bincount((truth * CLASSES + theirs) * CLASSES + ours, minlength=CLASSES**3)
+    drawn = rng.multinomial(len(truth), cells / len(truth), size=resamples).reshape(-1, CLASSES, CLASSES, CLASSES)
+    before, now = confusion_matrix(truth, theirs), confusion_matrix(truth, ours)
+    return Difference(
+        accuracy=_measure(
+            float(accuracy(now) - accuracy(before)),
+            np.asarray(accuracy(drawn.sum(axis=2)) - accuracy(drawn.sum(axis=3))),
+        ),
+        macro_f1=_measure(
+            float(macro_f1(now) - macro_f1(before)),
+            np.asarray(macro_f1(drawn.sum(axis=2)) - macro_f1(drawn.sum(axis=3))),
+        ),
+    )
+
+
+def over_rows(
+    statistic: Callable[[NDArray[np.int64]], float | None], rows: int, *, resamples: int, rng: np.random.Generator
+) -> Measure | None:
+    """A statistic of row numbers [n] with its percentile interval; None where these rows do not define it.
+
+    A resample that does not define it (a class vanished) counts as the figure itself.
+    """
+    value = statistic(np.arange(rows))
+    if value is None:
+        return None
+    return measured(value, [statistic(rng.integers(0, rows, size=rows)) for _ in range(resamples)])
+
+
+def measured(value: float | None, drawn: Sequence[float | None]) -> Measure | None:
+    """A figure with the percentile interval of its resamples; None where the rows do not define it."""
+    if value is None:
+        return None
+    return _measure(value, np.array([value if one is None else one for one in drawn]))
+
+
+def _measure(value: float, drawn: Floats) -> Measure:
+    low, high = np.quantile(drawn, TAILS)
+    # A figure that resampling biases (calibration error only grows) still lies in its own interval.
+    return Measure(value=value, low=min(float(low), value), high=max(float(high), value))

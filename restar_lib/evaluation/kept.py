@@ -1,0 +1,110 @@
+"""Where evaluation reports are kept, and how a review leaves them again.
+
+Beside the version (`<version>.evaluation.json` and `.html`, gone with it) and in the reports folder, where Airflow's
+report pages list them. The page is drawn from the JSON alone, so where a person asks to be forgotten, their reviews are
+taken out of the JSON and both pages are drawn anew. It measures nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from restar_lib.durable import READABLE, write_text
+from restar_lib.errors import ArtifactError
+from restar_lib.evaluation.page import draw
+from restar_lib.evaluation.report import Mistake, Report
+from restar_lib.registry import artifact
+from restar_lib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "evaluation"
+"""Below the reports folder."""
+JSON, HTML = "evaluation.json", "evaluation.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Where a report was written."""
+
+    version: str
+    json: Path
+    html: Path
+    """Below the reports folder."""
+    url: str
+    """The page in Airflow's UI."""
+
+
+def keep(settings: Settings, report: Report) -> Kept:
+    """Write the report beside its version and into the reports folder; an older one of the same name is replaced."""
+    folder = settings.reports_dir / FOLDER
+    name = f"{report.version}-on-{report.snapshot_hash}"
+    text, page = _text(report), draw(report)
+    for path in (folder / f"{name}.json", artifact.sibling(settings.models_dir, report.version, JSON)):
+        write_text(path, text, mode=READABLE)
+    for path in (folder / f"{name}.html", artifact.sibling(settings.models_dir, report.version, HTML)):
+        write_text(path, page, mode=READABLE)
+    return Kept(
+        version=report.version,
+        json=folder / f"{name}.json",
+        html=folder / f"{name}.html",
+        url=page_url(settings, f"{FOLDER}/{name}.html"),
+    )
+
+
+def read(path: Path) -> Report:
+    """A kept report. Raises `ArtifactError` where the file is none."""
+    try:
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{path}: not an evaluation report, run `restar evaluate` again: {error}") from None
+
+
+def of_version(settings: Settings, version: str) -> Report | None:
+    """The newest report of a version; None where there is none."""
+    path = artifact.sibling(settings.models_dir, version, JSON)
+    return read(path) if path.exists() else None
+
+
+def page_url(settings: Settings, report_file: str) -> str:
+    """The address in Airflow's UI of a file below the reports folder."""
+    return f"{settings.orchestration.airflow_url.rstrip('/')}/restar/reports/view/{quote(report_file)}"
+
+
+def baseline_folder(settings: Settings) -> Path:
+    """Where answers of the baselines are kept; housekeeping deletes them by the age of reports."""
+    return settings.reports_dir / FOLDER / "baselines"
+
+
+def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
+    """The kept reports (JSON) that show the text of one of these reviews."""
+    wanted = set(review_ids)
+    places = [*settings.models_dir.glob(f"*.{JSON}"), *(settings.reports_dir / FOLDER).glob("*.json")]
+    return tuple(sorted(path for path in places if any(one.review_id in wanted for one in _mistakes(path))))
+
+
+def forget(settings: Settings, review_ids: Collection[str]) -> int:
+    """Take these reviews out of every kept report, and draw its page anew; how many files were rewritten."""
+    found = naming(settings, review_ids)
+    for path in found:
+        report = read(path)
+        left = tuple(one for one in report.mistakes if one.review_id not in set(review_ids))
+        rewritten = report.model_copy(update={"mistakes": left})
+        write_text(path, _text(rewritten), mode=READABLE)
+        write_text(path.with_suffix(".html"), draw(rewritten), mode=READABLE)
+    return len(found)
+
+
+def _mistakes(path: Path) -> tuple[Mistake, ...]:
+    return read(path).mistakes
+
+
+def _text(report: Report) -> str:
+    return report.model_dump_json(indent=1) + "\n"

@@ -1,0 +1,150 @@
+"""The evaluation report as one HTML page that loads nothing from anywhere: drawn from the report alone.
+
+Texts are customers' and hostile: the template escapes everything but the pictures. Writes no file (`kept` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from restar_lib.evaluation import plots
+from restar_lib.evaluation.report import Report, SliceFigures, View
+from restar_lib.evaluation.wording import words
+
+HERE: Final = Path(__file__).resolve().parent
+TITLES: Final = {
+    "truth": "People where they answered, else stars (the gate's truth)",
+    "stars": "The stars alone",
+    "people": "People alone",
+    "stars of the people's rows": "The stars, on the rows that people answered",
+}
+COLOURS: Final = (plots.THIRD, plots.SECOND, plots.FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TitledView:
+    """A table and what stands above it."""
+
+    title: str
+    view: View
+
+
+def draw(report: Report) -> str:
+    """The page."""
+    return render(
+        "evaluation.html",
+        report=report,
+        words=words(report),
+        shown_views=_shown_views(report),
+        slices=[(name, list(rows)) for name, rows in groupby(report.slices, key=lambda one: one.slice)],
+        plots=_plots(report),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from one of the templates beside this file, always escaped."""
+    return _templates().get_template(template).render(**values)
+
+
+def _shown_views(report: Report) -> list[TitledView]:
+    """Without an answer of people the gate's truth is the stars: one table, not two equal ones."""
+    views = report.views if report.people_rows else report.views[:1]
+    names = TITLES if report.people_rows else {**TITLES, "truth": "The stars"}
+    return [TitledView(title=names[view.name], view=view) for view in views]
+
+
+def _plots(report: Report) -> Mapping[str, Any]:
+    return {
+        "roc": _roc(report),
+        "reliability": _reliability(report),
+        "risk": _risk(report),
+        "slices": {
+            name: _slice(name, list(rows), report) for name, rows in groupby(report.slices, key=lambda one: one.slice)
+        },
+    }
+
+
+def _roc(report: Report) -> Markup:
+    def paint(axes: Any) -> None:
+        axes.plot([0, 1], [0, 1], color=plots.LINE, linewidth=1)
+        for curve, colour in zip(report.roc, COLOURS, strict=False):
+            axes.plot(curve.x, curve.y, color=colour, linewidth=1.6, label=curve.name)
+        axes.set_xlabel("false alarms among the others")
+        axes.set_ylabel("found of the class")
+        plots.percent(axes, "x", "y")
+        axes.legend(loc="lower right")
+
+    areas = ", ".join(f"{one.sentiment} {one.roc_auc.value:.2f}" for one in report.model.per_class if one.roc_auc)
+    return plots.svg(paint, alt=f"ROC curves; area under them: {areas}")
+
+
+def _reliability(report: Report) -> Markup:
+    def paint(axes: Any) -> None:
+        axes.plot([0, 1], [0, 1], color=plots.LINE, linewidth=1)
+        x = [one.confidence for one in report.reliability]
+        rows = [one.rows / report.rows for one in report.reliability]
+        axes.bar([(one.low + one.high) / 2 for one in report.reliability], rows, width=0.06, color=plots.TINT)
+        axes.vlines(
+            x, [one.accuracy.low for one in report.reliability], [one.accuracy.high for one in report.reliability],
+            color=plots.SECOND, linewidth=1.6,
+        )  # fmt: skip
+        axes.plot(x, [one.accuracy.value for one in report.reliability], "o", color=plots.FIRST, markersize=4)
+        axes.set_xlim(min((one.low for one in report.reliability), default=0.3) - 0.03, 1.02)
+        axes.set_ylim(0, 1.03)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("right")
+        plots.percent(axes, "x", "y")
+
+    error = report.model.calibration_error
+    return plots.svg(paint, alt=f"Reliability diagram; calibration error {error.value:.3f}")
+
+
+def _risk(report: Report) -> Markup:
+    found = report.abstention
+
+    def paint(axes: Any) -> None:
+        axes.axhline(1 - report.model.accuracy.value, color=plots.LINE, linewidth=1)
+        axes.plot(found.curve.x, found.curve.y, color=plots.FIRST, linewidth=1.6)
+        if found.answered is not None:
+            at = (found.coverage.value, 1 - found.answered.value)
+            axes.plot(*at, "o", color=plots.THIRD, markersize=5)
+            axes.annotate(
+                f"at {found.below:g}", at, textcoords="offset points", xytext=(-6, 8), ha="right", color=plots.THIRD
+            )
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, None)
+        axes.set_xlabel("answered")
+        axes.set_ylabel("wrong among the answered")
+        plots.percent(axes, "x", "y")
+
+    return plots.svg(paint, alt=f"Risk-coverage curve; area under it {found.area.value:.4f}")
+
+
+def _slice(name: str, rows: list[SliceFigures], report: Report) -> Markup:
+    def paint(axes: Any) -> None:
+        axes.axvline(report.model.accuracy.value, color=plots.QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
+        measures = [one.accuracy for one in rows]
+        plots.bars(
+            axes,
+            [one.value[:28] for one in rows],
+            [one.value for one in measures],
+            low=[one.low for one in measures],
+            high=[one.high for one in measures],
+        )
+        axes.set_xlabel("accuracy; the dashed line is all rows")
+        plots.percent(axes, "x")
+
+    return plots.svg(paint, alt=f"Accuracy by {name}, with intervals", size=(4.6, 0.9 + 0.24 * len(rows)))
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)

@@ -1,0 +1,189 @@
+"""The evaluation report of a tiny model on a snapshot whose truth is known: figures, files, the page, forgetting."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from restar_lib.dataset.snapshot import Snapshot, load
+from restar_lib.dataset.snapshot_folder import write_folder
+from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
+from restar_lib.evaluation import kept
+from restar_lib.evaluation.evaluating import evaluate_version
+from restar_lib.evaluation.page import draw
+from restar_lib.evaluation.report import MODEL, TFIDF, Report
+from restar_lib.evaluation.wording import summary
+from restar_lib.registry import artifact
+from restar_lib.settings import Settings
+from restar_lib.settings import load as load_settings
+from tests.tiny_model import sealed_tiny_model
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+WORDS = {1: "terrible", 3: "okay", 5: "excellent"}
+HOSTILE = "<script>alert(1)</script> <img src=http://example.org/x.png> $\\frac{"
+
+
+def example(number: int, side: Side) -> Example:
+    """A review whose word says its stars; on the test side people contradict each tenth star, and one text attacks."""
+    rating = (5, 5, 5, 1, 3)[number % 5]
+    by_people = side is Side.TEST and number % 10 == 3
+    attack = f" {HOSTILE}" if number == 3 else ""
+    return Example(
+        review_id=f"{side.value}-{number:03}",
+        text=f"This {WORDS[rating]} {side.value} thing number {number} came with a box and a cord of some length{attack}",
+        truth=Sentiment.POSITIVE if by_people else weak_label(rating),
+        truth_source=TruthSource.PEOPLE if by_people else TruthSource.STARS,
+        weight=1.0,
+        rating=rating,
+        product_category=("Kitchen & <Bath>", "Garden $5")[number % 2],
+        reviewed_at=NOW - timedelta(days=number),
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The `smoke` profile with fewer resamples; one house for all of these tests, so each cleans up what it adds."""
+    environment = {
+        "RESTAR_PROFILE": "smoke",
+        "RESTAR_HOME": str(tmp_path_factory.mktemp("evaluation")),
+        "RESTAR_EVALUATION__RESAMPLES": "100",
+    }
+    return load_settings(environment=environment).settings
+
+
+@pytest.fixture(scope="module")
+def snapshot(smoke: Settings) -> Snapshot:
+    """60 rows to learn from, 60 to choose a threshold on, 100 to measure on."""
+    sizes = {Side.TRAIN: 60, Side.VALIDATION: 60, Side.TEST: 100}
+    sides = {side: [example(number, side) for number in range(size)] for side, size in sizes.items()}
+    return load(write_folder(smoke.snapshots_dir, sides, now=NOW))
+
+
+@pytest.fixture(scope="module")
+def report(smoke: Settings, snapshot: Snapshot) -> Report:
+    """Of a model that knows the words."""
+    folder = sealed_tiny_model(smoke.models_dir)
+    sources = {f"test-{number:03}": ("shop", "app")[number % 2] for number in range(99)}
+    return evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW, sources=sources)
+
+
+def test_people_and_stars_stand_side_by_side(report: Report) -> None:
+    """The model reads what the stars say, so it is right against them and wrong where people contradict them."""
+    found = {view.name: view.system(MODEL).accuracy.value for view in report.views}
+    assert found == {"truth": 0.9, "stars": 1.0, "people": 0.0, "stars of the people's rows": 1.0}
+    assert report.people is not None
+    assert (report.people.rows, report.people.stars_agree.value) == (10, 0.0)
+
+
+def test_every_figure_lies_in_its_interval(report: Report) -> None:
+    """An interval that does not hold its figure was computed on something else."""
+    text = report.model_dump_json()
+    measures = [
+        one for one in _objects(json.loads(text)) if isinstance(one, dict) and {"value", "low", "high"} <= set(one)
+    ]
+    assert len(measures) > 100
+    assert [one for one in measures if not one["low"] <= one["value"] <= one["high"]] == []
+
+
+def test_the_same_version_on_the_same_snapshot_gives_the_same_figures(
+    smoke: Settings, snapshot: Snapshot, report: Report
+) -> None:
+    """Nothing but the seconds may differ, the second time with the baselines of the first."""
+    folder = smoke.models_dir / report.version
+    sources = {f"test-{number:03}": ("shop", "app")[number % 2] for number in range(99)}
+    again = evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW, sources=sources)
+    assert again.model_copy(update={"seconds": {}}) == report.model_copy(update={"seconds": {}})
+
+
+def test_rows_have_every_slice(report: Report) -> None:
+    """Category, length, year, stars, case and source; a review that the database does not know is `unknown`."""
+    rows = {name: sum(one.rows for one in report.slices if one.slice == name) for name in _names(report)}
+    assert rows == dict.fromkeys(["category", "length", "rating", "year", "case", "source"], 100)
+    assert [one.rows for one in report.slices if (one.slice, one.value) == ("source", "unknown")] == [1]
+
+
+def test_the_worst_mistakes_are_the_surest_wrong_answers(report: Report) -> None:
+    """All ten are wrong, most confident first, with what people said."""
+    assert report.mistakes_in_all == 10
+    assert {one.truth_source for one in report.mistakes} == {"people"}
+    assert [one.confidence for one in report.mistakes] == sorted(
+        (one.confidence for one in report.mistakes), reverse=True
+    )
+
+
+def test_the_page_escapes_what_customers_wrote_and_loads_nothing(report: Report) -> None:
+    """No script, no picture and no address from a text; nothing that a browser would fetch."""
+    page = draw(report)
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "Kitchen &amp; &lt;Bath&gt;" in page
+    for fetched in ('src="http', 'href="http', "url(http", "@import"):
+        assert fetched not in page
+    assert page == draw(report)
+
+
+def test_the_page_says_the_answer_first(report: Report) -> None:
+    """The headline is the accuracy; the terminal gets the same sentences."""
+    assert f"<h1>{report.version} reads 90.0 % of 100 reviews right</h1>" in draw(report)
+    assert summary(report)[0].startswith(f"{report.version} reads 90.0 % of 100 reviews right")
+
+
+def test_a_report_is_kept_with_its_version_and_among_the_reports(smoke: Settings, report: Report) -> None:
+    """JSON and page in both places; the version's own go with it."""
+    written = kept.keep(smoke, report)
+    assert written.html.parent == smoke.reports_dir / "evaluation"
+    assert written.url.endswith(f"/restar/reports/view/evaluation/{written.html.name}")
+    beside = artifact.sibling(smoke.models_dir, report.version, "evaluation.html")
+    assert beside.read_text() == written.html.read_text()
+    assert kept.of_version(smoke, report.version) == report
+    other = sealed_tiny_model(smoke.models_dir, bias=(5.0, 0.0, 0.0)).name
+    second = kept.keep(smoke, report.model_copy(update={"version": other}))
+    artifact.delete(smoke.models_dir, other)
+    assert list(smoke.models_dir.glob(f"{other}*")) == []
+    second.json.unlink()
+
+
+def test_forgotten_reviews_leave_the_reports_and_the_figures_stay(smoke: Settings, report: Report) -> None:
+    """Their text is in no kept file any more, neither beside the version nor among the reports."""
+    written, person = kept.keep(smoke, report), report.mistakes[0]
+    number = int(person.review_id[-3:])
+    assert {path.name for path in kept.naming(smoke, [person.review_id])} == {
+        written.json.name,
+        f"{report.version}.evaluation.json",
+    }
+    assert kept.forget(smoke, [person.review_id]) == 2
+    places = [path for path in _files(smoke.home) if report.version in path.name]
+    left = [path.read_text() for path in places]
+    assert len(left) == 4
+    assert not any(person.review_id in text or f"number {number} came" in text for text in left)
+    again = kept.of_version(smoke, report.version)
+    assert again is not None
+    assert (again.views, len(again.mistakes)) == (report.views, len(report.mistakes) - 1)
+
+
+def test_the_bag_of_words_is_learned_once_per_snapshot(
+    smoke: Settings, snapshot: Snapshot, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next version is compared with the kept answers."""
+    monkeypatch.setattr("restar_lib.evaluation.baselines._fit", lambda *_, **__: pytest.fail("it was fitted again"))
+    other = sealed_tiny_model(smoke.models_dir, bias=(0.0, 0.0, 9.0))
+    again = evaluate_version(smoke, folder=other, snapshot=snapshot, now=NOW)
+    assert again.truth.system(TFIDF) == report.truth.system(TFIDF)
+    assert again.model.accuracy.value == pytest.approx(0.7)
+
+
+def _objects(content: object) -> list[object]:
+    inside = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return [content, *(found for one in inside for found in _objects(one))]
+
+
+def _names(report: Report) -> list[str]:
+    return list(dict.fromkeys(one.slice for one in report.slices))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("rs-*") if path.suffix in {".html", ".json"}]
