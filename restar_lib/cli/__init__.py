@@ -24,6 +24,7 @@ from restar_lib.cli import (
     production,
     publish,
     reviews,
+    verdicts,
 )
 from restar_lib.errors import RestarError
 
@@ -32,7 +33,20 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (embedded, reviews, people, models, predict, evaluate, audit, operation, production, metrics, publish):
+for group in (
+    embedded,
+    reviews,
+    people,
+    models,
+    verdicts,
+    predict,
+    evaluate,
+    audit,
+    operation,
+    production,
+    metrics,
+    publish,
+):
     app.add_typer(group.commands)
 app.add_typer(drill.commands, name="drill")
 

@@ -5,7 +5,7 @@
 
 from restar_lib.gate.judging import judge
 from restar_lib.gate.verdict import Verdict, VerdictLine, render, render_markdown
-from restar_lib.gate.verdict_log import is_provisional, last_judged_at, latest_verdict, verdict_of
+from restar_lib.gate.verdict_log import is_provisional, last_judged_at, latest_verdict, newest, verdict_of
 
 __all__ = [
     "Verdict",
@@ -14,6 +14,7 @@ __all__ = [
     "judge",
     "last_judged_at",
     "latest_verdict",
+    "newest",
     "render",
     "render_markdown",
     "verdict_of",

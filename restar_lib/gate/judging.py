@@ -4,14 +4,17 @@ The gate rows are the snapshot's test side: texts that no model may learn from o
 (challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without running a
 model. A challenger that cannot be loaded is refused with that reason; a champion that cannot be loaded is an error,
 because somebody has to repair what serves. Needs ONNX Runtime, no torch. It releases nothing.
+
+The table is the truth; JSON and page beside the model folder and the page among the reports are for people, and are
+written again where a kill lost them.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +24,16 @@ from sqlalchemy import Engine
 
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
-from restar_lib.durable import READABLE, write_text
-from restar_lib.errors import ArtifactError, ProbeFailed
-from restar_lib.evaluation.metrics import Metrics, evaluate, slice_accuracies, slices_of
-from restar_lib.gate import verdict_log
-from restar_lib.gate.lines import Latency, Measured, Paired, all_lines, artifact_refusal
+from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
+from restar_lib.evaluation.metrics import Metrics, evaluate
+from restar_lib.gate import page, verdict_log
+from restar_lib.gate.behaviour import run_cases
+from restar_lib.gate.cases import Case, cases_hash, load_cases
+from restar_lib.gate.clean_process import probe_cleanly
+from restar_lib.gate.leakage import Leakage, TrainingSet, find_leaks
+from restar_lib.gate.lines import Latency, Measured, all_lines, artifact_refusal
+from restar_lib.gate.paired_lines import Paired
+from restar_lib.gate.slices import gate_slices, slice_changes
 from restar_lib.gate.statistics import compare
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional
 from restar_lib.registry import artifact
@@ -54,51 +62,79 @@ def judge(
 ) -> Verdict:
     """Whether the challenger may serve, stored with every reason and written beside its folder.
 
-    Raises `ArtifactError` or `ProbeFailed` where the champion is damaged, `SnapshotError` where the gate rows are.
+    Raises `ArtifactError` or `ProbeFailed` where the champion is damaged, `SnapshotError` where the gate rows are, and
+    `ConfigurationError` where the behaviour cases or their floors are.
     """
     challenger, champion = challenger_folder.name, champion_folder.name if champion_folder else None
+    cases = load_cases()
+    _refuse_unknown_groups(settings, cases)
     question = verdict_log.Question(
         challenger=challenger,
         champion=champion,
         snapshot_hash=snapshot.snapshot_hash,
-        rules_hash=verdict_log.rules_hash(settings.gate),
+        rules_hash=verdict_log.rules_hash(settings.gate, cases_hash=cases_hash(cases)),
     )
     known = verdict_log.find(engine, question)
     if known is not None:
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
-        if not _beside(settings, known).exists():  # a run was killed between the table and the file
-            _write_beside(settings, known)
+        page.write_missing(settings, known)  # a run was killed between the table and the files
         return known
-    rows = snapshot.examples(Side.TEST)
-    lines, provisional = _ask(engine, settings, challenger_folder, champion_folder, rows)
+    bench = _Bench(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
+    lines, provisional = _ask(engine, bench, challenger_folder, champion_folder)
     verdict = verdict_log.record(
         engine,
         question,
         run_key=run_key,
         lines=lines,
         provisional=provisional,
-        review_ids=[row.review_id for row in rows],
+        review_ids=[row.review_id for row in bench.rows],
     )
-    _write_beside(settings, verdict)
+    report = page.write(settings, verdict)
     log.info("verdict %d: %s", verdict.verdict_id, verdict.headline)
+    log.info("its page: %s", report)
     return verdict
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """What both models are asked, and by which rules."""
+
+    settings: Settings
+    cases: tuple[Case, ...]
+    snapshot: Snapshot
+    rows: tuple[Example, ...]
+    """The gate rows."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [row.text for row in self.rows]
+
+
 def _ask(
-    engine: Engine, settings: Settings, challenger: Path, champion: Path | None, rows: Sequence[Example]
+    engine: Engine, bench: _Bench, challenger: Path, champion: Path | None
 ) -> tuple[tuple[VerdictLine, ...], bool]:
     """The lines, and whether the model may serve as provisional."""
+    settings = bench.settings
     try:
         model = _proven(challenger, settings)
     except (ArtifactError, ProbeFailed) as error:
         return artifact_refusal(str(error)), False
     serving = None if champion is None else _proven(champion, settings)
-    judged_before = verdict_log.times_used(engine, [row.review_id for row in rows])
-    measured = _measure(model, serving, rows, settings, judged_before=judged_before)
+    judged_before = verdict_log.times_used(engine, [row.review_id for row in bench.rows])
+    measured = _measure(model, serving, bench, judged_before=judged_before)
     lines = all_lines(measured, settings.gate)
     beats_majority = measured.metrics.macro_f1 > measured.metrics.majority_macro_f1
     allowed = settings.gate.allow_provisional and (champion is None or _is_provisional(engine, champion.name))
     return lines, allowed and may_be_provisional(lines, beats_majority=beats_majority)
+
+
+def _refuse_unknown_groups(settings: Settings, cases: Sequence[Case]) -> None:
+    groups = {case.group for case in cases}
+    for group in settings.gate.behaviour_floors:
+        if group not in groups:
+            raise ConfigurationError(
+                f"gate.behaviour_floors names {group!r}, which has no cases; there are: {', '.join(sorted(groups))}"
+            )
 
 
 def _is_provisional(engine: Engine, champion: str) -> bool:
@@ -115,50 +151,56 @@ def _proven(folder: Path, settings: Settings) -> InferenceEngine:
     return model
 
 
-def _measure(
-    model: InferenceEngine,
-    serving: InferenceEngine | None,
-    rows: Sequence[Example],
-    settings: Settings,
-    *,
-    judged_before: int,
-) -> Measured:
-    truth = np.array([row.truth.position for row in rows], dtype=np.int64)
-    answers = _answers(model, rows, settings)
+def _measure(model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench, *, judged_before: int) -> Measured:
+    settings = bench.settings
+    truth = np.array([row.truth.position for row in bench.rows], dtype=np.int64)
+    answers = _answers(model, bench)
     return Measured(
         metrics=_evaluate(truth, answers, settings),
-        people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in rows),
-        paired=None if serving is None else _pair(serving, rows, truth, answers, settings),
+        people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in bench.rows),
+        paired=None if serving is None else _pair(serving, bench, truth, answers),
+        behaviour=run_cases(model, bench.cases),
+        simulated=model.info.simulated,
+        leakage=_leakage(model, serving, bench),
         judged_before=judged_before,
-        latency=measure_latency(model, [row.text for row in rows], ceiling_ms=settings.gate.max_latency_ms),
+        clean_probe=probe_cleanly(model.folder, timeout=settings.gate.probe_timeout_seconds),
+        artifact_mb=sum(path.stat().st_size for path in model.folder.iterdir()) / 1e6,
+        latency=measure_latency(model, bench.texts, ceiling_ms=settings.gate.max_latency_ms),
     )
 
 
-def _pair(
-    serving: InferenceEngine, rows: Sequence[Example], truth: Integers, answers: Floats, settings: Settings
-) -> Paired:
-    of_champion = _answers(serving, rows, settings)
+def _pair(serving: InferenceEngine, bench: _Bench, truth: Integers, answers: Floats) -> Paired:
+    config, of_champion = bench.settings.gate, _answers(serving, bench)
     before, now = of_champion.argmax(axis=1), answers.argmax(axis=1)
-    slices = slices_of(rows)
-    rng = np.random.default_rng(settings.gate.seed)
+    rng = np.random.default_rng(config.seed)
     return Paired(
         champion=serving.version,
-        metrics=_evaluate(truth, of_champion, settings),
-        comparison=compare(truth, before, now, resamples=settings.gate.resamples, rng=rng),
-        challenger_slices=slice_accuracies(truth, now, slices),
-        champion_slices=slice_accuracies(truth, before, slices),
+        metrics=_evaluate(truth, of_champion, bench.settings),
+        comparison=compare(truth, before, now, resamples=config.resamples, rng=rng),
+        slices=slice_changes(truth, before, now, gate_slices(bench.rows)),
+        behaviour=run_cases(serving, bench.cases),
     )
+
+
+def _leakage(model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench) -> Leakage:
+    """The gate rows beside what both models learned from: the challenger's own training set, whoever asks."""
+    snapshots = bench.settings.snapshots_dir
+    own = bench.snapshot.folder if model.info.snapshot_hash == bench.snapshot.snapshot_hash else None
+    sets = [TrainingSet(whose="challenger", folder=own or snapshots / model.info.snapshot_hash)]
+    if serving is not None and serving.info.snapshot_hash != model.info.snapshot_hash:
+        sets.append(TrainingSet(whose="champion", folder=snapshots / serving.info.snapshot_hash))
+    return find_leaks(bench.rows, sets)
 
 
 def _evaluate(truth: Integers, answers: Floats, settings: Settings) -> Metrics:
     return evaluate(truth, answers, abstain_below=settings.scoring.abstain_below)
 
 
-def _answers(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Floats:
+def _answers(model: InferenceEngine, bench: _Bench) -> Floats:
     started = time.perf_counter()
-    answers = model.predict([row.text for row in rows], batch_size=settings.scoring.batch_size).probabilities
+    answers = model.predict(bench.texts, batch_size=bench.settings.scoring.batch_size).probabilities
     seconds = time.perf_counter() - started
-    log.info("%s answered %s gate rows in %.0f s", model.version, f"{len(rows):,}", seconds)
+    log.info("%s answered %s gate rows in %.0f s", model.version, f"{len(bench.rows):,}", seconds)
     return answers
 
 
@@ -188,12 +230,3 @@ def _latency_once(model: InferenceEngine, texts: Sequence[str], clock: Callable[
         model.predict([text])
         spent.append(1000 * (clock() - started))
     return Latency(requests=len(spent), mean_ms=float(np.mean(spent)), p99_ms=float(np.quantile(spent, 0.99)))
-
-
-def _write_beside(settings: Settings, verdict: Verdict) -> None:
-    """For people who look at the folder; the table is the truth."""
-    write_text(_beside(settings, verdict), json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)
-
-
-def _beside(settings: Settings, verdict: Verdict) -> Path:
-    return artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")

@@ -1,20 +1,25 @@
 """The lines of a verdict, each a pure function of what was measured (DESIGN section 8).
 
-Every line says its numbers whether it passes or not. Nothing is measured here, and there is no I/O.
+Every line says its numbers whether it passes or not. Nothing is measured here, and there is no I/O. The lines against a
+champion are in `gate.paired_lines`, those of the behaviour cases in `gate.behaviour_lines`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
-from restar_lib.evaluation.metrics import Metrics, SliceAccuracy
-from restar_lib.gate.statistics import Comparison
+from restar_lib.evaluation.metrics import Metrics
+from restar_lib.gate.behaviour import Behaviour
+from restar_lib.gate.behaviour_lines import behaviour_lines
+from restar_lib.gate.clean_process import CleanProbe
+from restar_lib.gate.leakage import Leakage
+from restar_lib.gate.paired_lines import Paired, comparison_line, slice_lines
 from restar_lib.gate.verdict import VerdictLine
+from restar_lib.gate.wording import at_least, at_most, ordinal
 from restar_lib.settings import Gate
 
-SLICES: Final = ("category", "length", "rating")
+LEAKS_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +32,6 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
-    """The challenger beside the champion on the same rows."""
-
-    champion: str
-    metrics: Metrics
-    """The champion's."""
-    comparison: Comparison
-    challenger_slices: tuple[SliceAccuracy, ...]
-    champion_slices: tuple[SliceAccuracy, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Measured:
     """Everything that the lines look at."""
 
@@ -48,19 +41,29 @@ class Measured:
     """Gate rows whose truth comes from people; the others have their stars."""
     paired: Paired | None
     """None without a champion."""
+    behaviour: Behaviour
+    simulated: bool
+    """The challenger learned from made-up reviews."""
+    leakage: Leakage
     judged_before: int
     """Earlier verdicts on at least half of these rows."""
+    clean_probe: CleanProbe
+    artifact_mb: float
     latency: Latency
 
 
 def all_lines(measured: Measured, config: Gate) -> tuple[VerdictLine, ...]:
-    """Every line, in the order in which a person reads them."""
+    """Every line, in the order in which a person reads them: what makes the others worthless comes first."""
     return (
+        leakage_line(measured.leakage),
         *floor_lines(measured.metrics, config),
-        comparison_line(measured, config),
+        comparison_line(measured.metrics, measured.paired, config, people_rows=measured.people_rows),
         *slice_lines(measured.paired, config),
+        *behaviour_lines(measured.behaviour, measured.paired, config, simulated=measured.simulated),
         freshness_line(measured, config),
         VerdictLine(name="artifact", passed=True, detail="whole, loads, and answers its probe", numbers={}),
+        clean_probe_line(measured.clean_probe),
+        size_line(measured.artifact_mb, config),
         latency_line(measured.latency, config),
     )
 
@@ -68,6 +71,22 @@ def all_lines(measured: Measured, config: Gate) -> tuple[VerdictLine, ...]:
 def artifact_refusal(reason: str) -> tuple[VerdictLine, ...]:
     """The only line where the challenger cannot be asked at all."""
     return (VerdictLine(name="artifact", passed=False, detail=reason, numbers={}),)
+
+
+def leakage_line(found: Leakage) -> VerdictLine:
+    """No gate row may have the text of a row that a model learned from or was calibrated on."""
+    unknown = [one for one in found.unread if one.whose == "challenger"]
+    numbers = {"leaks": len(found.leaks), "gate_rows": found.gate_rows, "learned_rows": found.learned_rows}
+    return VerdictLine(
+        name="leakage",
+        passed=not found.leaks and not unknown,
+        detail=_leakage_detail(found, unknown=bool(unknown)),
+        numbers=numbers,
+        table=tuple(
+            {"model": leak.whose, "side": leak.side.value, "learned": leak.learned_id, "gate row": leak.gate_id}
+            for leak in found.leaks[:LEAKS_SHOWN]
+        ),
+    )
 
 
 def floor_lines(metrics: Metrics, config: Gate) -> Iterator[VerdictLine]:
@@ -80,58 +99,43 @@ def floor_lines(metrics: Metrics, config: Gate) -> Iterator[VerdictLine]:
     yield VerdictLine(
         name="calibration_error",
         passed=metrics.ece <= limit,
-        detail=f"calibration error {metrics.ece:.3f} ({_at_most(metrics.ece, limit)} {limit:g})",
+        detail=f"calibration error {metrics.ece:.3f} ({at_most(metrics.ece, limit)} {limit:g})",
         numbers={"value": metrics.ece, "limit": limit},
     )
-
-
-def comparison_line(measured: Measured, config: Gate) -> VerdictLine:
-    """Against the champion: the lower end of the interval of the macro-F1 difference decides."""
-    rows, paired = measured.metrics.rows, measured.paired
-    if paired is None:
-        return VerdictLine(
-            name="comparison",
-            passed=True,
-            detail=f"no champion to compare with on {rows:,} gate rows: the floors alone decide",
-            numbers={"rows": rows, "people_rows": measured.people_rows},
-        )
-    found = paired.comparison
-    threshold = -config.margin if config.policy == "not_worse" else config.min_gain
-    enough = rows >= config.min_rows
-    numbers = {
-        "rows": rows,
-        "people_rows": measured.people_rows,
-        "champion_macro_f1": paired.metrics.macro_f1,
-        "champion_accuracy": paired.metrics.accuracy,
-        "difference": found.difference,
-        "lower": found.lower,
-        "threshold": threshold,
-        "detectable": found.detectable,
-        "better_rows": found.better_rows,
-        "worse_rows": found.worse_rows,
-        "mcnemar_p": found.mcnemar_p,
-    }
-    detail = _comparison_detail(paired, config, threshold) if enough else _too_few(rows, config)
-    return VerdictLine(name="comparison", passed=enough and found.lower > threshold, detail=detail, numbers=numbers)
-
-
-def slice_lines(paired: Paired | None, config: Gate) -> Iterator[VerdictLine]:
-    """For category, length and rating: the worst drop of accuracy among the values with enough rows."""
-    for name in SLICES:
-        if paired is None:
-            yield VerdictLine(name=f"slice_{name}", passed=True, detail="no champion to drop from", numbers={})
-        else:
-            yield _slice_line(name, paired, config)
 
 
 def freshness_line(measured: Measured, config: Gate) -> VerdictLine:
     """Rows that judge again and again are learned by selection, so they are used up after a while."""
     times, limit = measured.judged_before + 1, config.max_judgements
     fresh = times <= limit
-    detail = f"these rows judge for the {_ordinal(times)} time (at most {limit})"
+    detail = f"these rows judge for the {ordinal(times)} time (at most {limit})"
     remedy = "" if fresh else "; ingest newer reviews, so that fresh rows judge"
     return VerdictLine(
         name="fresh_rows", passed=fresh, detail=detail + remedy, numbers={"times": times, "limit": limit}
+    )
+
+
+def clean_probe_line(probe: CleanProbe) -> VerdictLine:
+    """The artifact must answer its probe where nothing of the training helps it."""
+    if probe.problem is not None:
+        detail = f"does not answer its probe in a process of its own: {probe.problem}"
+        return VerdictLine(name="clean_process", passed=False, detail=detail, numbers={})
+    return VerdictLine(
+        name="clean_process",
+        passed=True,
+        detail=f"answers its probe in a process of its own: {probe.seconds:.1f} s, {probe.megabytes} MB of memory",
+        numbers={"seconds": probe.seconds, "memory_mb": probe.megabytes},
+    )
+
+
+def size_line(megabytes: float, config: Gate) -> VerdictLine:
+    """A folder that every replica loads must stay within what they have."""
+    limit = config.max_artifact_mb
+    return VerdictLine(
+        name="size",
+        passed=megabytes <= limit,
+        detail=f"artifact of {megabytes:.1f} MB ({at_most(megabytes, limit)} {limit:g})",
+        numbers={"megabytes": megabytes, "limit": limit},
     )
 
 
@@ -142,9 +146,23 @@ def latency_line(latency: Latency, config: Gate) -> VerdictLine:
         name="latency",
         passed=latency.p99_ms <= limit,
         detail=f"p99 {latency.p99_ms:.1f} ms, mean {latency.mean_ms:.1f} ms over {latency.requests} requests "
-        f"({_at_most(latency.p99_ms, limit)} {limit:g})",
+        f"({at_most(latency.p99_ms, limit)} {limit:g})",
         numbers={"p99_ms": latency.p99_ms, "mean_ms": latency.mean_ms, "limit": limit, "requests": latency.requests},
     )
+
+
+def _leakage_detail(found: Leakage, *, unknown: bool) -> str:
+    if unknown:
+        return "the challenger's training set is not on this disk: whether it has seen the gate rows cannot be told"
+    if found.leaks:
+        first = found.leaks[0]
+        return (
+            f"{len(found.leaks):,} of {found.gate_rows:,} gate rows have the text of a row that a model has seen, the "
+            f"first: {first.gate_id} is {first.learned_id} ({first.whose}, {first.side}); freeze a snapshot whose test "
+            "side neither of them has seen"
+        )
+    unread = " (the champion's training set is not on this disk)" if found.unread else ""
+    return f"none of {found.gate_rows:,} gate texts among {found.learned_rows:,} that were learned from{unread}"
 
 
 def _floor(name: str, value: float, floor: float, *, majority: float) -> VerdictLine:
@@ -152,7 +170,7 @@ def _floor(name: str, value: float, floor: float, *, majority: float) -> Verdict
     return VerdictLine(
         name=name,
         passed=value >= floor,
-        detail=f"{word} {value:.3f} ({_at_least(value, floor)} {floor:g}; commonest class {majority:.3f})",
+        detail=f"{word} {value:.3f} ({at_least(value, floor)} {floor:g}; commonest class {majority:.3f})",
         numbers={"value": value, "floor": floor, "majority": majority},
     )
 
@@ -163,63 +181,6 @@ def _recall(sentiment: str, recall: float, rows: int, floor: float) -> VerdictLi
     return VerdictLine(
         name=f"recall_{sentiment}",
         passed=floor == 0 or (rows > 0 and recall >= floor),
-        detail=f"{found} on {rows:,} rows ({_at_least(recall, floor)} {floor:g})",
+        detail=f"{found} on {rows:,} rows ({at_least(recall, floor)} {floor:g})",
         numbers={"value": recall, "floor": floor, "rows": rows},
     )
-
-
-def _comparison_detail(paired: Paired, config: Gate, threshold: float) -> str:
-    found = paired.comparison
-    above = "above" if found.lower > threshold else "not above"
-    return (
-        f"macro-F1 {found.difference:+.3f} against {paired.champion} ({paired.metrics.macro_f1:.3f}), at least "
-        f"{found.lower:+.3f} with 95 % confidence ({above} {threshold:+g}, policy {config.policy}); only the new one "
-        f"is right on {found.better_rows}, only the old one on {found.worse_rows} (McNemar p = {found.mcnemar_p:.3f}); "
-        f"smallest detectable difference {found.detectable:.3f}"
-    )
-
-
-def _too_few(rows: int, config: Gate) -> str:
-    return f"cannot tell: {rows:,} gate rows, at least {config.min_rows:,} are needed to compare (gate.min_rows)"
-
-
-def _slice_line(name: str, paired: Paired, config: Gate) -> VerdictLine:
-    before, now = _of_slice(name, paired.champion_slices), _of_slice(name, paired.challenger_slices)
-    if not now or now.keys() != before.keys():
-        return VerdictLine(name=f"slice_{name}", passed=False, detail=f"slice {name} is missing", numbers={})
-    judged = [value for value in now if now[value].rows >= config.slice_min_rows]
-    if not judged:
-        detail = f"none of {len(now)} values of {name} has {config.slice_min_rows} rows: nothing to judge"
-        return VerdictLine(name=f"slice_{name}", passed=True, detail=detail, numbers={"values": len(now), "judged": 0})
-    drop, value = max((before[value].accuracy - now[value].accuracy, value) for value in judged)
-    dropped = drop > config.slice_tolerance
-    return VerdictLine(
-        name=f"slice_{name}",
-        passed=not dropped,
-        detail=f"worst of {len(judged)} values of {name}: {value}, accuracy {-drop:+.3f} on {now[value].rows:,} rows "
-        f"({'more than' if dropped else 'at most'} {config.slice_tolerance:g} may be lost)",
-        numbers={
-            "values": len(now),
-            "judged": len(judged),
-            "worst": value,
-            "drop": drop,
-            "tolerance": config.slice_tolerance,
-        },
-    )
-
-
-def _of_slice(name: str, slices: Sequence[SliceAccuracy]) -> Mapping[str, SliceAccuracy]:
-    return {one.value: one for one in slices if one.slice == name}
-
-
-def _at_least(value: float, floor: float) -> str:
-    return "at least" if value >= floor else "under"
-
-
-def _at_most(value: float, limit: float) -> str:
-    return "at most" if value <= limit else "above"
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

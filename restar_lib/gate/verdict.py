@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 Number = float | int | str | None
 
 FLOORS: Final = frozenset(
-    {"accuracy", "macro_f1", "recall_negative", "recall_neutral", "recall_positive", "calibration_error"}
+    {"accuracy", "macro_f1", "recall_negative", "recall_neutral", "recall_positive", "calibration_error", "behaviour"}
 )
 """The lines that a first model may miss and still serve as provisional."""
 
@@ -27,15 +27,17 @@ class VerdictLine:
     passed: bool
     detail: str
     numbers: Mapping[str, Number]
+    table: tuple[Mapping[str, Number], ...] = ()
+    """What stands behind the line, for its page: every value of a slice, every group and failed behaviour case."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return asdict(self) | {"numbers": dict(self.numbers)}
+        return asdict(self) | {"numbers": dict(self.numbers), "table": [dict(row) for row in self.table]}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(**content)
+        """The inverse of `to_dict`; verdicts from before there were tables have none."""
+        return cls(**{**content, "table": tuple(content.get("table", ()))})
 
 
 @dataclass(frozen=True, kw_only=True)

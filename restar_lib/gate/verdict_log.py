@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ARRAY, Connection, Engine, Row, Text, any_, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
@@ -29,9 +29,14 @@ class Question:
     rules_hash: str
 
 
-def rules_hash(rules: Gate) -> str:
-    """The first 16 hex digits of the SHA-256 of the gate's configuration."""
-    return hashlib.sha256(rules.model_dump_json().encode()).hexdigest()[:16]
+RULES: Final = 2
+"""Counts up when the same figures are judged otherwise, so that the question is asked anew."""
+
+
+def rules_hash(rules: Gate, *, cases_hash: str) -> str:
+    """The first 16 hex digits of the SHA-256 of what decides: configuration, behaviour cases, the gate's own rules."""
+    content = f"{RULES} {cases_hash} {rules.model_dump_json()}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def find(engine: Engine, question: Question) -> Verdict | None:
@@ -44,6 +49,16 @@ def find(engine: Engine, question: Question) -> Verdict | None:
     )
     with engine.connect() as connection:
         return _verdict(connection.execute(statement).one_or_none())
+
+
+def newest(engine: Engine, *, limit: int, challenger: str | None = None) -> tuple[Verdict, ...]:
+    """The newest verdicts first, of all versions or of one."""
+    statement = select(*_COLUMNS).order_by(VerdictRow.verdict_id.desc()).limit(limit)
+    if challenger is not None:
+        statement = statement.where(VerdictRow.challenger == challenger)
+    with engine.connect() as connection:
+        found = (_verdict(row) for row in connection.execute(statement))
+        return tuple(verdict for verdict in found if verdict is not None)
 
 
 def verdict_of(engine: Engine, *, run_key: str) -> Verdict | None:

@@ -37,9 +37,10 @@ class House:
     settings: Settings
     snapshot: Snapshot
 
-    def model(self, bias: tuple[float, float, float], *, temperature: float = 1.0) -> Path:
+    def model(self, bias: tuple[float, float, float], *, temperature: float = 1.0, **options: object) -> Path:
         """A sealed model."""
-        return sealed_tiny_model(self.settings.models_dir, bias=bias, temperature=temperature)
+        learned = {"snapshot_hash": self.snapshot.snapshot_hash} | options
+        return sealed_tiny_model(self.settings.models_dir, bias=bias, temperature=temperature, **learned)
 
     def judge(self, challenger: Path, champion: Path | None = None, **gate_keys: object) -> gate.Verdict:
         """Ask the gate, with some of its keys changed."""

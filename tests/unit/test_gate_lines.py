@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from restar_lib.evaluation.metrics import Metrics, SliceAccuracy, evaluate
-from restar_lib.gate.lines import Latency, Measured, Paired, all_lines
+from restar_lib.domain import Side
+from restar_lib.evaluation.metrics import Metrics, evaluate
+from restar_lib.gate.behaviour import Behaviour, GroupResult
+from restar_lib.gate.clean_process import CleanProbe
+from restar_lib.gate.leakage import Leak, Leakage, TrainingSet
+from restar_lib.gate.lines import Latency, Measured, all_lines
+from restar_lib.gate.paired_lines import Paired
+from restar_lib.gate.slices import SLICES, SliceChange
 from restar_lib.gate.statistics import Comparison
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional, render, render_markdown
 from restar_lib.settings import Gate
 
 CONFIG = Gate()
-SLICES = tuple(
-    SliceAccuracy(slice=name, value=f"{name} {value}", rows=200, accuracy=0.9)
-    for name in ("category", "length", "rating")
+SAME = tuple(
+    SliceChange(slice=name, value=f"{name} {value}", rows=200, before=0.9, now=0.9, lost=8, gained=8)
+    for name in SLICES
     for value in (1, 2)
 )
 
@@ -32,25 +40,40 @@ def metrics(*, right: float = 0.92, rows: int = 2000, confidence: float = 0.92) 
     return evaluate(truth, probabilities, abstain_below=0.65)
 
 
-def comparison(*, lower: float = -0.01) -> Comparison:
+def comparison(*, lower: float = -0.01, swap_p: float = 0.001) -> Comparison:
     """A comparison with the given lower end."""
     return Comparison(
-        difference=lower + 0.02, lower=lower, detectable=0.03, better_rows=40, worse_rows=30, mcnemar_p=0.28
+        difference=lower + 0.02,
+        lower=lower,
+        upper=lower + 0.04,
+        detectable=0.03,
+        swap_p=swap_p,
+        better_rows=40,
+        worse_rows=30,
+        mcnemar_p=0.28,
     )
 
 
+def behaviour(**held: int) -> Behaviour:
+    """So many cases of twenty hold in each group; sarcasm is hard."""
+    groups = {"plain": 20, "negation": 15, "sarcasm": 0} | held
+    found = [GroupResult(group=name, hard=name == "sarcasm", cases=20, passed=count) for name, count in groups.items()]
+    return Behaviour(cases_hash="0" * 16, results=(), groups=tuple(found))
+
+
 PAIRED = Paired(
-    champion="rs-0000000000",
-    metrics=metrics(),
-    comparison=comparison(),
-    challenger_slices=SLICES,
-    champion_slices=SLICES,
+    champion="rs-0000000000", metrics=metrics(), comparison=comparison(), slices=SAME, behaviour=behaviour()
 )
 GOOD = Measured(
     metrics=metrics(),
     people_rows=50,
     paired=PAIRED,
+    behaviour=behaviour(),
+    simulated=False,
+    leakage=Leakage(gate_rows=2000, learned_rows=4000, leaks=(), unread=()),
     judged_before=0,
+    clean_probe=CleanProbe(problem=None, seconds=1.0, megabytes=200),
+    artifact_mb=180.0,
     latency=Latency(requests=200, mean_ms=12.0, p99_ms=30.0),
 )
 
@@ -124,31 +147,105 @@ def test_the_verdict_says_the_smallest_difference_it_could_have_seen() -> None:
     assert "McNemar p = 0.280" in line.detail
 
 
+def with_slices(slices: tuple[SliceChange, ...]) -> Measured:
+    """The good challenger, with other slices."""
+    return replace(GOOD, paired=replace(PAIRED, slices=slices))
+
+
+def changed(one: SliceChange, *, lost: int, gained: int) -> SliceChange:
+    """The slice after losing and gaining so many rows."""
+    return replace(one, lost=lost, gained=gained, now=one.before - (lost - gained) / one.rows)
+
+
 def test_one_bad_slice_refuses_and_is_named() -> None:
-    """Category, length or rating: the value that lost most stands in the line."""
-    worse = tuple(replace(one, accuracy=0.79) if one.value == "rating 2" else one for one in SLICES)
-    measured = replace(GOOD, paired=replace(PAIRED, challenger_slices=worse))
-    (line,) = [line for line in all_lines(measured, CONFIG) if not line.passed]
+    """The value that lost most stands in the line."""
+    worse = tuple(changed(one, lost=30, gained=8) if one.value == "rating 2" else one for one in SAME)
+    (line,) = [line for line in all_lines(with_slices(worse), CONFIG) if not line.passed]
     assert line.name == "slice_rating"
     assert "rating 2, accuracy -0.110 on 200 rows" in line.detail
+    assert {row["value"]: row["outcome"] for row in line.table} == {"rating 1": "holds", "rating 2": "refuses"}
+
+
+def test_a_drop_within_the_tolerance_or_within_chance_does_not_refuse() -> None:
+    """Much lost on few rows is what equal models show somewhere among many slices; a little on many is allowed."""
+    certain_but_small = tuple(replace(changed(one, lost=60, gained=0), rows=1000) for one in SAME)
+    large_but_chance = tuple(replace(changed(one, lost=9, gained=3), rows=50) for one in SAME)
+    assert refusing(with_slices(certain_but_small)) == []
+    assert refusing(with_slices(large_but_chance)) == []
+    assert refusing(with_slices((*large_but_chance[:-1], replace(large_but_chance[-1], lost=30)))) == ["slice_year"]
 
 
 def test_a_small_slice_is_reported_but_not_judged() -> None:
     """Five rows say nothing."""
-    few = tuple(replace(one, rows=5) for one in SLICES)
-    ruined = tuple(replace(one, accuracy=0.0) for one in few)
-    measured = replace(GOOD, paired=replace(PAIRED, challenger_slices=ruined, champion_slices=few))
+    measured = with_slices(tuple(replace(one, rows=5, lost=5, gained=0) for one in SAME))
     assert refusing(measured) == []
     assert "nothing to judge" in {line.name: line.detail for line in all_lines(measured, CONFIG)}["slice_length"]
 
 
-@pytest.mark.parametrize("missing_from", ["challenger_slices", "champion_slices"])
-def test_a_missing_slice_is_an_error_and_no_pass(missing_from: str) -> None:
+@pytest.mark.parametrize("name", SLICES)
+def test_a_missing_slice_is_an_error_and_no_pass(name: str) -> None:
     """A slice that nobody computed must not look like one that held."""
-    without = tuple(one for one in SLICES if one.slice != "length")
-    measured = replace(GOOD, paired=replace(PAIRED, **{missing_from: without}))
-    assert refusing(measured) == ["slice_length"]
-    assert refusing(replace(GOOD, paired=replace(PAIRED, **{missing_from: SLICES[1:]}))) == ["slice_category"]
+    assert refusing(with_slices(tuple(one for one in SAME if one.slice != name))) == [f"slice_{name}"]
+
+
+def test_better_by_chance_alone_is_not_better() -> None:
+    """Policy `better` also asks how often two equal models gain as much; `not_worse` does not."""
+    lucky = replace(GOOD, paired=replace(PAIRED, comparison=comparison(lower=0.001, swap_p=0.04)))
+    assert refusing(lucky, CONFIG.model_copy(update={"policy": "better"})) == ["comparison"]
+    assert refusing(lucky) == []
+
+
+def test_a_group_of_cases_under_its_floor_refuses_and_a_hard_one_does_not() -> None:
+    """Half of the negations must hold by default; nobody has to see sarcasm."""
+    worse = replace(GOOD, paired=None, behaviour=behaviour(negation=9))
+    (line,) = [line for line in all_lines(worse, CONFIG) if not line.passed]
+    assert (line.name, line.numbers["negation"]) == ("behaviour", 0.45)
+    assert "negation 9 of 20 (floor 50%)" in line.detail
+    assert refusing(worse, CONFIG.model_copy(update={"behaviour_floors": {"negation": 0.4}})) == []
+
+
+def test_a_group_that_lost_too_much_against_the_champion_refuses() -> None:
+    """Over its floor and still much worse than what serves."""
+    measured = replace(GOOD, behaviour=behaviour(negation=11), paired=replace(PAIRED, behaviour=behaviour(negation=17)))
+    assert refusing(measured) == ["behaviour_drop"]
+    assert refusing(replace(measured, behaviour=behaviour(negation=12))) == []
+
+
+def test_cases_decide_only_for_models_that_the_configuration_names() -> None:
+    """Models of made-up reviews are told how they behave and are not refused for it, unless cases always decide."""
+    simulated = replace(GOOD, simulated=True, behaviour=behaviour(plain=0, negation=0))
+    assert refusing(simulated) == []
+    assert "reported only" in {line.name: line.detail for line in all_lines(simulated, CONFIG)}["behaviour"]
+    always, never = (CONFIG.model_copy(update={"behaviour": word}) for word in ("always", "never"))
+    assert refusing(simulated, always) == ["behaviour", "behaviour_drop"]
+    assert refusing(replace(simulated, simulated=False), never) == []
+
+
+def test_a_gate_text_that_a_model_has_seen_refuses_first() -> None:
+    """The figures on such rows are worthless, so this line stands before them."""
+    leak = Leak(whose="champion", side=Side.TRAIN, learned_id="r7", gate_id="r9")
+    lines = all_lines(replace(GOOD, leakage=replace(GOOD.leakage, leaks=(leak,))), CONFIG)
+    assert [line.name for line in lines if not line.passed] == ["leakage"]
+    assert "r9 is r7 (champion, train)" in lines[0].detail
+
+
+@pytest.mark.parametrize(("whose", "refused"), [("challenger", ["leakage"]), ("champion", [])])
+def test_an_unknown_training_set_of_the_challenger_refuses(whose: str, refused: list[str]) -> None:
+    """What cannot be checked is no pass; a champion that has seen the rows only makes it harder to follow."""
+    unread = (TrainingSet(whose=whose, folder=Path("gone")),)
+    assert refusing(replace(GOOD, leakage=replace(GOOD.leakage, unread=unread))) == refused
+
+
+def test_a_folder_that_is_too_large_is_refused() -> None:
+    """Every replica must hold it."""
+    assert refusing(replace(GOOD, artifact_mb=601)) == ["size"]
+
+
+def test_a_model_that_only_answers_where_it_was_trained_is_refused() -> None:
+    """With the reason that the clean process gave."""
+    lines = all_lines(replace(GOOD, clean_probe=CleanProbe(problem="model.onnx is missing")), CONFIG)
+    (line,) = [line for line in lines if not line.passed]
+    assert (line.name, "model.onnx is missing" in line.detail) == ("clean_process", True)
 
 
 def test_used_up_rows_ask_for_fresh_ones() -> None:
@@ -214,5 +311,7 @@ def test_a_verdict_reads_as_text_and_survives_json() -> None:
     ]
     assert verdict.headline == "refused: latency detail"
     assert render_markdown(verdict).splitlines()[2:4] == ["- **NO** latency detail", "- ok accuracy detail"]
-    assert [VerdictLine.from_dict(one) for one in verdict.to_dict()["lines"]] == list(verdict.lines)
+    assert [VerdictLine.from_dict(one) for one in json.loads(json.dumps(verdict.to_dict()))["lines"]] == list(
+        verdict.lines
+    )
     assert verdict.number("accuracy", "value") == 1.0

@@ -1,0 +1,152 @@
+"""A verdict as a page: the answer and the line that gave it first, then every line and what stands behind it.
+
+One HTML file that loads nothing from anywhere and runs no script, written so that a reader sees all of it or none:
+beside the model folder with the verdict as JSON, and among the reports. A pure function of the stored verdict, so it
+can be written again at any time. It measures and judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from restar_lib.durable import READABLE, write_text
+from restar_lib.gate.verdict import Number, Verdict, VerdictLine
+from restar_lib.registry import artifact
+from restar_lib.settings import Settings
+
+FOLDER: Final = "verdicts"
+"""Below the reports folder."""
+WIDTH: Final = 640
+"""Of the picture of the interval, in its own units."""
+TITLES: Final = {
+    "leakage": "Leakage",
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "recall_negative": "Recall of negative",
+    "recall_neutral": "Recall of neutral",
+    "recall_positive": "Recall of positive",
+    "calibration_error": "Calibration error",
+    "comparison": "Against the champion",
+    "slice_category": "Slice: category",
+    "slice_length": "Slice: length",
+    "slice_rating": "Slice: stars",
+    "slice_year": "Slice: year",
+    "behaviour": "Behaviour cases",
+    "behaviour_drop": "Behaviour against the champion",
+    "fresh_rows": "Fresh rows",
+    "artifact": "Artifact",
+    "clean_process": "Probe from a clean process",
+    "size": "Size",
+    "latency": "Latency",
+}
+"""What people read; the keys are the names of the lines."""
+
+
+def write(settings: Settings, verdict: Verdict) -> Path:
+    """Write JSON and page beside the model folder, and the page among the reports; returns the last one."""
+    html = render(verdict, notice=settings.simulated_notice)
+    beside, report = _beside(settings, verdict), report_path(settings, verdict)
+    write_text(beside, json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)
+    for path in (beside.with_suffix(".html"), report):
+        write_text(path, html, mode=READABLE)
+    return report
+
+
+def write_missing(settings: Settings, verdict: Verdict) -> None:
+    """Write what a kill between the table and the files has lost."""
+    beside = _beside(settings, verdict)
+    if not beside.exists() or not beside.with_suffix(".html").exists():
+        write(settings, verdict)
+
+
+def report_path(settings: Settings, verdict: Verdict) -> Path:
+    """Where the page lies among the reports."""
+    return settings.reports_dir / FOLDER / f"{verdict.challenger}-verdict-{verdict.verdict_id}.html"
+
+
+def render(verdict: Verdict, *, notice: str | None) -> str:
+    """The page."""
+    lines = {line.name: line for line in verdict.lines}
+    behaviour = lines.get("behaviour")
+    table = behaviour.table if behaviour else ()
+    return _template().render(
+        verdict=verdict,
+        answer=_answer(verdict),
+        reason=_reason(verdict),
+        titles=TITLES,
+        judged_at=f"{verdict.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        notice=notice,
+        interval=_interval(lines.get("comparison")),
+        slices=[line for line in verdict.lines if line.name.startswith("slice_") and line.table],
+        groups=[row for row in table if "case" not in row],
+        failed=[row for row in table if "case" in row],
+        leaks=lines["leakage"].table if "leakage" in lines else (),
+    )
+
+
+def _answer(verdict: Verdict) -> str:
+    match verdict.word:
+        case "passed":
+            return f"Passed all {len(verdict.lines)} lines"
+        case "provisional":
+            return "Provisional: under the floors, better than the commonest class"
+        case _:
+            return f"Refused by: {TITLES.get(verdict.refusing[0].name, verdict.refusing[0].name)}"
+
+
+def _reason(verdict: Verdict) -> str:
+    """The first line that says no, else the comparison."""
+    if verdict.refusing:
+        return verdict.refusing[0].detail
+    return next((line.detail for line in verdict.lines if line.name == "comparison"), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Where to draw the difference, its interval, zero and the threshold, in units of the picture."""
+
+    lower: float
+    upper: float
+    difference: float
+    zero: float
+    threshold: float
+    words: str
+    threshold_words: str
+    holds: bool
+
+
+def _interval(line: VerdictLine | None) -> Interval | None:
+    if line is None or "lower" not in line.numbers:
+        return None
+    found = {name: _float(line.numbers.get(name)) for name in ("difference", "lower", "upper", "threshold")}
+    reach = 1.15 * max(0.01, *(abs(value) for value in found.values()))
+    at = {name: round(WIDTH / 2 * (1 + value / reach), 1) for name, value in found.items()}
+    return Interval(
+        **at,
+        zero=WIDTH / 2,
+        words=f"{found['difference']:+.3f} ({found['lower']:+.3f} to {found['upper']:+.3f})",
+        threshold_words=f"{found['threshold']:+g}",
+        holds=line.passed,
+    )
+
+
+def _float(value: Number) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _beside(settings: Settings, verdict: Verdict) -> Path:
+    return artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
+
+
+@cache
+def _template() -> Template:
+    folder = Path(__file__).with_name("templates")
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("verdict.html")
