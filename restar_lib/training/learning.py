@@ -3,9 +3,9 @@
     head        frozen encoder, a head fitted on its features
     fine_tune   the same head as a start, then the whole network
     lora        the same head as a start, then adapters
+    increment   the champion, its head moved by the rows that it has not learned from
 
-It prepares the rows (sentences, doubted stars, rare classes), fits, and leaves a trained network; calibration and
-export are `train`'s.
+It prepares the rows (sentences, doubted stars, rare classes), fits and calibrates; the export is `train`'s.
 """
 
 from __future__ import annotations
@@ -18,47 +18,135 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from restar_lib.domain import Example, Side
+from restar_lib import sentences
+from restar_lib.domain import Example, Side, TruthSource
+from restar_lib.errors import NothingToDo
 from restar_lib.settings import Training
+from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import Plan, plan
-from restar_lib.training.model import Progress, SentimentModel, features_of
+from restar_lib.training.increment import fresh_rows, update_head
+from restar_lib.training.model import Progress, SentimentModel, features_of, logits_of
 
 START_ROWS: Final = 4000
 """Rows that the head is fitted on before fine-tuning: it only has to point somewhere sensible."""
+RARE_ROWS: Final = 50
+"""Of each class among them, where there are so many."""
 History = Sequence[Mapping[str, float]]
 
 
-def learn(
-    model: SentimentModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Mapping[Side, Sequence[Example]],
-    config: Training,
-    *,
-    checkpoints: Path,
-    progress: Progress,
-) -> History:
-    """Train `model` on the training rows, by the validation rows where it takes steps; returns its curves."""
-    train = rows[Side.TRAIN]
-    whole = _plan(train, config)
-    if config.mode == "head":
-        _fit(model, tokenizer, train, whole, config, progress=progress)
-        return ()
-    from restar_lib.training.fine_tune import Texts, fine_tune  # datasets and the Trainer take seconds to import
+class Learner:
+    """Trains one network by one configuration."""
 
-    start = _some(train, seed=config.seed)
-    _fit(model, tokenizer, start, _plan(start, config), config, progress=progress)
-    validation = rows[Side.VALIDATION]
-    return fine_tune(
-        model,
-        tokenizer,
-        train=Texts(texts=texts_of(train), truth=truth_of(train)),
-        plan=whole,
-        validation=Texts(texts=texts_of(validation), truth=truth_of(validation)),
-        config=config,
-        checkpoints=checkpoints,
-        progress=progress,
-    )
+    def __init__(
+        self, model: SentimentModel, tokenizer: PreTrainedTokenizerBase, config: Training, *, progress: Progress
+    ) -> None:
+        """`model` is trained in place."""
+        self._model = model
+        self._tokenizer = tokenizer
+        self._config = config
+        self._progress = progress
+
+    def learn(self, rows: Mapping[Side, Sequence[Example]], *, checkpoints: Path) -> History:
+        """Train on the training rows, by the validation rows where it takes steps; returns the curves."""
+        train = rows[Side.TRAIN]
+        if self._config.sentences:
+            train = sentences.inherit(train)
+            self._progress(f"{len(rows[Side.TRAIN]):,} training reviews, with their sentences {len(train):,} rows")
+        weights = np.array([row.weight for row in train])
+        if self._config.mode == "head" or self._config.doubt_stars:
+            features = self._features(train)
+            if self._config.doubt_stars:
+                weights = self._doubted(train, features, weights)
+            self._fit(features, train, weights)
+        else:
+            some = _some(truth_of(train), seed=self._config.seed)
+            start = [train[row] for row in some]
+            self._fit(self._features(start), start, weights[some])
+        if self._config.mode == "head":
+            return ()
+        return self._fine_tune(train, weights, rows[Side.VALIDATION], checkpoints=checkpoints)
+
+    def move(self, train: Sequence[Example], *, seen: Sequence[Example]) -> None:
+        """Move the champion's head by the rows of `train` that are not in `seen`, what the champion learned from.
+
+        Raises `NothingToDo` where all are.
+        """
+        fresh = fresh_rows(train, seen)
+        if not fresh.any():
+            raise NothingToDo("the champion has learned from every row of this snapshot: there is nothing to add")
+        chosen = [row for row, is_fresh in zip(train, fresh, strict=True) if is_fresh]
+        # The champion's head aims at the tilted mix already; the weights of all rows say what a fresh one counts.
+        weights = np.array([row.weight for row in train])
+        config = self._config
+        how = plan(truth_of(train), weights, method="reweight", power=config.class_weight_power, seed=config.seed)
+        self._progress(f"moves the champion's head by {len(chosen):,} fresh rows of {len(train):,}")
+        update_head(
+            self._model,
+            self._features(chosen),
+            truth_of(chosen),
+            how.weights[fresh],
+            strength=config.increment_strength,
+        )
+
+    def calibrate(self, validation: Sequence[Example]) -> tuple[NDArray[np.float64], float]:
+        """The network's logits on the validation rows, [n, 3], and the temperature that they ask for."""
+        config = self._config
+        texts = texts_of(validation)
+        logits = logits_of(self._model, self._tokenizer, texts, long_texts=config.long_texts, progress=self._progress)
+        return logits, fit_temperature(logits, truth_of(validation))
+
+    def _features(self, rows: Sequence[Example]) -> NDArray[np.float64]:
+        self._progress(f"reads {len(rows):,} training rows with the frozen encoder")
+        return features_of(
+            self._model,
+            self._tokenizer,
+            texts_of(rows),
+            long_texts=self._config.long_texts,
+            progress=self._progress,
+        )
+
+    def _doubted(
+        self, rows: Sequence[Example], features: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        from restar_lib.stars.doubt import doubt_weights
+
+        people = np.array([row.truth_source is TruthSource.PEOPLE for row in rows])
+        doubted = doubt_weights(features, truth_of(rows), weights, people, seed=self._config.seed)
+        self._progress(
+            f"confident learning doubts the stars of {int((doubted < weights).sum()):,} rows: they weigh less"
+        )
+        return doubted
+
+    def _fit(self, features: NDArray[np.float64], rows: Sequence[Example], weights: NDArray[np.float64]) -> None:
+        truth = truth_of(rows)
+        fit_head(self._model, features, truth, self._plan(truth, weights), regularisation=self._config.regularisation)
+
+    def _plan(self, truth: NDArray[np.int64], weights: NDArray[np.float64]) -> Plan:
+        config = self._config
+        return plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)
+
+    def _fine_tune(
+        self,
+        train: Sequence[Example],
+        weights: NDArray[np.float64],
+        validation: Sequence[Example],
+        *,
+        checkpoints: Path,
+    ) -> History:
+        from restar_lib.training.fine_tune import Texts, fine_tune  # datasets and the Trainer take seconds to import
+
+        truth = truth_of(train)
+        return fine_tune(
+            self._model,
+            self._tokenizer,
+            train=Texts(texts=texts_of(train), truth=truth),
+            plan=self._plan(truth, weights),
+            validation=Texts(texts=texts_of(validation), truth=truth_of(validation)),
+            config=self._config,
+            checkpoints=checkpoints,
+            progress=self._progress,
+        )
 
 
 def truth_of(examples: Sequence[Example]) -> NDArray[np.int64]:
@@ -71,37 +159,8 @@ def texts_of(examples: Sequence[Example]) -> list[str]:
     return [example.text for example in examples]
 
 
-def _fit(
-    model: SentimentModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Example],
-    how: Plan,
-    config: Training,
-    *,
-    progress: Progress,
-) -> None:
-    progress(f"reads {len(rows):,} training reviews with the frozen encoder")
-    features = features_of(model, tokenizer, texts_of(rows), long_texts=config.long_texts, progress=progress)
-    fit_head(model, features, truth_of(rows), how, regularisation=config.regularisation)
-
-
-def _plan(rows: Sequence[Example], config: Training) -> Plan:
-    weights = np.array([row.weight for row in rows])
-    return plan(truth_of(rows), weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)
-
-
-def _some(rows: Sequence[Example], *, seed: int) -> Sequence[Example]:
-    """At most `START_ROWS` of the rows, drawn, and all rows of a class that is too rare for a draw."""
-    if len(rows) <= START_ROWS:
-        return rows
-    order = np.random.default_rng(seed).permutation(len(rows))
-    drawn = set(order[:START_ROWS].tolist())
-    truth = truth_of(rows)
-    for one in np.unique(truth):
-        of_class = order[truth[order] == one]
-        drawn |= set(of_class[:RARE_ROWS].tolist())
-    return [rows[row] for row in sorted(drawn)]
-
-
-RARE_ROWS: Final = 50
-"""Of each class, where there are so many."""
+def _some(truth: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
+    """Indices of `START_ROWS` rows, drawn, and of some more of a class that is too rare for the draw."""
+    order = np.random.default_rng(seed).permutation(len(truth))
+    rare = [order[truth[order] == one][:RARE_ROWS] for one in np.unique(truth)]
+    return np.unique(np.concatenate([order[:START_ROWS], *rare]))

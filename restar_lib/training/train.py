@@ -20,24 +20,24 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.dataset.snapshot import load as load_snapshot
 from restar_lib.domain import Example, Side, weak_label
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.scoring.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
 from restar_lib.settings import Settings, Training
 from restar_lib.training import description
-from restar_lib.training.calibration import fit_temperature
-from restar_lib.training.encoder import find_encoder
+from restar_lib.training.encoder import Encoder, find_encoder
+from restar_lib.training.ensemble import average_weights, keep_own_head, last_versions
 from restar_lib.training.export import export_onnx
 from restar_lib.training.imbalance import refuse_missing_classes
-from restar_lib.training.learning import learn, texts_of, truth_of
+from restar_lib.training.learning import History, Learner, truth_of
 from restar_lib.training.model import (
     Progress,
     SentimentModel,
     load_model,
     load_tokenizer,
     load_weights,
-    logits_of,
     save_weights,
 )
 
@@ -82,19 +82,24 @@ def train(
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    if champion_folder is not None and config.start_from == "champion":
+    if champion_folder is not None and (config.start_from == "champion" or config.mode == "increment"):
         load_weights(model, champion_folder)
         progress(f"starts from the champion {champion_folder.name}")
     watch.lap("load")
 
-    with _checkpoints(checkpoints) as kept:
-        history = learn(model, tokenizer, rows, config, checkpoints=kept, progress=progress)
+    learner = Learner(model, tokenizer, config, progress=progress)
+    if config.mode == "increment":
+        learner.move(rows[Side.TRAIN], seen=_seen(champion_folder, settings))
+        history: History = ()
+    else:
+        with _checkpoints(checkpoints) as kept:
+            history = learner.learn(rows, checkpoints=kept)
     watch.lap("train")
 
-    logits = logits_of(
-        model, tokenizer, texts_of(rows[Side.VALIDATION]), long_texts=config.long_texts, progress=progress
-    )
-    temperature = fit_temperature(logits, truth_of(rows[Side.VALIDATION]))
+    out.mkdir(parents=True, exist_ok=True)
+    logits, temperature = learner.calibrate(rows[Side.VALIDATION])
+    if _join_ensemble(model, out, settings, encoder, snapshot, temperature=temperature, progress=progress):
+        logits, temperature = learner.calibrate(rows[Side.VALIDATION])
     watch.lap("calibrate")
 
     info = description.describe(snapshot, settings, encoder, temperature=temperature, train_rows=rows[Side.TRAIN])
@@ -110,6 +115,44 @@ def train(
     description.write_history(out, history)
     progress(description.summary(trained))
     return trained
+
+
+def _seen(champion_folder: Path | None, settings: Settings) -> Sequence[Example]:
+    """What the champion learned from. Raises `SnapshotError` where there is none, or nobody knows any more."""
+    if champion_folder is None:
+        raise SnapshotError("training.mode = increment moves a champion's head, and there is none: train one by `head`")
+    folder = settings.snapshots_dir / ModelInfo.read(champion_folder).snapshot_hash
+    if not folder.is_dir():
+        raise SnapshotError(
+            f"training.mode = increment: the snapshot {folder.name} of the champion {champion_folder.name} is gone, so"
+            " nobody knows what is new to it; train by `head` once"
+        )
+    return load_snapshot(folder).examples(Side.TRAIN)
+
+
+def _join_ensemble(
+    model: SentimentModel,
+    out: Path,
+    settings: Settings,
+    encoder: Encoder,
+    snapshot: Snapshot,
+    *,
+    temperature: float,
+    progress: Progress,
+) -> bool:
+    """Average the network with the newest versions of its kind; whether there were any."""
+    older = last_versions(
+        settings.models_dir,
+        count=settings.training.ensemble - 1,
+        encoder_sha256=encoder.sha256,
+        but=snapshot.snapshot_hash,
+    )
+    if not older:
+        return False
+    keep_own_head(model, out, temperature=temperature)
+    kind = average_weights(older, model, own_temperature=temperature)
+    progress(f"averaged with {', '.join(folder.name for folder in older)} ({kind})")
+    return True
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource
-from restar_lib.errors import ArtifactError, ConfigurationError, SnapshotError
+from restar_lib.errors import ArtifactError, ConfigurationError, NothingToDo, SnapshotError
 from restar_lib.monitoring.features import read_reference
 from restar_lib.registry import artifact
 from restar_lib.scoring.engine import InferenceEngine, ModelInfo
@@ -153,6 +153,130 @@ def test_the_thorough_mode_trains_the_encoder_too(head: Trained, tuned: Trained)
     assert model.validation.macro_f1 >= head[0].validation.macro_f1
     assert sum("macro-F1" in line and "epoch" in line for line in lines) >= 3
     InferenceEngine.load(model.folder).probe()
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
+    snapshot: Snapshot, settings: Settings, tuned: Trained, tmp_path: Path
+) -> None:
+    """From its last checkpoint, past the half of one; the same question finds it, and the metrics are the same."""
+
+    def dies(line: str) -> None:
+        if "epoch 1.5" in line:
+            raise Killed
+
+    thorough, checkpoints = with_training(settings, mode="fine_tune"), tmp_path / "checkpoints"
+    with pytest.raises(Killed):
+        train(snapshot, thorough, out=tmp_path / "killed", checkpoints=checkpoints, progress=dies)
+    (checkpoints / "checkpoint-9999").mkdir()
+    (checkpoints / "checkpoint-9999" / "trainer_state.json").write_text('{"best')
+    again, lines = trained(snapshot, thorough, tmp_path / "again", checkpoints=checkpoints)
+    assert any("goes on from checkpoint-30" in line for line in lines)
+    assert not any("epoch 0.5" in line for line in lines)
+    assert again.validation.macro_f1 == pytest.approx(tuned[0].validation.macro_f1, abs=1e-3)
+    assert again.validation.log_loss == pytest.approx(tuned[0].validation.log_loss, abs=1e-3)
+
+
+def test_the_curves_of_a_training_lie_beside_it(head: Trained, tuned: Trained) -> None:
+    """Loss and macro-F1 by step, from step 0 on; a fitted head has no steps."""
+    history = json.loads((tuned[0].folder / "history.json").read_text())
+    assert [entry["step"] for entry in history] == [0, 15, 30, 45, 60]
+    assert all(0 <= entry["validation_macro_f1"] <= 1 for entry in history)
+    assert history[-1]["loss"] < history[1]["loss"]
+    assert not (head[0].folder / "history.json").exists()
+
+
+def test_adapters_end_in_a_plain_network(snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path) -> None:
+    """LoRA moves the layers, not the embeddings, and what is saved has the form of every other model."""
+    from safetensors.numpy import load_file
+
+    adapted, _ = trained(snapshot, with_training(settings, mode="lora", lora_rank=4), tmp_path / "adapted")
+    before, after = (load_file(one.folder / "model.safetensors") for one in (head[0], adapted))
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert "encoder.encoder.layer.0.attention.self.query.weight" in moved
+    assert "encoder.embeddings.word_embeddings.weight" not in moved
+    InferenceEngine.load(adapted.folder).probe()
+
+
+def test_a_nightly_increment_moves_only_the_head_and_by_fresh_rows_alone(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """Labels that the champion has not seen change its mind; without any there is nothing to do, and it says so."""
+    settings = settings.model_copy(update={"home": tmp_path})
+    write_folder(settings.snapshots_dir, {side: snapshot.examples(side) for side in Side}, now=NOON)
+    increment = with_training(settings, mode="increment")
+    champion = head[0].folder
+    with pytest.raises(NothingToDo, match="has learned from every row"):
+        trained(snapshot, increment, tmp_path / "idle", champion_folder=champion)
+    rows = {side: list(snapshot.examples(side)) for side in Side}
+    corrected = replace(rows[Side.TRAIN][0], truth=Sentiment.NEGATIVE, truth_source=TruthSource.PEOPLE, weight=80.0)
+    rows[Side.TRAIN][0] = corrected
+    newer = load(write_folder(settings.snapshots_dir, rows, now=NOON))
+    moved, lines = trained(newer, increment, tmp_path / "moved", champion_folder=champion)
+    assert "moves the champion's head by 1 fresh rows of 240" in lines
+    before, after = (
+        InferenceEngine.load(one).predict([corrected.text]).probabilities for one in (champion, moved.folder)
+    )
+    assert after[0, 0] > before[0, 0] + 0.05
+    assert np.array_equal(embeddings(champion), embeddings(moved.folder))
+
+
+def test_an_increment_without_a_champion_says_what_to_do(
+    snapshot: Snapshot, settings: Settings, tmp_path: Path
+) -> None:
+    """The first model cannot be one."""
+    with pytest.raises(SnapshotError, match="train one by `head`"):
+        trained(snapshot, with_training(settings, mode="increment"), tmp_path / "work")
+
+
+def test_an_ensemble_is_the_mean_of_the_newest_versions(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """Only of those that the gate let pass; its answers lie between its members'."""
+    settings = settings.model_copy(update={"home": tmp_path})
+    rows = {side: list(snapshot.examples(side)) for side in Side}
+    rows[Side.TRAIN] = rows[Side.TRAIN][:210]
+    other = load(write_folder(tmp_path / "other", rows, now=NOON))
+    settings.models_dir.mkdir()
+    work = artifact.new_work_folder(settings.models_dir)
+    older = artifact.seal(trained(other, settings, work)[0].folder, settings.models_dir)
+    pair = with_training(settings, ensemble=2)
+    _, alone = trained(snapshot, pair, tmp_path / "alone")
+    assert not any("averaged" in line for line in alone)
+    artifact.sibling(settings.models_dir, older, "verdict.json").write_text('{"passed": true}')
+    both, lines = trained(snapshot, pair, tmp_path / "both")
+    assert f"averaged with {older} (exact)" in lines
+    folders = [settings.models_dir / older, both.folder, head[0].folder]
+    texts = [row.text for row in snapshot.examples(Side.TEST)]
+    first, mean, second = (InferenceEngine.load(one).predict(texts).confidence for one in folders)
+    assert np.mean((np.minimum(first, second) - 0.05 < mean) & (mean < np.maximum(first, second) + 0.05)) > 0.9
+
+
+def test_sentences_and_doubted_stars_are_learned_from_where_configured(
+    snapshot: Snapshot, settings: Settings, tmp_path: Path
+) -> None:
+    """Both say so, and the model is still one."""
+    doubting = with_training(settings, sentences=True, doubt_stars=True)
+    model, lines = trained(snapshot, doubting, tmp_path / "work")
+    assert any(line.startswith("240 training reviews, with their sentences ") for line in lines)
+    assert any(line.startswith("confident learning doubts the stars of ") for line in lines)
+    assert model.validation.accuracy > model.validation.majority_accuracy
+
+
+def test_the_end_of_a_long_text_is_read_where_configured(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """A judgement behind a long beginning changes the answer of a model that reads head and tail, and of no other."""
+    model, _ = trained(snapshot, with_training(settings, long_texts="head_and_tail"), tmp_path / "work")
+    long = "the thing is " * 30
+    for folder, changes in ((head[0].folder, False), (model.folder, True)):
+        answers = InferenceEngine.load(folder).predict([long + "great lamp", long + "awful lamp"])
+        assert answers.truncated.all()
+        assert np.array_equal(answers.probabilities[0], answers.probabilities[1]) != changes
 
 
 def test_training_goes_on_from_the_champion_where_configured(
