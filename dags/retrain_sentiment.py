@@ -39,9 +39,10 @@ config = settings()
 PARAMS = {
     "mode": Param(
         "as configured",
-        enum=["as configured", "head", "fine_tune"],
+        enum=["as configured", "head", "fine_tune", "lora", "increment"],
         title="Training mode",
-        description="`head`: frozen encoder, trained head (a minute). `fine_tune`: everything (many minutes).",
+        description="`head`: frozen encoder, trained head (a minute). `fine_tune`: everything, `lora`: adapters (many "
+        "minutes). `increment`: the champion's head, moved by what is new (seconds).",
     ),
     "approval": Param(
         "as configured",
