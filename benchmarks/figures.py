@@ -55,8 +55,8 @@ def truth_of(examples: Sequence[Example]) -> Integers:
 def figures(truth: Integers, answers: Answers, *, seed: int = 0) -> dict[str, Any]:
     """Each figure with its interval, and the risk-coverage curve."""
     rng = np.random.default_rng(seed)
-    drawn = [_once(truth, answers, rng.integers(len(truth), size=len(truth))) for _ in range(RESAMPLES)]
-    found = _once(truth, answers, np.arange(len(truth)))
+    drawn = [point(truth, answers, rng.integers(len(truth), size=len(truth))) for _ in range(RESAMPLES)]
+    found = point(truth, answers)
     low, high = (np.quantile([list(one.values()) for one in drawn], end, axis=0) for end in (0.025, 0.975))
     intervals = dict(zip(found, zip(low.tolist(), high.tolist(), strict=True), strict=True))
     return {
@@ -65,6 +65,20 @@ def figures(truth: Integers, answers: Answers, *, seed: int = 0) -> dict[str, An
         "intervals": {name: [round(end, 5) for end in ends] for name, ends in intervals.items()},
         "curve": [[share, round(covered_accuracy(truth, answers, share), 5)] for share in CURVE],
     }
+
+
+def point(truth: Integers, answers: Answers, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
+    """The figures alone; of some `rows` where they are named."""
+    rows = np.arange(len(truth)) if rows is None else rows
+    drawn = Answers(classes=answers.classes[rows], confidence=answers.confidence[rows], calibrated=answers.calibrated)
+    confusion = confusion_matrix(truth[rows], drawn.classes)
+    found = {"accuracy": float(np.trace(confusion) / len(rows)), "macro_f1": float(macro_f1(confusion))}
+    recalls = np.diagonal(confusion) / np.maximum(confusion.sum(axis=1), 1)
+    found |= {f"recall_{one.value}": float(recalls[one.position]) for one in SENTIMENTS}
+    found |= {f"accuracy_{share:.0%}": covered_accuracy(truth[rows], drawn, share) for share in COVERAGES[1:]}
+    if answers.calibrated:
+        found["ece"] = expected_calibration_error(drawn.confidence, drawn.classes == truth[rows])
+    return found
 
 
 def covered_accuracy(truth: Integers, answers: Answers, coverage: float) -> float:
@@ -92,18 +106,6 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * rows)) / spread
     half = z * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))) / spread
     return middle - half, middle + half
-
-
-def _once(truth: Integers, answers: Answers, rows: NDArray[np.int64]) -> dict[str, float]:
-    drawn = Answers(classes=answers.classes[rows], confidence=answers.confidence[rows], calibrated=answers.calibrated)
-    confusion = confusion_matrix(truth[rows], drawn.classes)
-    found = {"accuracy": float(np.trace(confusion) / len(rows)), "macro_f1": float(macro_f1(confusion))}
-    recalls = np.diagonal(confusion) / np.maximum(confusion.sum(axis=1), 1)
-    found |= {f"recall_{one.value}": float(recalls[one.position]) for one in SENTIMENTS}
-    found |= {f"accuracy_{share:.0%}": covered_accuracy(truth[rows], drawn, share) for share in COVERAGES[1:]}
-    if answers.calibrated:
-        found["ece"] = expected_calibration_error(drawn.confidence, drawn.classes == truth[rows])
-    return found
 
 
 def _category(truth: Integers, classes: Integers) -> dict[str, Any]:

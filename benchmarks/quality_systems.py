@@ -6,32 +6,53 @@ calibrates on its validation rows. The frozen encoder reads rows once: what it r
 
 from __future__ import annotations
 
+import random
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import measuring
 import numpy as np
-from figures import Answers, truth_of
+from figures import Answers, point, truth_of
 from numpy.typing import NDArray
 from real_reviews import Split
 
+from restar_lib.dataset.snapshot import natural_weights
 from restar_lib.domain import SENTIMENTS, Example
 from restar_lib.evaluation.metrics import Floats
-from restar_lib.scoring.engine import InferenceEngine
+from restar_lib.scoring.engine import InferenceEngine, softmax
+from restar_lib.training.calibration import fit_temperature
 
 VADER_CUT = 0.05
 """Compound scores between minus and plus this are neutral (Hutto & Gilbert 2014)."""
+TFIDF_C = 4.0
+"""Inverse strength of the penalty: 10 and 1 are no better."""
 CHUNK = 2000
 ITERATIONS = 1000
-OURS: dict[str, dict[str, Any]] = {
-    "ours": {"mode": "fine_tune"},
-    "ours_everything": {"mode": "fine_tune", "epochs": 4},
+COMMON: dict[str, Any] = {
+    "mode": "fine_tune",
+    "imbalance": "logit_adjustment",
+    "class_weight_power": 0.3,
+    "learning_rate": 1e-4,
+    "layer_decay": 0.85,
+    "batch_size": 32,
+    "long_texts": "head_and_tail",
+    "pooled_layers": 5,
+    "early_stopping_patience": 4,
 }
-"""Settings of `training` that differ from the defaults."""
+OURS: dict[str, dict[str, Any]] = {
+    "ours": {**COMMON, "epochs": 2, "max_tokens": 192},
+    "ours_everything": {**COMMON, "epochs": 3, "max_tokens": 256},
+    "head": {"mode": "head"},
+}
+"""Settings of `training`."""
+POSITIVES: dict[str, int] = {"ours": 12_000, "head": 1000}
+"""At most so many rows of each class are drawn; a system that is not named gets all rows."""
+VALIDATION_ROWS = 2000
+POWERS = (0.0, 0.15, 0.3, 0.45, 0.6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +108,7 @@ def tfidf_probabilities(rows: Sequence[Example], *, balanced: bool) -> Callable[
 
     pipeline = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        LogisticRegression(max_iter=ITERATIONS, class_weight="balanced" if balanced else None),
+        LogisticRegression(C=TFIDF_C, max_iter=ITERATIONS, class_weight="balanced" if balanced else None),
     )
     pipeline.fit(_texts(rows), truth_of(rows))
     return lambda texts: np.asarray(pipeline.predict_proba(list(texts)), dtype=np.float64)
@@ -109,26 +130,75 @@ def frozen(task: Task, *, balanced: bool = False) -> Answers:
 
 
 def ours(task: Task, *, name: str) -> Answers:
-    """The project's own training on the snapshot of the split, then its inference engine."""
-    folder = model_folder(task, name)
-    task.notes |= {"training": OURS[name], "model": folder.name}
-    return Answers.of(InferenceEngine.load(folder).predict(_texts(task.split.test)).probabilities)
+    """The project's own training on a snapshot of the split, then its inference engine.
+
+    What it says about validation and test rows is kept beside the model (`logits.npz`).
+    """
+    split = drawn(task.split, name, seed=task.seed)
+    folder = model_folder(task, split, name)
+    engine = InferenceEngine.load(folder)
+    sides = {"validation": split.validation, "test": split.test}
+    kept = {}
+    for side, rows in sides.items():
+        kept[side] = np.log(engine.predict(_texts(rows)).probabilities) * engine.info.temperature
+        kept[f"{side}_truth"] = truth_of(rows)
+    np.savez(folder / "logits.npz", **kept)
+    natural = np.bincount(truth_of(task.split.older), minlength=len(SENTIMENTS)) / len(task.split.older)
+    task.notes |= {"training": OURS[name], "model": folder.name, "train_rows": len(split.train)}
+    task.notes["powers"] = powers(kept, natural, learned=OURS[name].get("class_weight_power", 0.35))
+    return Answers.of(softmax(kept["test"] / engine.info.temperature))
 
 
-def model_folder(task: Task, name: str) -> Path:
-    """The trained model of a system, trained now unless it is there."""
+def drawn(split: Split, name: str, *, seed: int) -> Split:
+    """The split as a system of ours gets it: rare classes whole, positives drawn, the weights undo the drawing."""
+    most = POSITIVES.get(name)
+    if most is None:
+        return replace(split, validation=_sample(split.validation, VALIDATION_ROWS))
+    rng, chosen = random.Random(seed), []
+    by_class = {one: [row for row in split.train if row.truth == one] for one in SENTIMENTS}
+    available = {one: len(rows) for one, rows in by_class.items()}
+    taken = {one: min(count, most) for one, count in available.items()}
+    weights = natural_weights(available, taken)
+    for one, rows in by_class.items():
+        chosen += [replace(row, weight=weights[one]) for row in rng.sample(rows, taken[one])]
+    chosen.sort(key=lambda row: (row.reviewed_at, row.review_id))
+    return replace(split, train=tuple(chosen), validation=_sample(split.validation, VALIDATION_ROWS))
+
+
+def model_folder(task: Task, split: Split, name: str) -> Path:
+    """The trained model of a system, trained now unless it is there; a training that was killed goes on."""
     from restar_lib.training.train import train
 
-    snapshot = task.split.snapshot(task.work / "snapshots")
+    snapshot = split.snapshot(task.work / "snapshots")
     final = task.work / "models" / f"{name}-{snapshot.snapshot_hash}-{task.seed}"
     if not final.is_dir():
-        partial = final.with_name(f"{final.name}.partial")
+        partial, checkpoints = (final.with_name(f"{final.name}.{kind}") for kind in ("partial", "checkpoints"))
         shutil.rmtree(partial, ignore_errors=True)
+        task.notes["went_on_after_a_kill"] = checkpoints.is_dir()
         settings = measuring.settings_for(task.work, training={**OURS[name], "seed": task.seed})
-        trained = train(snapshot, settings, out=partial, progress=lambda line: print(line, flush=True))
+        trained = train(snapshot, settings, out=partial, checkpoints=checkpoints, progress=_told)
         task.notes["seconds_of_steps"] = dict(trained.seconds)
+        shutil.rmtree(checkpoints, ignore_errors=True)
         partial.rename(final)
     return final
+
+
+def powers(kept: Mapping[str, Any], natural: Floats, *, learned: float) -> list[dict[str, Any]]:
+    """What another `class_weight_power` would have given, from the same logits.
+
+    They answer for the prior natural ** (1 - learned); adding the difference of two log priors moves them to another
+    (`training.imbalance`). The temperature is fitted again on the validation rows.
+    """
+    found = []
+    for power in POWERS:
+        shift = np.log(natural) * (learned - power)
+        temperature = fit_temperature(kept["validation"] + shift, kept["validation_truth"])
+        one: dict[str, Any] = {"power": power}
+        for side in ("validation", "test"):
+            truth, answers = kept[f"{side}_truth"], Answers.of(softmax((kept[side] + shift) / temperature))
+            one[side] = {key: round(value, 4) for key, value in point(truth, answers).items()}
+        found.append(one)
+    return found
 
 
 SYSTEMS: dict[str, Callable[[Task], Answers]] = {
@@ -138,10 +208,11 @@ SYSTEMS: dict[str, Callable[[Task], Answers]] = {
     "tfidf_balanced": lambda task: tfidf(task, balanced=True),
     "frozen": frozen,
     "frozen_balanced": lambda task: frozen(task, balanced=True),
+    "head": lambda task: ours(task, name="head"),
     "ours": lambda task: ours(task, name="ours"),
     "ours_everything": lambda task: ours(task, name="ours_everything"),
 }
-SEEDED = frozenset({"ours", "ours_everything"})
+SEEDED = frozenset({"head", "ours", "ours_everything"})
 """Systems to which a seed makes a difference."""
 
 
@@ -185,10 +256,15 @@ def _read(texts: Sequence[str]) -> NDArray[np.float16]:
         return features_of(model, tokenizer, texts, progress=lambda _: None).astype(np.float16)
 
 
-def _sample(rows: Sequence[Example], count: int) -> Sequence[Example]:
-    """So many rows by the hash of their id: both splits draw mostly the same ones. 0: all."""
+def _sample(rows: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """So many rows by the hash of their id, in their order: both splits draw mostly the same ones. 0: all."""
     by_hash = sorted(rows, key=lambda row: sha256(row.review_id.encode()).digest())
-    return rows if count in {0, len(rows)} else by_hash[:count]
+    kept = {row.review_id for row in by_hash[: count or len(rows)]}
+    return tuple(row for row in rows if row.review_id in kept)
+
+
+def _told(line: str) -> None:
+    print(line, flush=True)
 
 
 def _texts(rows: Sequence[Example]) -> list[str]:
