@@ -35,7 +35,7 @@ COLUMNS: Final = {
     "accuracy_90%": "accuracy at 90 % coverage",
 }
 WITH_INTERVAL: Final = frozenset({"accuracy", "macro_f1", "ece", "accuracy_90%"})
-DRAWN: Final = ("majority", "vader", "tfidf", "frozen", "ours", "ours_everything")
+DRAWN: Final = ("majority", "vader", "tfidf", "frozen", "head", "ours", "ours_everything")
 BY_CATEGORY: Final = ("tfidf", "frozen", "ours", "ours_everything")
 
 Result = dict[str, Any]
@@ -61,6 +61,8 @@ def printed(split: str) -> str:
     return measuring.table(f"{split}: newest tenth, text only", header, rows)
 
 
+SIDES: Final = ("validation", "test")
+TOLD: Final = ("accuracy", "macro_f1", "ece")
 KINDS: Final = ("clock", "processor")
 
 
@@ -72,6 +74,7 @@ def write() -> None:
             pages.fill(f"quality {split}", main_table(found))
     found = results("within_sources")
     pages.fill("quality categories", category_table(found))
+    pages.fill("quality powers", power_table(found))
     pages.picture("quality_risk_coverage.svg", lambda axes: _risk_coverage(axes, found))
 
 
@@ -103,6 +106,23 @@ def category_table(found: Mapping[str, Sequence[Result]]) -> str:
         [name, f"{one['rows']:,}", f"{one['majority']:.3f}", *(_of_category(found[system], name) for system in systems)]
         for name, one in reference.items()
     ]
+    return pages.markdown(header, rows)
+
+
+def power_table(found: Mapping[str, Sequence[Result]]) -> str:
+    """What other priors would have given, as Markdown: accuracy / macro-F1 / ECE on validation and test rows."""
+    runs = [run for run in found.get("ours", ()) if "powers" in run]
+    if not runs:
+        return "Not measured yet."
+    header = ["power", *(f"{side}: accuracy / macro-F1 / ECE" for side in SIDES), "test: recall of neutral"]
+    rows = []
+    for place, first in enumerate(runs[0]["powers"]):
+        cells = [
+            " / ".join(f"{np.mean([run['powers'][place][side][key] for run in runs]):.3f}" for key in TOLD)
+            for side in SIDES
+        ]
+        neutral = np.mean([run["powers"][place]["test"]["recall_neutral"] for run in runs])
+        rows.append([f"{first['power']}", *cells, f"{neutral:.3f}"])
     return pages.markdown(header, rows)
 
 
