@@ -13,9 +13,11 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 
 from restar_lib import gate
+from restar_lib.cli.verdicts import verdicts
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.domain import ReleaseKind, Side
-from restar_lib.errors import ArtifactError
+from restar_lib.errors import ArtifactError, ConfigurationError
+from restar_lib.gate.cases import load_cases
 from restar_lib.gate.verdict_log import times_used
 from restar_lib.registry import artifact
 from restar_lib.registry.release_log import Change, append
@@ -234,3 +236,50 @@ def test_a_version_that_no_verdict_passed_counts_as_provisional(house: House) ->
     house.judge(bad)
     assert not gate.is_provisional(house.engine, version=good.name)
     assert gate.is_provisional(house.engine, version=bad.name)
+
+
+def test_a_verdict_is_a_page_among_the_reports(house: House) -> None:
+    """What refused it first stands on top, and the first failed cases stand in it."""
+    verdict = house.judge(house.model(HOPELESS), house.model(BETTER), behaviour="always")
+    page = house.settings.reports_dir / "verdicts" / f"{verdict.challenger}-verdict-{verdict.verdict_id}.html"
+    assert f"<h1>Refused by: {verdict.refusing[0].name.capitalize()}" in page.read_text().replace(
+        "Macro-F1", "Macro_f1"
+    )
+    assert "behaviour" in names(verdict)
+    assert "cases that do not hold" in page.read_text()
+
+
+def test_other_behaviour_cases_are_another_question(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules that a verdict rests on include what the cases ask."""
+    challenger = house.model(BETTER)
+    first = house.judge(challenger)
+    fewer = load_cases()[:-1]
+    monkeypatch.setattr("restar_lib.gate.judging.load_cases", lambda: fewer)
+    assert house.judge(challenger).verdict_id != first.verdict_id
+
+
+def test_a_model_that_learned_elsewhere_is_refused(house: House) -> None:
+    """Nobody can tell whether its training set holds the gate rows."""
+    assert names(house.judge(house.model(BETTER, snapshot_hash="f" * 16))) == {"leakage"}
+
+
+def test_a_floor_for_a_group_without_cases_is_a_wrong_configuration(house: House) -> None:
+    """A misspelt group must not be judged by another floor in silence."""
+    with pytest.raises(ConfigurationError, match="negatoin"):
+        house.judge(house.model(BETTER), behaviour_floors={"negatoin": 0.9})
+
+
+def test_verdicts_are_listed_in_the_terminal(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Newest first, with what refused; one version line by line."""
+    good, bad = house.judge(house.model(BETTER)), house.judge(house.model(HOPELESS))
+    monkeypatch.setattr("restar_lib.store.engine.engine", lambda: house.engine)
+    monkeypatch.setattr("restar_lib.cli.verdicts.settings", lambda: house.settings)
+    verdicts(version=None, limit=20)
+    newest, older = capsys.readouterr().out.splitlines()
+    assert bad.challenger in newest
+    assert "macro_f1" in newest
+    assert good.challenger in older
+    verdicts(version=good.challenger, limit=20)
+    assert "ok accuracy" in capsys.readouterr().out

@@ -1,0 +1,68 @@
+"""The page of a verdict: the answer first, everything escaped, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from restar_lib.gate import page
+from restar_lib.gate.verdict import Verdict, VerdictLine
+from restar_lib.settings import Settings
+
+HOSTILE = "<script>alert(1)</script>"
+NUMBERS = {"difference": -0.04, "lower": -0.06, "upper": -0.02, "threshold": -0.03}
+SLICE = {
+    "value": HOSTILE, "rows": 60, "champion": 0.9, "challenger": 0.5, "change": -0.4, "chance": 0.0001,
+    "outcome": "refuses",
+}  # fmt: skip
+CASE = {"group": "plain", "case": "one", "kind": "invariance", "text": HOSTILE, "wanted": "a", "answered": "b"}
+VERDICT = Verdict(
+    verdict_id=7,
+    challenger="rs-1111111111",
+    champion="rs-0000000000",
+    snapshot_hash="abc",
+    run_key="manual__1",
+    passed=False,
+    provisional=False,
+    lines=(
+        VerdictLine(name="accuracy", passed=True, detail="accuracy 0.900", numbers={}),
+        VerdictLine(name="comparison", passed=False, detail="macro-F1 -0.040", numbers=NUMBERS),
+        VerdictLine(name="slice_category", passed=False, detail=HOSTILE, numbers={}, table=(SLICE,)),
+        VerdictLine(
+            name="behaviour", passed=True, detail="all", numbers={},
+            table=({"group": "plain", "cases": 2, "held": 1, "share": 0.5, "floor": 0.4}, CASE),
+        ),
+    ),
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+)  # fmt: skip
+
+
+def test_the_line_that_refused_first_is_the_headline() -> None:
+    """And the others are named below it."""
+    html = page.render(VERDICT, notice=None)
+    assert re.search(r"<h1>Refused by: Against the champion</h1>\s*<p class=\"reason\">macro-F1 -0.040</p>", html)
+    assert re.search(r"Also refused by: .*Slice: category", html)
+    assert "<h1>Passed all" in page.render(replace(VERDICT, passed=True, lines=VERDICT.lines[:1]), notice=None)
+
+
+def test_words_of_reviews_are_text_and_nothing_is_loaded() -> None:
+    """Categories come from reviews; the page runs nothing and asks nobody."""
+    html = page.render(VERDICT, notice="simulated reviews")
+    assert HOSTILE not in html
+    assert html.count("&lt;script&gt;") >= 3
+    assert not re.search(r"<script|https?://|<img|@import|<link(?! rel=\"icon\" href=\"data:,\")", html)
+    assert "simulated reviews" in html
+
+
+def test_the_page_lies_beside_the_model_and_among_the_reports(tmp_path: Path) -> None:
+    """Where people look, and where Airflow's report pages list it; what a kill lost is written again."""
+    settings = Settings(home=tmp_path)
+    report = page.write(settings, VERDICT)
+    beside = tmp_path / "models" / "rs-1111111111.verdict.html"
+    assert report == tmp_path / "reports" / "verdicts" / "rs-1111111111-verdict-7.html"
+    assert report.read_text() == beside.read_text()
+    beside.unlink()
+    page.write_missing(settings, VERDICT)
+    assert beside.exists()
