@@ -24,6 +24,7 @@ from restar_lib.cli import (
     production,
     publish,
     reviews,
+    runs,
     verdicts,
 )
 from restar_lib.errors import RestarError
@@ -38,6 +39,7 @@ for group in (
     reviews,
     people,
     models,
+    runs,
     verdicts,
     predict,
     evaluate,
