@@ -5,7 +5,7 @@ fine-tuning; as nobody is neutral here, the third output is shut: it starts at a
 otherwise. Training texts that stand in the test half as well are left out, 2,000 of the others choose the best state.
 Beside it TF-IDF with logistic regression on the same rows.
 
-    python benchmarks/imdb.py --reviews FOLDER [--systems tfidf ours] [--seed 0] [--encoder NAME] [--epochs 2]
+    python benchmarks/imdb.py --reviews FOLDER [--systems tfidf ours] [--seed 0] [--encoder NAME] [--epochs 1]
         [--max-tokens 256] [--work FOLDER] [--page]
 
 A training that was killed goes on from its checkpoint in --work; a system that has a result is not run again.
@@ -91,7 +91,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--encoder", default="", help="default: the packaged one")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--work", type=Path, default=PROJECT_ROOT / "var/benchmarks", help="checkpoints stay here")
     parser.add_argument("--page", action="store_true", help="only write docs/benchmarks.md from the results")
@@ -146,9 +146,11 @@ def tfidf(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[s
 
 def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[str, Any]]:
     """Fine-tuned as `train` does it, but for two classes."""
+    import torch
+
     from restar_lib.training.calibration import fit_temperature
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.fine_tune import Texts, fine_tune
+    from restar_lib.training.fine_tune import Texts, computes_in_bfloat16, fine_tune
     from restar_lib.training.imbalance import Plan
     from restar_lib.training.model import features_of, load_model, load_tokenizer, logits_of
 
@@ -172,10 +174,11 @@ def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[st
         checkpoints=arguments.work / f"imdb-{_slug(config.encoder)}-{config.seed}-{config.max_tokens}",
         progress=_told,
     )
-    logits = [
-        logits_of(model, tokenizer, rows.texts, long_texts=config.long_texts, progress=_told)
-        for rows in (halves.validation, halves.test)
-    ]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=computes_in_bfloat16()):
+        logits = [
+            logits_of(model, tokenizer, rows.texts, long_texts=config.long_texts, progress=_told)
+            for rows in (halves.validation, halves.test)
+        ]
     temperature = fit_temperature(logits[0], halves.validation.truth)
     notes = {"training": config.model_dump(exclude_defaults=True), "temperature": round(temperature, 4)}
     return softmax(logits[1] / temperature), notes
