@@ -1,0 +1,148 @@
+"""The table of trainings and two of them side by side, on the real database and real model folders."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from restar_lib import gate
+from restar_lib.dataset.snapshot import Snapshot, freeze
+from restar_lib.domain import LabelSource, Reason, ReleaseKind, Sentiment, Side, TaskStatus
+from restar_lib.errors import ArtifactError, SnapshotError
+from restar_lib.registry import artifact
+from restar_lib.registry.comparing import SideBySide, side_by_side
+from restar_lib.registry.comparison_page import draw, headline, lines
+from restar_lib.registry.release_log import Change, append
+from restar_lib.registry.run_record import RunRecord
+from restar_lib.registry.runs import runs
+from restar_lib.settings import Settings
+from restar_lib.store.tables import IngestRun, Label, LabelTask, ReviewRow, SnapshotLabel
+from tests.tiny_model import sealed_tiny_model
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WORDS = {1: "terrible", 3: "okay", 5: "excellent"}
+WORSE = (0.0, 0.0, 99.0)
+"""A bias that makes everything positive."""
+
+
+@pytest.fixture
+def snapshot(engine: Engine, smoke: Settings) -> Snapshot:
+    """120 gate rows whose stars a tiny model can find, and a few to train on."""
+    sides = [Side.TEST] * 120 + [Side.VALIDATION] * 30 + [Side.TRAIN] * 60
+    with engine.begin() as connection:
+        connection.execute(insert(IngestRun).values(ingest_run_id=1, source="test", run_key="test"))
+        connection.execute(insert(ReviewRow), [_review(number, side) for number, side in enumerate(sides)])
+    return freeze(engine, smoke, now=NOW)
+
+
+def _review(number: int, side: Side) -> dict[str, object]:
+    rating = (5, 5, 5, 1, 3)[number % 5]
+    text = f"This {WORDS[rating]} thing number {number} came with a box and a cord of some length"
+    return {
+        "review_id": f"r{number:04}", "source": "test", "text": text, "rating": rating, "product_category": "<b>Home</b>",
+        "reviewed_at": NOW - timedelta(days=number), "words": len(text.split()), "text_hash": f"hash {number}",
+        "side": side, "ingest_run_id": 1,
+    }  # fmt: skip
+
+
+def judged(engine: Engine, settings: Settings, snapshot: Snapshot, bias: tuple[float, float, float]) -> Path:
+    """A sealed model with its verdict."""
+    folder = sealed_tiny_model(settings.models_dir, bias=bias, snapshot_hash=snapshot.snapshot_hash)
+    gate.judge(engine, settings, challenger_folder=folder, champion_folder=None, snapshot=snapshot)
+    return folder
+
+
+def test_the_table_tells_the_champion_from_refused_and_deleted_versions(
+    engine: Engine, smoke: Settings, snapshot: Snapshot
+) -> None:
+    """What the gate said stays in the table after housekeeping has deleted the folder."""
+    good = judged(engine, smoke, snapshot, (0.0, 0.0, 0.0)).name
+    gone = judged(engine, smoke, snapshot, WORSE).name
+    unjudged = sealed_tiny_model(smoke.models_dir, bias=(0.1, 0.0, 0.0)).name
+    artifact.delete(smoke.models_dir, gone)
+    change = Change(
+        model_version=good, kind=ReleaseKind.RELEASE, provisional=False, released_by="test", reason="", released_at=NOW
+    )
+    append(engine, change, expected_previous=None)
+    found = {run.version: run for run in runs(engine, smoke)}
+    assert {version: run.remark for version, run in found.items()} == {good: "champion", gone: "deleted", unjudged: ""}
+    assert (found[good].accuracy, found[good].mode, found[unjudged].verdict) == (1.0, "head", "-")
+    assert found[gone].verdict == "refused"
+    assert found[gone].macro_f1 == pytest.approx(0.25)  # 0.6 positive: F1 0.75 of one class in three
+
+
+def compared(engine: Engine, settings: Settings, snapshot: Snapshot) -> SideBySide:
+    """A model that says positive to everything, and a good one."""
+    first = sealed_tiny_model(settings.models_dir, bias=WORSE, snapshot_hash=snapshot.snapshot_hash)
+    second = sealed_tiny_model(settings.models_dir, snapshot_hash=snapshot.snapshot_hash)
+    changed = settings.model_copy(update={"training": settings.training.model_copy(update={"epochs": 9})})
+    RunRecord.of(settings, champion=None).write(settings.models_dir, first.name)
+    RunRecord.of(changed, champion=first.name).write(settings.models_dir, second.name)
+    return side_by_side(settings, first.name, second.name, engine=engine)
+
+
+def test_two_versions_are_compared_on_the_same_rows(engine: Engine, smoke: Settings, snapshot: Snapshot) -> None:
+    """The difference is the second minus the first; what was set differently is named, what was not is left out."""
+    found = compared(engine, smoke, snapshot)
+    assert found.rows == 120
+    assert found.difference.accuracy.value == pytest.approx(0.4)
+    assert (found.paired.better_rows, found.paired.worse_rows) == (48, 0)
+    assert headline(found).startswith(f"{found.second} is better than {found.first} by 75.0 points of macro-F1")
+    assert {one.name: (one.first, one.second) for one in found.changed} == {
+        "training.epochs": (str(smoke.training.epochs), "9"),
+        "champion before": ("none", found.first),
+    }
+    assert "training.epochs" in "\n".join(lines(found))
+
+
+def test_labels_that_only_one_version_learned_from_are_named(
+    engine: Engine, smoke: Settings, snapshot: Snapshot
+) -> None:
+    """By the ids of the labels in the snapshots."""
+    _answer(engine, "r0150", task=5, label=8)
+    older = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash)
+    newer = freeze(engine, smoke, now=NOW)
+    with engine.begin() as connection:
+        connection.execute(insert(SnapshotLabel).values(snapshot_hash=snapshot.snapshot_hash, task_id=5))
+    _answer(engine, "r0151", task=6, label=9)
+    newest = freeze(engine, smoke, now=NOW)
+    assert len({snapshot.snapshot_hash, newer.snapshot_hash, newest.snapshot_hash}) == 3
+    second = sealed_tiny_model(smoke.models_dir, snapshot_hash=newest.snapshot_hash)
+    labels = side_by_side(smoke, older.name, second.name, engine=engine).labels
+    assert labels is not None
+    assert (labels.first, labels.second, labels.only_first, labels.only_second) == (1, 2, (), (9,))
+
+
+def _answer(engine: Engine, review_id: str, *, task: int, label: int) -> None:
+    done = {
+        "task_id": task, "review_id": review_id, "status": TaskStatus.MERGED, "reasons": [Reason.UNCERTAIN],
+        "priority": 1.0, "inclusion_probability": 1.0, "consensus": Sentiment.NEGATIVE, "done_at": NOW, "merged_at": NOW,
+    }  # fmt: skip
+    said = {"label_id": label, "task_id": task, "labeler": "p", "sentiment": "negative", "source": LabelSource.PERSON}
+    with engine.begin() as connection:
+        connection.execute(insert(LabelTask).values(done))
+        connection.execute(insert(Label).values(said))
+
+
+def test_the_page_loads_nothing_and_escapes(engine: Engine, smoke: Settings, snapshot: Snapshot) -> None:
+    """No script, no address; a value that somebody put into the settings is text."""
+    found = compared(engine, smoke, snapshot)
+    hostile = [*found.changed[:1], type(found.changed[0])(name="x", first="<script>", second="b")]
+    page = draw(type(found)(**{**vars(found), "changed": tuple(hostile)}))
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+    assert headline(found) in page
+
+
+def test_without_rows_to_compare_on_the_message_says_so(smoke: Settings, tmp_path: Path) -> None:
+    """Both snapshots are gone, or a version is unknown."""
+    first = sealed_tiny_model(smoke.models_dir)
+    with pytest.raises(SnapshotError, match="name another snapshot with --snapshot"):
+        side_by_side(smoke, first.name, first.name)
+    with pytest.raises(ArtifactError, match="there is no sealed model 'rs-0000000000'"):
+        side_by_side(smoke, first.name, "rs-0000000000")
+    assert not (tmp_path / "var" / "reports").exists()
