@@ -22,6 +22,9 @@ FOLDERS: Final = (
     Path(evaluation.__file__).resolve().parent / "templates",
 )
 
+SHOWN: Final = 400
+"""So many characters of a text are shown at once; the rest unfolds."""
+
 
 def draw(found: Audit) -> str:
     """The page."""
@@ -34,6 +37,7 @@ def draw(found: Audit) -> str:
             worst=_worst(found),
             agreement=None if found.agreement is None else in_words(found.agreement),
             sentiments=SENTIMENTS,
+            shown=SHOWN,
             suggested={str(stars): weak_label(stars) for stars in range(1, 6)},
             widest=max((group.share for group in (*found.by_stars, *found.by_category)), default=0.0) or 1.0,
         )
