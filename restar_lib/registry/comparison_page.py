@@ -24,12 +24,16 @@ SHOWN_IDS: Final = 20
 def headline(found: SideBySide) -> str:
     """The answer in one line."""
     gain = found.difference.macro_f1
-    points = f"{100 * abs(gain.value):.1f} points of macro-F1 ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    around = f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    points = f"{100 * abs(gain.value):.1f} points of macro-F1 {around}"
     if gain.low > 0:
         return f"{found.second} is better than {found.first} by {points}"
     if gain.high < 0:
         return f"{found.second} is worse than {found.first} by {points}"
-    return f"{found.second} and {found.first} cannot be told apart on {found.rows:,} rows"
+    return (
+        f"{found.second} and {found.first} cannot be told apart on {found.rows:,} rows: "
+        f"{100 * gain.value:+.1f} points of macro-F1 {around}"
+    )
 
 
 def lines(found: SideBySide) -> Iterator[str]:

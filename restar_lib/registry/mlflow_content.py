@@ -78,7 +78,8 @@ def evaluation_metrics(report: Report) -> list[Metric]:
     }
     if report.stars is not None:
         found |= {"stars_error": report.stars.mean_absolute_error, "stars_rank": report.stars.rank_correlation}
-    values = {name: one.model_dump() for name, one in found.items() if one is not None}
+    ends = {name: {"": one.value, "_low": one.low, "_high": one.high} for name, one in found.items() if one is not None}
+    values = {f"{name}{end}": value for name, of_ends in ends.items() for end, value in of_ends.items()}
     return list(_at_once(numbers({"evaluation": values}), at=at))
 
 
