@@ -66,7 +66,7 @@ def _drop_line(found: Behaviour, paired: Paired | None, config: Gate, *, judged:
         name="behaviour_drop",
         passed=not (judged and dropped),
         detail=f"worst change of a group: {group}, {_count(now)} after {_count(before[group])} "
-        f"({'more than' if dropped else 'at most'} {config.behaviour_tolerance:.0%} may be lost)"
+        f"({'more than' if dropped else 'at most'} {100 * config.behaviour_tolerance:.0f} points may be lost)"
         f"{_unless(config, judged=judged)}",
         numbers={"worst": group, "drop": drops[group], "tolerance": config.behaviour_tolerance},
         table=tuple(
@@ -83,7 +83,7 @@ def _drop_line(found: Behaviour, paired: Paired | None, config: Gate, *, judged:
 
 
 def _under(groups: list[GroupResult], config: Gate) -> str:
-    named = (f"{one.group} {_count(one)} (floor {floor_of(one.group, config):.0%})" for one in groups)
+    named = (f"{one.group} {_count(one)} (floor {100 * floor_of(one.group, config):.0f} %)" for one in groups)
     return f"under the floor: {', '.join(named)}"
 
 

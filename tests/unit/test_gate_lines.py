@@ -200,7 +200,7 @@ def test_a_group_of_cases_under_its_floor_refuses_and_a_hard_one_does_not() -> N
     worse = replace(GOOD, paired=None, behaviour=behaviour(negation=9))
     (line,) = [line for line in all_lines(worse, CONFIG) if not line.passed]
     assert (line.name, line.numbers["negation"]) == ("behaviour", 0.45)
-    assert "negation 9 of 20 (floor 50%)" in line.detail
+    assert "negation 9 of 20 (floor 50 %)" in line.detail
     assert refusing(worse, CONFIG.model_copy(update={"behaviour_floors": {"negation": 0.4}})) == []
 
 
