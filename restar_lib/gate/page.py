@@ -52,17 +52,16 @@ TITLES: Final = {
 def write(settings: Settings, verdict: Verdict) -> Path:
     """Write JSON and page beside the model folder, and the page among the reports; returns the last one."""
     html = render(verdict, notice=settings.simulated_notice)
-    beside, report = _beside(settings, verdict), report_path(settings, verdict)
+    beside, page, report = _files(settings, verdict)
     write_text(beside, json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)
-    for path in (beside.with_suffix(".html"), report):
+    for path in (page, report):
         write_text(path, html, mode=READABLE)
     return report
 
 
 def write_missing(settings: Settings, verdict: Verdict) -> None:
     """Write what a kill between the table and the files has lost."""
-    beside = _beside(settings, verdict)
-    if not beside.exists() or not beside.with_suffix(".html").exists():
+    if not all(path.exists() for path in _files(settings, verdict)):
         write(settings, verdict)
 
 
@@ -141,8 +140,10 @@ def _float(value: Number) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _beside(settings: Settings, verdict: Verdict) -> Path:
-    return artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
+def _files(settings: Settings, verdict: Verdict) -> tuple[Path, Path, Path]:
+    """Beside the model folder as JSON and as a page, and among the reports."""
+    beside = artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
+    return beside, beside.with_suffix(".html"), report_path(settings, verdict)
 
 
 @cache

@@ -63,6 +63,7 @@ def test_the_page_lies_beside_the_model_and_among_the_reports(tmp_path: Path) ->
     beside = tmp_path / "models" / "rs-1111111111.verdict.html"
     assert report == tmp_path / "reports" / "verdicts" / "rs-1111111111-verdict-7.html"
     assert report.read_text() == beside.read_text()
-    beside.unlink()
-    page.write_missing(settings, VERDICT)
-    assert beside.exists()
+    for lost in (beside, report, beside.with_suffix(".json")):
+        lost.unlink()
+        page.write_missing(settings, VERDICT)
+        assert lost.exists()
