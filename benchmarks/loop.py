@@ -9,7 +9,7 @@ seeds, differences are paired by seed.
 Beside nobody and everybody: people asked where the model is unsure, and where it most contradicts the stars; and from
 the second of them the ensemble of the last three heads and the nightly update instead of training on everything.
 
-    RESTAR_REAL_REVIEWS=FOLDER python benchmarks/loop.py [--seeds 5] [--corrupted 0.2] [--asked 0.1] [--picture FILE]
+    RESTAR_REAL_REVIEWS=FOLDER python benchmarks/loop.py [--seeds 5] [--corrupted 0.2] [--asked 0.1] [--count 4096]
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> int:
     if not (Path(folder) / FILE).is_file():
         print(f"no {FILE} in RESTAR_REAL_REVIEWS ({folder or 'not set'}): nothing measured")
         return 0
-    whole = frozen_features(Path(folder) / FILE)
+    whole = frozen_features(Path(folder) / FILE, count=arguments.count)
     frozen = fewer(whole, arguments.directions) if arguments.directions else whole
     found = [one_seed(frozen, arguments, seed=seed) for seed in range(arguments.seeds)]
     systems = {name: summary([seed[name] for seed in found]) for name in found[0]}
@@ -72,6 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, choices=sorted(T_95))
     parser.add_argument("--corrupted", type=float, default=0.2)
     parser.add_argument("--asked", type=float, default=0.1, help="share of each window that people answer")
+    parser.add_argument("--count", type=int, help="so many reviews, drawn at random; default: all")
     parser.add_argument("--directions", type=int, default=256, help="of the features; 0: all of them, hours")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     return parser.parse_args()

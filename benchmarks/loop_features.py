@@ -3,7 +3,7 @@
 Cleans and deduplicates as ingest does, then lets the packaged encoder read every text (`training.model.features_of`,
 the cheap mode's own features). Kept in a temporary folder under a name made of the file, the encoder and the window.
 
-    python benchmarks/loop_features.py FILE [--keep FOLDER]
+    python benchmarks/loop_features.py FILE [--count 4096] [--keep FOLDER]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from restar_lib.domain import Review, weak_label
 from restar_lib.ingest.cleaning import clean
 from restar_lib.settings import Ingest, Training
 
+PART = 256
+"""Reviews that are read and kept together."""
 KEPT_IN = Path(tempfile.gettempdir()) / "restar-loop-features"
 
 
@@ -38,16 +41,23 @@ class Frozen:
     """In which it was written, [n]."""
 
 
-def frozen_features(file: Path, *, keep: Path = KEPT_IN) -> Frozen:
-    """The features of all reviews in `file`, computed at most once."""
-    config = Training()
+def frozen_features(file: Path, *, count: int | None = None, keep: Path = KEPT_IN) -> Frozen:
+    """The features of `count` reviews of `file`, drawn at random (in whole parts), else of all; computed at most once.
+
+    They are computed in parts, in the drawn order, so a run that was killed goes on, and fewer is a random sample.
+    """
+    config, reviews = Training(), read_reviews(file)
     content = hashlib.sha256(file.read_bytes()).hexdigest()
     key = hashlib.sha256(f"{content} {config.encoder} {config.max_tokens} {config.pooled_layers}".encode()).hexdigest()
-    kept = keep / f"{key[:16]}.npz"
-    if not kept.is_file():
-        _compute(read_reviews(file), config, kept)
-    with np.load(kept) as arrays:
-        return Frozen(features=arrays["features"], truth=arrays["truth"], year=arrays["year"])
+    whole_parts = None if count is None else -(-count // PART) * PART
+    drawn = np.random.default_rng(0).permutation(len(reviews))[:whole_parts]
+    features = np.concatenate(_parts([reviews[row].text for row in drawn], config, keep / key[:16]))
+    order = np.argsort(drawn)  # oldest first again
+    return Frozen(
+        features=features[order],
+        truth=np.array([weak_label(reviews[row].rating or 0).position for row in drawn[order]], dtype=np.int64),
+        year=np.array([reviews[row].reviewed_at.year for row in drawn[order]], dtype=np.int64),
+    )
 
 
 def fewer(frozen: Frozen, directions: int) -> Frozen:
@@ -75,7 +85,23 @@ def read_reviews(file: Path) -> list[Review]:
     return sorted(found.values(), key=lambda review: (review.reviewed_at, review.review_id))
 
 
-def _compute(reviews: list[Review], config: Training, kept: Path) -> None:
+def _parts(texts: Sequence[str], config: Training, folder: Path) -> list[NDArray[np.float32]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    read: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    found = []
+    for start in range(0, len(texts), PART):
+        kept, part = folder / f"{start:06}.npy", texts[start : start + PART]
+        if not kept.is_file():
+            read = read or _reader(config)
+            partial = kept.with_name(f"partial-{kept.name}")
+            np.save(partial, read(part))
+            partial.rename(kept)
+            print(f"read {start + len(part):,} of {len(texts):,} reviews", flush=True)
+        found.append(np.load(kept)[: len(part)])
+    return found
+
+
+def _reader(config: Training) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     import torch
 
     from restar_lib.training.encoder import find_encoder
@@ -84,24 +110,19 @@ def _compute(reviews: list[Review], config: Training, kept: Path) -> None:
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    print(f"the frozen encoder reads {len(reviews):,} reviews once")
-    # Half the time on a CPU that computes in it, and a linear head does not see the difference.
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = features_of(model, tokenizer, [review.text for review in reviews], progress=print)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_name(f"partial-{kept.name}")
-    np.savez(
-        partial,
-        features=features.astype(np.float32),
-        truth=np.array([weak_label(review.rating or 0).position for review in reviews], dtype=np.int64),
-        year=np.array([review.reviewed_at.year for review in reviews], dtype=np.int64),
-    )
-    partial.rename(kept)
+
+    def read(texts: Sequence[str]) -> NDArray[np.float32]:
+        # Half the time on a CPU that computes in it, and a linear head does not see the difference.
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return features_of(model, tokenizer, texts, progress=lambda _: None).astype(np.float32)
+
+    return read
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path)
+    parser.add_argument("--count", type=int, help="so many, drawn at random; default: all")
     parser.add_argument("--keep", type=Path, default=KEPT_IN)
     arguments = parser.parse_args()
-    print(frozen_features(arguments.file, keep=arguments.keep).features.shape)
+    print(frozen_features(arguments.file, count=arguments.count, keep=arguments.keep).features.shape)

@@ -38,6 +38,8 @@ EVALUATED, JUDGED = "evaluated", "verdict_id"
 """Tags that say which report and which verdict the run knows."""
 ARTIFACTS: Final = "mlflow"
 """Below the state folder: plots and lineage; no weights and no texts."""
+KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""So that the pages show trainings, not conversations."""
 CONNECT_SECONDS: Final = 5
 MOST_AT_ONCE: Final = 1000
 """Metrics that MLflow takes in one call."""
@@ -134,7 +136,8 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
     known = client.get_experiment_by_name(NAME)
     if known is not None:
         return str(known.experiment_id)
-    return str(client.create_experiment(NAME, artifact_location=(settings.home / ARTIFACTS).resolve().as_uri()))
+    place = (settings.home / ARTIFACTS).resolve().as_uri()
+    return str(client.create_experiment(NAME, artifact_location=place, tags=KIND))
 
 
 def _new_run(client: MlflowClient, settings: Settings, folder: Path) -> str:
