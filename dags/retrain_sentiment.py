@@ -1,7 +1,8 @@
 """## Retrain the sentiment model
 
 Merges finished labels, freezes a snapshot, trains a challenger, and lets the gate judge it on rows that no model has
-learned from. A challenger that passes is released by policy or by a person; the serving API follows without a restart.
+learned from; before that `evaluate` writes the report that people read (in Reports; its log has the link). A
+challenger that passes is released by policy or by a person; the serving API follows without a restart.
 **A refusal is a good answer**: the run succeeds, `choose_approval` is skipped, and its log has the lines that refused.
 
 **When**: as soon as `labeling.enough` labels are finished (a trigger looks at the database), weekly, after a drift
@@ -15,7 +16,8 @@ then the next training waits.
 
 **When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
 clear it to train again on the same snapshot. Where the operating system killed it for memory, the mail and the last
-line of the log say so, and what to lower. The champion keeps serving whatever happens here.
+line of the log say so, and what to lower. A report that fails holds nothing up: the gate judges all the same.
+The champion keeps serving whatever happens here.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from restar_lib.settings import settings
 if TYPE_CHECKING:
     from restar_lib.dataset.snapshot import Snapshot
     from restar_lib.registry.release import Release
-    from restar_lib.retraining.steps import Challenger, Judgement, Merge
+    from restar_lib.retraining.steps import Challenger, Evaluated, Judgement, Merge
 
 config = settings()
 PARAMS = {
@@ -96,7 +98,17 @@ def retrain_sentiment() -> None:
         mode = my.params["mode"]
         return steps.train_challenger(my.engine, my.settings, snapshot_hash=snapshot_hash, mode=mode)
 
-    @task
+    @task(retries=1)
+    @step
+    @heavy
+    def evaluate(my: Duty, challenger: Summary) -> Evaluated:
+        from restar_lib.retraining import steps
+
+        ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
+        return steps.evaluate_challenger(my.engine, my.settings, now=my.now, **ids)
+
+    # The report is for people: where it fails the gate still judges, and the mail of the failure says what is missing.
+    @task(trigger_rule="all_done_min_one_success")
     @step
     @heavy
     def judge(my: Duty, challenger: Summary) -> Judgement:
@@ -130,9 +142,12 @@ def retrain_sentiment() -> None:
         return steps.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
 
     frozen = freeze_snapshot()
-    judgement = judge(train_challenger(frozen["snapshot_hash"]))
+    challenger = train_challenger(frozen["snapshot_hash"])
+    judgement = judge(challenger)
     asked = choose_approval(judgement)
     merge_labels() >> frozen
+    # One after the other: the gate measures the latency, and two at once would measure each other.
+    evaluate(challenger) >> judgement
     # The release asks for the answer itself: a person who marks `approve` as successful has not approved.
     asked >> approve >> release_challenger(judgement, asked)
 

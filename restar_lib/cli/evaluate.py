@@ -42,6 +42,25 @@ def evaluate(
     print(f"json: {written.json}")
 
 
+@commands.command()
+def explore(*, snapshot: SnapshotHash = "") -> None:
+    """Look at a snapshot: classes, lengths, words, copies, leaks, stars against length, over time. The newest one."""
+    from restar_lib.dataset.snapshot import load
+    from restar_lib.evaluation import explored
+    from restar_lib.evaluation.exploring import explore as look
+    from restar_lib.evaluation.sources import stored_of
+
+    current = settings()
+    chosen = load(_snapshot(current, snapshot))
+    found = look(current, chosen, stored=stored_of(current, chosen), now=now())
+    written = explored.keep(current, found)
+    print(explored.headline(found))
+    for line in (*explored.points(found), *(f"{one.name}: {one.found:,} of {one.of:,}" for one in found.leaks)):
+        print(f" - {line}")
+    print(f"page: {written.html}")
+    print(f"json: {written.json}")
+
+
 def _model(current: Settings, version: str) -> Path:
     from restar_lib.registry import artifact
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError
 from restar_lib.evaluation.page import draw
-from restar_lib.evaluation.report import Mistake, Report
+from restar_lib.evaluation.report import Report
 from restar_lib.registry import artifact
 from restar_lib.settings import Settings
 
@@ -84,26 +84,39 @@ def baseline_folder(settings: Settings) -> Path:
 
 
 def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
-    """The kept reports (JSON) that show the text of one of these reviews."""
+    """The kept reports (JSON) that show the text of one of these reviews, or that nobody can read any more."""
     wanted = set(review_ids)
     places = [*settings.models_dir.glob(f"*.{JSON}"), *(settings.reports_dir / FOLDER).glob("*.json")]
-    return tuple(sorted(path for path in places if any(one.review_id in wanted for one in _mistakes(path))))
+    return tuple(sorted(path for path in places if _may_name(path, wanted)))
 
 
 def forget(settings: Settings, review_ids: Collection[str]) -> int:
-    """Take these reviews out of every kept report, and draw its page anew; how many files were rewritten."""
-    found = naming(settings, review_ids)
+    """Take these reviews out of every kept report and draw its page anew; returns how many files that were.
+
+    A report that cannot be read (altered, or of an older form) may hold anything: it is deleted, page and all.
+    """
+    wanted = set(review_ids)
+    found = naming(settings, wanted)
     for path in found:
-        report = read(path)
-        left = tuple(one for one in report.mistakes if one.review_id not in set(review_ids))
+        try:
+            report = read(path)
+        except ArtifactError:
+            path.unlink()
+            path.with_suffix(".html").unlink(missing_ok=True)
+            continue
+        left = tuple(one for one in report.mistakes if one.review_id not in wanted)
         rewritten = report.model_copy(update={"mistakes": left})
-        write_text(path, _text(rewritten), mode=READABLE)
         write_text(path.with_suffix(".html"), draw(rewritten), mode=READABLE)
+        # Last, so that a kill before it finds the report again.
+        write_text(path, _text(rewritten), mode=READABLE)
     return len(found)
 
 
-def _mistakes(path: Path) -> tuple[Mistake, ...]:
-    return read(path).mistakes
+def _may_name(path: Path, wanted: Collection[str]) -> bool:
+    try:
+        return any(one.review_id in wanted for one in read(path).mistakes)
+    except ArtifactError:
+        return True
 
 
 def _text(report: Report) -> str:

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from restar_lib.evaluation import plots
-from restar_lib.evaluation.report import Report, SliceFigures, View
+from restar_lib.evaluation.report import Report, View
 from restar_lib.evaluation.wording import words
 
 HERE: Final = Path(__file__).resolve().parent
@@ -26,7 +26,10 @@ TITLES: Final = {
     "people": "People alone",
     "stars of the people's rows": "The stars, on the rows that people answered",
 }
-COLOURS: Final = (plots.THIRD, plots.SECOND, plots.FIRST)
+LEFT: Final = 0.4
+FEWEST_SHOWN: Final = 10
+"""Slices of fewer rows are one line at the foot."""
+CLASS_COLOURS: Final = {"negative": plots.THIRD, "neutral": plots.SECOND, "positive": plots.FIRST}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,9 @@ def draw(report: Report) -> str:
         shown_views=_shown_views(report),
         slices=[(name, list(rows)) for name, rows in groupby(report.slices, key=lambda one: one.slice)],
         plots=_plots(report),
+        place=_place,
+        whole=report.model.accuracy.value,
+        fewest=FEWEST_SHOWN,
     )
 
 
@@ -66,17 +72,14 @@ def _plots(report: Report) -> Mapping[str, Any]:
         "roc": _roc(report),
         "reliability": _reliability(report),
         "risk": _risk(report),
-        "slices": {
-            name: _slice(name, list(rows), report) for name, rows in groupby(report.slices, key=lambda one: one.slice)
-        },
     }
 
 
 def _roc(report: Report) -> Markup:
     def paint(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=plots.LINE, linewidth=1)
-        for curve, colour in zip(report.roc, COLOURS, strict=False):
-            axes.plot(curve.x, curve.y, color=colour, linewidth=1.6, label=curve.name)
+        for curve in report.roc:
+            axes.plot(curve.x, curve.y, color=CLASS_COLOURS[curve.name], linewidth=1.6, label=curve.name)
         axes.set_xlabel("false alarms among the others")
         axes.set_ylabel("found of the class")
         plots.percent(axes, "x", "y")
@@ -128,21 +131,9 @@ def _risk(report: Report) -> Markup:
     return plots.svg(paint, alt=f"Risk-coverage curve; area under it {found.area.value:.4f}")
 
 
-def _slice(name: str, rows: list[SliceFigures], report: Report) -> Markup:
-    def paint(axes: Any) -> None:
-        axes.axvline(report.model.accuracy.value, color=plots.QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
-        measures = [one.accuracy for one in rows]
-        plots.bars(
-            axes,
-            [one.value[:28] for one in rows],
-            [one.value for one in measures],
-            low=[one.low for one in measures],
-            high=[one.high for one in measures],
-        )
-        axes.set_xlabel("accuracy; the dashed line is all rows")
-        plots.percent(axes, "x")
-
-    return plots.svg(paint, alt=f"Accuracy by {name}, with intervals", size=(4.6, 0.9 + 0.24 * len(rows)))
+def _place(share: float) -> str:
+    """Where a share stands in the small pictures of the slices, which show everything from 40 % on."""
+    return f"{4 + 172 * max(0.0, share - LEFT) / (1 - LEFT):.1f}"
 
 
 @cache

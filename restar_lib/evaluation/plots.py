@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -83,18 +83,6 @@ def percent(axes: Any, *names: str) -> None:
     """Show shares as per cent on the axes `x` or `y`."""
     for name in names:
         getattr(axes, f"{name}axis").set_major_formatter(lambda value, _: f"{100 * value:g} %")
-
-
-def bars(
-    axes: Any, labels: Sequence[str], values: Sequence[float], *, low: Sequence[float], high: Sequence[float]
-) -> None:
-    """Horizontal dots with their intervals, the first label on top."""
-    places = range(len(labels))
-    axes.hlines(list(places), list(low), list(high), color=SECOND, linewidth=2)
-    axes.plot(list(values), list(places), "o", color=FIRST, markersize=4)
-    axes.set_yticks(list(places), [plain(label) for label in labels])
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
 
 
 def plain(label: str) -> str:

@@ -133,7 +133,7 @@ class SliceFigures(Part):
     rows: int
     accuracy: Measure
     macro_f1: Measure | None
-    """None on fewer than 30 rows."""
+    """None on fewer than 30 rows, and where all of them are of one class."""
     coverage: float
     worse: bool
     """Its accuracy is below that of all other rows by more than chance (Fisher's exact test, Holm over all slices)."""

@@ -20,7 +20,7 @@ from restar_lib.evaluation.metrics import Integers, confusion_matrix
 from restar_lib.evaluation.report import SliceFigures
 
 FEWEST_ROWS: Final = 30
-"""On fewer rows macro-F1 is not shown, and nothing is called worse."""
+"""On fewer rows (or with one class alone) macro-F1 is not shown, and nothing is called worse."""
 MOST_VALUES: Final = 24
 """The largest values of a slice that are shown."""
 ERROR_RATE: Final = 0.05
@@ -50,7 +50,7 @@ def slice_figures(
             rows=int(inside.sum()),
             accuracy=wilson(int(right[inside].sum()), int(inside.sum())),
             macro_f1=None
-            if inside.sum() < FEWEST_ROWS
+            if inside.sum() < FEWEST_ROWS or len(set(answered.truth[inside].tolist())) == 1
             else macro_f1_interval(
                 confusion_matrix(answered.truth[inside], answered.predicted[inside]), resamples=resamples, rng=rng
             ),

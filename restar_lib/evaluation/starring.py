@@ -9,6 +9,7 @@ import numpy as np
 from restar_lib.domain import Example
 from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import Floats
+from restar_lib.evaluation.ordinal import mean_absolute_error, rank_correlation
 from restar_lib.evaluation.report import StarsFigures
 
 MOST_RESAMPLES = 200
@@ -23,21 +24,15 @@ def stars_figures(
     stars = np.array([row.rating for row in rows if row.rating is not None], dtype=np.float64)
     ours = expected[rated]
     few = min(resamples, MOST_RESAMPLES)
-    error = over_rows(lambda at: float(np.abs(ours[at] - stars[at]).mean()), len(stars), resamples=few, rng=rng)
-    order = over_rows(lambda at: _spearman(ours[at], stars[at]), len(stars), resamples=few, rng=rng)
-    if len(stars) == 0 or error is None or order is None:
+    if len(set(stars)) < 2:
         return None
+    error = over_rows(lambda at: mean_absolute_error(stars[at], ours[at]), len(stars), resamples=few, rng=rng)
+    order = over_rows(lambda at: rank_correlation(stars[at], ours[at]), len(stars), resamples=few, rng=rng)
+    if error is None or order is None:
+        raise ValueError("both are defined for any row")
     return StarsFigures(
         rows=len(stars),
         mean_absolute_error=error,
         rank_correlation=order,
         baseline=float(np.abs(stars - np.median(stars)).mean()),
     )
-
-
-def _spearman(ours: Floats, stars: Floats) -> float | None:
-    from scipy.stats import rankdata
-
-    if len(stars) < 2 or np.ptp(ours) == 0 or np.ptp(stars) == 0:
-        return None
-    return float(np.corrcoef(rankdata(ours), rankdata(stars))[0, 1])

@@ -12,6 +12,8 @@ from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED, Agains
 FEW_ROWS: Final = 300
 """On fewer rows an accuracy is known to about five points at best."""
 POORLY_CALIBRATED: Final = 0.05
+POOR_LANGUAGE: Final = 0.7
+"""A group of behaviour cases of which fewer hold is named above all else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,10 @@ def _points(report: Report) -> Iterator[Point]:
     worse = [f"{one.slice} {one.value}" for one in report.slices if one.worse and one.slice != "rating"]
     if worse:
         yield Point(kind="bad", text=f"Worse than elsewhere by more than chance: {', '.join(worse)}.")
+    weak = [one for one in report.behaviour if not one.hard and one.rate.value < POOR_LANGUAGE]
+    if weak:
+        groups = ", ".join(f"{one.name} ({one.passed} of {one.cases} cases hold)" for one in weak)
+        yield Point(kind="bad", text=f"Language that it does not cope with: {groups}.")
     if report.simulated:
         yield Point(kind="bad", text="It learned from made-up reviews: nothing here says how it reads real ones.")
 

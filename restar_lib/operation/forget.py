@@ -25,6 +25,7 @@ from restar_lib.dataset import rewriting
 from restar_lib.dataset.snapshot_folder import NOTE
 from restar_lib.domain import ForgottenKind
 from restar_lib.errors import ArtifactError, ConfigurationError
+from restar_lib.evaluation import kept as evaluations
 from restar_lib.gate import verdict_log
 from restar_lib.ingest import erasing, upsert
 from restar_lib.ingest.cleaning import identifier
@@ -130,12 +131,16 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         seen = rewriting.sightings(settings.snapshots_dir, person.texts)
         found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
         audits = stars.naming(settings, person.texts)
+        shown = evaluations.naming(settings, person.texts)
         deleted = _delete(connection, person)
         sets = _remember(connection, key, person, seen, now=now)
-        report = _report(connection, settings, person, deleted, found, sets=sets, seen=seen, dry_run=dry_run)
+        places = sorted({trace.path for trace in found} | set(shown))
+        report = _report(connection, settings, person, deleted, places, sets=sets, seen=seen, dry_run=dry_run)
         if dry_run:
             transaction.rollback()
         else:
+            # First: they are drawn anew from their data, which must still be what it was.
+            evaluations.forget(settings, person.texts)
             traces.erase(found, person.needles)
             for path in audits:  # they hold whole texts, and are made again by one command
                 path.unlink(missing_ok=True)
@@ -243,7 +248,7 @@ def _report(
     settings: Settings,
     person: _Person,
     deleted: _Deleted,
-    found: Sequence[traces.Trace],
+    places: Sequence[Path],
     *,
     sets: Mapping[str, bool],
     seen: Sequence[rewriting.Sighting],
@@ -257,7 +262,7 @@ def _report(
         reviews=len(person.texts),
         quarantined=len(person.quarantined),
         **vars(deleted),
-        files=tuple(_shown(trace.path, settings) for trace in found),
+        files=tuple(_shown(path, settings) for path in places),
         snapshots=tuple(one.snapshot_hash for one in seen),
         learned=tuple(sorted(learned)),
         judged=tuple(sorted(judged)),

@@ -138,6 +138,48 @@ def with_mode(settings: Settings, mode: str) -> Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """How good a challenger is, in three figures and a page."""
+
+    version: str
+    report: str
+    """The page, below the reports folder."""
+    url: str
+    """The same in Airflow's UI."""
+    rows: int
+    accuracy: float
+    macro_f1: float
+
+
+def evaluate_challenger(
+    engine: Engine, settings: Settings, *, version: str, snapshot_hash: str, now: datetime
+) -> Evaluated:
+    """Write the evaluation report of a sealed model, for people; the gate looks for itself and does not need it."""
+    from restar_lib.evaluation import kept, wording
+    from restar_lib.evaluation.evaluating import evaluate_version
+    from restar_lib.evaluation.sources import sources_of
+
+    snapshot = load(settings.snapshots_dir / snapshot_hash)
+    report = evaluate_version(
+        settings,
+        folder=artifact.locate(settings.models_dir, version),
+        snapshot=snapshot,
+        sources=sources_of(settings, snapshot, engine=engine),
+        now=now,
+    )
+    written = kept.keep(settings, report)
+    log.info("%s\nthe report: %s", "\n".join(wording.summary(report)), written.url)
+    return Evaluated(
+        version=version,
+        report=written.html.relative_to(settings.reports_dir).as_posix(),
+        url=written.url,
+        rows=report.rows,
+        accuracy=round(report.model.accuracy.value, 4),
+        macro_f1=round(report.model.macro_f1.value, 4),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """A verdict as the following tasks and the person who approves need it."""
 
@@ -165,6 +207,7 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         run_key=run_key,
     )
     log.info("%s", gate.render(verdict))
+    mlflow_log.log_training(settings, settings.models_dir / version)  # the run learns of the report and the verdict
     return Judgement(
         verdict_id=verdict.verdict_id,
         challenger=version,

@@ -122,6 +122,8 @@ class Dataset(Section):
     max_test_rows: int = Field(default=2000, ge=20)
     held_out: Literal["newest", "stratified"] = "newest"
     """Validation and test rows: the newest of their sides, or a draw with the mix of categories and stars of all."""
+    titles: bool = False
+    """Whether models read a review's title in front of its text, where the title does not name the stars."""
     people_weight: float = Field(default=3.0, ge=1)
     """Instance weight of a label by people; stars weigh 1."""
     seed: int = 13
@@ -267,7 +269,7 @@ class Evaluation(Section):
     """Of the bootstrap intervals."""
     max_baseline_rows: int = Field(default=20_000, ge=100)
     """TF-IDF and logistic regression learn from at most so many training rows."""
-    max_explored_rows: int = Field(default=50_000, ge=100)
+    max_explored_rows: int = Field(default=20_000, ge=100)
     """`restar explore` looks at most at so many rows of a snapshot for words and near copies."""
 
 

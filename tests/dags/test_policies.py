@@ -15,6 +15,7 @@ EXPECTED = {
     "retrain_sentiment": [
         "approve",
         "choose_approval",
+        "evaluate",
         "freeze_snapshot",
         "judge",
         "merge_labels",
