@@ -21,6 +21,8 @@ Flags = NDArray[np.bool_]
 FOLDS: Final = 5
 DOUBTED_WEIGHT: Final = 0.25
 """What is left of the weight of a doubted label: confident learning is wrong often enough to keep some."""
+EVENNESS: Final = 0.35
+"""How far a training evens the classes out before it doubts; as `training.class_weight_power`, and measured with it."""
 INVERSE_L2: Final = 2.0
 """scikit-learn's C on features of unit norm; `training.regularisation` has the same default."""
 MAX_ITERATIONS: Final = 300
@@ -64,10 +66,19 @@ def doubt_weights(
     `people` [n] marks labels that people gave: they keep their weight whatever the features say. Where a class has
     fewer rows than there are folds, nothing can be said and every weight stays.
     """
+    from cleanlab.filter import find_label_issues
+
     if np.unique(truth, return_counts=True)[1].min() < folds:
         return weights
-    doubted = doubt(features, truth, weights, folds=folds, seed=seed).doubted & ~people
-    return np.where(doubted, weights * DOUBTED_WEIGHT, weights)
+    probabilities = _evened(out_of_sample(features, truth, weights, folds=folds, seed=seed))
+    doubted = find_label_issues(truth, probabilities, filter_by="confident_learning", n_jobs=1)
+    return np.where(np.asarray(doubted, dtype=bool) & ~people, weights * DOUBTED_WEIGHT, weights)
+
+
+def _evened(probabilities: Floats) -> Floats:
+    """As if rare classes were less rare, so that a training does not lose the few rows that it has of them."""
+    raised = probabilities * probabilities.mean(axis=0) ** -EVENNESS
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def out_of_sample(features: Floats, truth: Integers, weights: Floats, *, folds: int, seed: int) -> Floats:
