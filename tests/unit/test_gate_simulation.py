@@ -1,0 +1,89 @@
+"""The gate's error rates, by simulation: populations where it is known how good both models are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from restar_lib.gate.paired_lines import holds
+from restar_lib.gate.statistics import compare_cells, macro_f1_difference, swap_test
+from restar_lib.settings import PROJECT_ROOT, Gate
+
+BETTER, NOT_WORSE = Gate(policy="better", resamples=400), Gate(policy="not_worse", resamples=400)
+EVERY_SIZE = (250, 500, 1000, 2000, 5000, 10_000)
+
+
+@pytest.fixture
+def worlds(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The populations of the benchmark; its modules are siblings in one folder."""
+    monkeypatch.syspath_prepend(str(PROJECT_ROOT / "benchmarks"))
+    import gate_worlds
+
+    yield gate_worlds
+    sys.modules.pop("gate_worlds", None)
+
+
+def rng() -> np.random.Generator:
+    """The same draws in every run of the tests."""
+    return np.random.default_rng(20261121)
+
+
+def test_the_populations_are_what_they_say(worlds: ModuleType) -> None:
+    """Equal, five points worse and three points better, exactly; and they are populations."""
+    same = worlds.equal()
+    for world, points in ((same, 0.0), (worlds.worse(0.05, same), -0.05), (worlds.better(0.03, same), 0.03)):
+        assert float(macro_f1_difference(world)) == pytest.approx(points, abs=1e-9)
+        assert (world.sum(), world.min() >= 0) == (pytest.approx(1), True)
+
+
+@pytest.mark.parametrize("rows", [1000, 2000])
+def test_two_equal_models_are_seldom_promoted_as_better(worlds: ModuleType, rows: int) -> None:
+    """At most 5 % of the time."""
+    assert worlds.promoted(worlds.equal(), BETTER, rows=rows, runs=250, rng=rng()) <= 0.05
+
+
+def test_a_model_five_points_worse_is_refused(worlds: ModuleType) -> None:
+    """At least 95 % of the time at 2,000 rows, though `not_worse` allows a margin."""
+    lost = worlds.worse(0.05, worlds.equal())
+    assert worlds.promoted(lost, NOT_WORSE, rows=2000, runs=200, rng=rng()) <= 0.05
+
+
+def test_the_gate_does_not_refuse_everything(worlds: ModuleType) -> None:
+    """With enough rows equal models pass `not_worse`, and one that is three points better passes `better`."""
+    same = worlds.equal()
+    assert worlds.promoted(same, NOT_WORSE, rows=10_000, runs=60, rng=rng()) >= 0.9
+    assert worlds.promoted(worlds.better(0.03, same), BETTER, rows=10_000, runs=60, rng=rng()) >= 0.9
+
+
+def test_a_model_that_answers_the_same_is_not_better_and_not_worse() -> None:
+    """No gain at all is above no `min_gain`, zero included; and nothing was lost."""
+    cells = np.zeros((3, 3, 3), dtype=int)
+    cells[[0, 0, 1, 2, 2], [0, 2, 1, 2, 1], [0, 2, 1, 2, 1]] = [60, 30, 70, 800, 40]
+    found = compare_cells(cells.ravel(), resamples=400, rng=rng())
+    assert (found.difference, found.lower, found.swap_p) == (0, 0, 1)
+    assert [holds(found, config) for config in (BETTER, NOT_WORSE)] == [False, True]
+
+
+def test_swapping_finds_a_plain_gain_and_has_no_side() -> None:
+    """Ten rows gained and none lost: one in 1,024; the other way round it is the rule."""
+    cells = np.zeros((3, 3, 3), dtype=int)
+    cells[[0, 1, 2], [0, 1, 2], [0, 1, 2]] = 50
+    gained, lost = cells.copy(), cells.copy()
+    gained[0, 2, 0] = lost[0, 0, 2] = 10
+    assert swap_test(gained.ravel(), resamples=4000, rng=rng()) == pytest.approx(2**-10, abs=0.0015)
+    assert swap_test(lost.ravel(), resamples=400, rng=rng()) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("rows", EVERY_SIZE)
+def test_the_error_rates_hold_at_every_size(worlds: ModuleType, rows: int) -> None:
+    """The long version: 2,000 samples of each size; what is five points worse is refused from 2,000 rows on."""
+    same, draws = worlds.equal(), rng()
+    better, not_worse = Gate(policy="better"), Gate(policy="not_worse")
+    assert worlds.promoted(same, better, rows=rows, runs=2000, rng=draws) <= 0.05
+    lost = worlds.promoted(worlds.worse(0.05, same), not_worse, rows=rows, runs=2000, rng=draws)
+    assert lost <= 0.05 or rows < 2000
