@@ -1,0 +1,67 @@
+"""`restar predict`: the model that serves reads a text in the terminal, as the API would."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from restar_lib.cli import app
+from restar_lib.errors import ArtifactError
+from restar_lib.registry.swap import Pointer, write_pointer
+from restar_lib.settings import settings
+from tests.tiny_model import sealed_tiny_model
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of its own."""
+    monkeypatch.setenv("RESTAR_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+@pytest.fixture
+def version() -> str:
+    """A model that serves."""
+    found = sealed_tiny_model(settings().models_dir).name
+    pointer = Pointer(
+        release_id=1, model_version=found, folder=f"models/{found}", provisional=False, released_at=datetime.now(UTC)
+    )
+    write_pointer(settings().pointer_path, pointer)
+    return found
+
+
+def predict(*arguments: str, typed: str | None = None) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(app, ["predict", *arguments], input=typed)
+
+
+def test_it_reads_a_text_and_its_sentences(version: str) -> None:
+    """One line for the whole, one for each sentence, and it says when the model is a made-up one."""
+    whole, good, bad = predict("Excellent lamp, I love it. It arrived broken.", "--sentences").output.splitlines()
+    assert version in whole
+    assert "simulated" in whole
+    assert good.split()[0] == "positive"
+    assert good.endswith("Excellent lamp, I love it.")
+    assert bad.split()[0] == "negative"
+
+
+def test_programs_get_json_and_texts_come_from_standard_input(version: str) -> None:
+    """The fields are those of the API."""
+    found = json.loads(predict("-", "--json", typed="so<br/>excellent, love it\n").output)
+    assert (found["text"], found["model_version"]) == ("so excellent, love it", version)
+    assert found["prediction"]["sentiment"] == "positive"
+    assert found["prediction"]["score"] == pytest.approx((found["prediction"]["stars"] - 1) / 4, abs=0.002)
+    assert "sentences" not in found
+
+
+def test_without_a_release_it_says_what_to_do() -> None:
+    """And with a version it needs none."""
+    assert isinstance(predict("good").exception, ArtifactError)
+    named = sealed_tiny_model(settings().models_dir).name
+    assert named in predict("good", "--version", named).output
+    assert predict(" ").exit_code == 2
