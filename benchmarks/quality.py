@@ -60,9 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--splits", nargs="+", choices=real_reviews.SPLITS, default=list(real_reviews.SPLITS))
     parser.add_argument("--seeds", type=int, default=1, help="of the systems to which a seed makes a difference")
     parser.add_argument("--frozen-rows", type=int, default=20_000, help="for the frozen encoder; 0: all")
-    parser.add_argument(
-        "--work", type=Path, default=PROJECT_ROOT / "var/benchmarks", help="models and features stay here"
-    )
+    parser.add_argument("--work", type=Path, default=PROJECT_ROOT / "var/benchmarks", help="models stay here")
     parser.add_argument("--again", action="store_true", help="measure what has a result as well")
     parser.add_argument("--page", action="store_true", help="only write docs/benchmarks.md from the results")
     return parser.parse_args()

@@ -162,5 +162,5 @@ def _risk_coverage(axes: Any, found: Mapping[str, Sequence[Result]]) -> None:
     axes.axhline(0.94, linestyle=":", linewidth=1, color="0.5")
     axes.axvline(0.90, linestyle=":", linewidth=1, color="0.5")
     axes.set(xlabel="coverage: share of the rows that is answered, the surest first", ylabel="accuracy on them")
-    axes.set(ylim=(0.5, 1.0), xlim=(0.05, 1.0))
+    axes.set(ylim=(0.75, 1.0), xlim=(0.05, 1.0))
     axes.legend(frameon=False, fontsize=8, loc="lower left")

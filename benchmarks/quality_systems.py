@@ -1,7 +1,7 @@
 """The systems that `quality.py` compares, each from a split to its answers on the test rows. Numbers are others' work.
 
 What needs no validation rows learns from all older rows; ours trains on the snapshot of the split, stops early and
-calibrates on its validation rows. The frozen encoder reads rows once: what it read is kept in the work folder.
+calibrates on its validation rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import measuring
 import numpy as np
 from figures import Answers, point, truth_of
-from numpy.typing import NDArray
+from frozen import frozen_features
 from real_reviews import Split
 
 from restar_lib.dataset.snapshot import natural_weights
@@ -30,7 +30,6 @@ VADER_CUT = 0.05
 """Compound scores between minus and plus this are neutral (Hutto & Gilbert 2014)."""
 TFIDF_C = 4.0
 """Inverse strength of the penalty: 10 and 1 are no better."""
-CHUNK = 2000
 ITERATIONS = 1000
 COMMON: dict[str, Any] = {
     "mode": "fine_tune",
@@ -61,7 +60,7 @@ class Task:
 
     split: Split
     work: Path
-    """Where snapshots, models and features are kept between runs."""
+    """Where snapshots and models are kept between runs."""
     frozen_rows: int
     """The frozen encoder reads so many of the older rows; 0: all."""
     seed: int = 0
@@ -121,7 +120,7 @@ def frozen(task: Task, *, balanced: bool = False) -> Answers:
 
     rows = _sample(task.split.older, task.frozen_rows)
     task.notes["train_rows"] = len(rows)
-    learned, asked = frozen_features(rows, task.work), frozen_features(task.split.test, task.work)
+    learned, asked = (frozen_features(_texts(one), progress=_told) for one in (rows, task.split.test))
     scaler = StandardScaler().fit(learned)
     width = np.sqrt(learned.shape[1])  # so that C means what it means in training.head
     regression = LogisticRegression(C=2.0, max_iter=ITERATIONS, class_weight="balanced" if balanced else None)
@@ -214,46 +213,6 @@ SYSTEMS: dict[str, Callable[[Task], Answers]] = {
 }
 SEEDED = frozenset({"head", "ours", "ours_everything"})
 """Systems to which a seed makes a difference."""
-
-
-def frozen_features(rows: Sequence[Example], work: Path) -> NDArray[np.float32]:
-    """The pooled features of rows, [n, layers * width]; what was read before is taken from the work folder."""
-    folder = work / "features"
-    folder.mkdir(parents=True, exist_ok=True)
-    known = _known(folder)
-    missing = [row for row in rows if row.review_id not in known]
-    for start in range(0, len(missing), CHUNK):
-        chunk = missing[start : start + CHUNK]
-        read = _read(_texts(chunk))
-        partial = folder / "partial.npz"
-        np.savez(partial, ids=np.array([row.review_id for row in chunk]), features=read)
-        partial.rename(folder / f"{len(known):06d}.npz")
-        known |= {row.review_id: features for row, features in zip(chunk, read, strict=True)}
-        print(f"read {start + len(chunk):,} of {len(missing):,} reviews with the frozen encoder", flush=True)
-    return np.stack([known[row.review_id] for row in rows]).astype(np.float32)
-
-
-def _known(folder: Path) -> dict[str, NDArray[np.float16]]:
-    known: dict[str, NDArray[np.float16]] = {}
-    for file in sorted(folder.glob("[0-9]*.npz")):
-        with np.load(file) as content:
-            known |= dict(zip(content["ids"].tolist(), content["features"], strict=True))
-    return known
-
-
-def _read(texts: Sequence[str]) -> NDArray[np.float16]:
-    import torch
-
-    from restar_lib.settings import Training
-    from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.model import features_of, load_model, load_tokenizer
-
-    config = Training()
-    encoder = find_encoder(config.encoder)
-    model = load_model(encoder, pooled_layers=config.pooled_layers)
-    tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    with torch.autocast("cpu", dtype=torch.bfloat16):  # twice as fast; its rounding is far below what a figure shows
-        return features_of(model, tokenizer, texts, progress=lambda _: None).astype(np.float16)
 
 
 def _sample(rows: Sequence[Example], count: int) -> tuple[Example, ...]:
