@@ -82,8 +82,9 @@ def report_at(folder: Path, path: str) -> Path:
 
 
 def newest_reports(folder: Path) -> list[Report]:
-    """The newest reports below `folder`, at most `LISTED`."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and _is_report(path)]
+    """The newest reports below `folder`, at most `LISTED`; the data beside a page is served, and not listed."""
+    found = {path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and _is_report(path)}
+    files = [path for path in found if path.suffix == ".html" or path.with_suffix(".html") not in found]
     reports = [_report(path, folder=folder) for path in files]
     return sorted(reports, key=lambda report: report.written_at, reverse=True)[:LISTED]
 

@@ -15,6 +15,7 @@ def http(engine: Engine, smoke: Settings) -> TestClient:
     """A signed-in visitor's browser; two reports and a secret beside the folder."""
     write(smoke, "drift/scheduled run.html", "<h1>drifted</h1>", age=60)
     write(smoke, "evaluation/deep/er.html", "<h1>better</h1>")
+    write(smoke, "evaluation/deep/er.json", '{"the": "data"}')
     write(smoke, "drift/notes.txt", "")
     write(smoke, "drift/.half-written.html", "")
     (smoke.home / "secret.html").write_text("secret")
@@ -38,6 +39,12 @@ def test_reports_are_listed_newest_first(http: TestClient) -> None:
     listed = page.partition("<main>")[2]
     assert "notes" not in listed
     assert "half-written" not in listed
+
+
+def test_the_data_of_a_page_is_served_and_not_listed(http: TestClient) -> None:
+    """One line for one report; a program that knows the name gets the numbers."""
+    assert "er.json" not in http.get("/reports/").text
+    assert http.get("/reports/file/evaluation/deep/er.json").json() == {"the": "data"}
 
 
 def test_an_empty_folder_says_where_reports_come_from(engine: Engine, smoke: Settings) -> None:
