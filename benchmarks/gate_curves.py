@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/gate_curves.py                   # curves: about 3 minutes
     .venv/bin/python benchmarks/gate_curves.py --measure A B --snapshot FOLDER
 
-The second form asks two model folders for the gate rows of a snapshot, prints their cells for `gate_worlds.MEASURED`,
-and counts how often the slices of two equal models (their answers swapped on a fair coin, row by row) refuse. Writes
-results/gate_curves.json and docs/images/gate_curves.svg. `min_rows` is left out: the curves show why it is there.
+The second form asks two model folders for the gate rows of a snapshot and prints their cells for
+`gate_worlds.MEASURED`. The first writes results/gate_curves.json and docs/images/gate_curves.svg. `min_rows` is left
+out: the curves show why it is there.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from measuring import read, save, table
 
 from restar_lib.dataset.snapshot import load
 from restar_lib.domain import Side
-from restar_lib.gate.paired_lines import SLICE_LEVEL, refuses
-from restar_lib.gate.slices import gate_slices, slice_changes
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import PROJECT_ROOT, Gate
 
 ROWS: Final = (250, 500, 1000, 2000, 3000, 5000, 10_000)
 RUNS: Final = 1000
 RESAMPLES: Final = 1000
-SWAPS: Final = 300
 PICTURE: Final = PROJECT_ROOT / "docs" / "images" / "gate_curves.svg"
 SEED: Final = 20261121
 
@@ -59,33 +56,24 @@ def curves(runs: int) -> list[dict[str, Any]]:
     return found
 
 
-def measure(first: Path, second: Path, snapshot: Path) -> dict[str, Any]:
-    """The cells of two models on the gate rows, and how often slices refuse where both are equally good."""
+def slices(runs: int) -> list[dict[str, Any]]:
+    """How often some slice of two equal models refuses: models that are twins in their errors, and strangers."""
+    rng, found = np.random.default_rng(SEED), []
+    for name, world in (("twins", worlds.equal()), ("strangers", worlds.strangers())):
+        for rows in (1000, 2000, 5000):
+            plain, beyond = worlds.slices_refused(world, Gate(), rows=rows, runs=runs, rng=rng)
+            found.append({"models": name, "rows": rows, "by_tolerance_alone": plain, "beyond_chance_too": beyond})
+            print(found[-1], flush=True)
+    return found
+
+
+def measure(first: Path, second: Path, snapshot: Path) -> None:
+    """Print the cells of two models on the gate rows of a snapshot."""
     rows = load(snapshot).examples(Side.TEST)
     texts = [row.text for row in rows]
     truth = np.array([row.truth.position for row in rows])
     one, other = (InferenceEngine.load(folder).predict(texts).classes for folder in (first, second))
-    cells = np.bincount((truth * 3 + one) * 3 + other, minlength=27)
-    print("cells", cells.tolist())
-    return {"cells": cells.tolist(), "slices": slice_refusals(truth, one, other, gate_slices(rows))}
-
-
-def slice_refusals(truth: Any, one: Any, other: Any, slices: Any) -> dict[str, float]:
-    """Share of swaps after which some slice refuses: by its tolerance alone, and beyond chance as the gate does."""
-    config, rng = Gate(), np.random.default_rng(SEED)
-    plain = beyond = 0
-    for _ in range(SWAPS):
-        coin = rng.random(len(truth)) < 0.5
-        changes = slice_changes(truth, np.where(coin, one, other), np.where(coin, other, one), slices)
-        judged = [change for change in changes if change.rows >= config.slice_min_rows]
-        plain += any(change.drop > config.slice_tolerance for change in judged)
-        beyond += any(refuses(change, config, level=SLICE_LEVEL / len(judged)) for change in judged)
-    return {
-        "rows": len(truth),
-        "judged": len(judged),
-        "tolerance_alone": plain / SWAPS,
-        "beyond_chance": beyond / SWAPS,
-    }
+    print("cells", np.bincount((truth * 3 + one) * 3 + other, minlength=27).tolist())
 
 
 def draw(found: list[dict[str, Any]]) -> None:
@@ -134,16 +122,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--draw", action="store_true", help="draw the kept result again")
     asked = parser.parse_args()
-    if asked.draw:
-        draw(read("gate_curves")["curves"])
-    elif asked.measure:
-        save("gate_cells", measure(*asked.measure, asked.snapshot))
-    else:
-        found = curves(asked.runs)
-        header = list(found[0])
-        print(table("shares of samples", header, [[one[key] for key in header] for one in found]))
-        save("gate_curves", {"runs": asked.runs, "seed": SEED, "cells": list(worlds.MEASURED), "curves": found})
-        draw(found)
+    if asked.measure:
+        measure(*asked.measure, asked.snapshot)
+        return
+    if not asked.draw:
+        found = {"runs": asked.runs, "seed": SEED, "cells": list(worlds.MEASURED), "slices": slices(asked.runs)}
+        save("gate_curves", {**found, "curves": curves(asked.runs)})
+    kept = read("gate_curves")
+    for name in ("curves", "slices"):
+        header = list(kept[name][0])
+        print(table(name, header, [[one[key] for key in header] for one in kept[name]]))
+    draw(kept["curves"])
 
 
 if __name__ == "__main__":

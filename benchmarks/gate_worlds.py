@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.gate.paired_lines import holds
+from restar_lib.gate.paired_lines import SLICE_LEVEL, holds, refuses
+from restar_lib.gate.slices import slice_changes
 from restar_lib.gate.statistics import Comparison, compare_cells, macro_f1_difference
 from restar_lib.settings import Gate
 
@@ -31,6 +32,13 @@ def equal(cells: Any = MEASURED) -> Shares:
     """Two equally good models: which of them gave which answer is a fair coin."""
     cube = np.asarray(cells, dtype=np.float64).reshape(3, 3, 3)
     return np.asarray((cube + cube.swapaxes(1, 2)).ravel() / (2 * cube.sum()))
+
+
+def strangers(cells: Any = MEASURED) -> Shares:
+    """Two equally good models that err independently: as unlike as two models can be that are equally good."""
+    of_one = equal(cells).reshape(3, 3, 3).sum(axis=2)
+    truth = of_one.sum(axis=1, keepdims=True)
+    return np.asarray((of_one[:, :, None] * (of_one / truth)[:, None, :]).ravel())
 
 
 def worse(points: float, start: Shares) -> Shares:
@@ -61,6 +69,34 @@ def share_promoted(found: list[Comparison], config: Gate) -> float:
 def promoted(world: Shares, config: Gate, *, rows: int, runs: int, rng: np.random.Generator) -> float:
     """Both at once, for one policy."""
     return share_promoted(comparisons(world, rows=rows, runs=runs, resamples=config.resamples, rng=rng), config)
+
+
+SLICE_SHARES = {
+    "category": (0.35, 0.2, 0.15, 0.1, 0.08, 0.06, 0.04, 0.02),
+    "length": (0.25, 0.35, 0.27, 0.13),
+    "year": (0.4, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03),
+}
+"""Shares of the values of each slice, about as on the real gate rows; stars follow from the truth."""
+
+
+def slices_refused(
+    world: Shares, config: Gate, *, rows: int, runs: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Share of samples in which some slice refuses: by its tolerance alone, and beyond chance as the gate does."""
+    plain = beyond = 0
+    for _ in range(runs):
+        cell = rng.choice(27, size=rows, p=world)
+        truth, before, now = cell // 9, cell // 3 % 3, cell % 3
+        slices = {
+            name: rng.choice(len(shares), size=rows, p=shares).astype(str).tolist()
+            for name, shares in SLICE_SHARES.items()
+        }
+        slices["rating"] = np.array(["1-2", "3", "4-5"])[truth].tolist()
+        changes = slice_changes(truth, before, now, slices)
+        judged = [change for change in changes if change.rows >= config.slice_min_rows]
+        plain += any(change.drop > config.slice_tolerance for change in judged)
+        beyond += any(refuses(change, config, level=SLICE_LEVEL / len(judged)) for change in judged)
+    return plain / runs, beyond / runs
 
 
 def _mixed(start: Shares, end: Shares, *, points: float) -> Shares:

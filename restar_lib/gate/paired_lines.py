@@ -115,7 +115,8 @@ def _slice_line(name: str, changes: Sequence[SliceChange], config: Gate, *, leve
     if not changes:
         return VerdictLine(name=line, passed=False, detail=f"slice {name} is missing: nobody computed it", numbers={})
     judged = [one for one in changes if one.rows >= config.slice_min_rows]
-    table = tuple(_row(one, config, level=level) for one in changes)
+    judged_first = sorted(changes, key=lambda one: one.rows < config.slice_min_rows)
+    table = tuple(_row(one, config, level=level) for one in judged_first)
     if not judged:
         detail = f"none of {len(changes)} values of {name} has {config.slice_min_rows} rows: nothing to judge"
         return VerdictLine(
@@ -143,7 +144,8 @@ def _judgement(change: SliceChange, config: Gate, *, level: float) -> str:
     if change.drop <= config.slice_tolerance:
         return f"at most {config.slice_tolerance:g} may be lost"
     beyond = "more than" if change.chance <= level else "within"
-    return f"more than {config.slice_tolerance:g} lost, {beyond} chance: p = {change.chance:.4f}, limit {level:.4f}"
+    p = f"p = {change.chance:.4f}" if change.chance >= 0.0001 else "p < 0.0001"
+    return f"more than {config.slice_tolerance:g} lost, {beyond} chance: {p}, limit {level:.4f}"
 
 
 def _row(change: SliceChange, config: Gate, *, level: float) -> dict[str, float | int | str]:
