@@ -158,9 +158,10 @@ def ready_made(model_folder: Path, texts: Sequence[str], *, size: int) -> tuple[
     """The session of the artifact, and the batches that it answers."""
     info = inference.ModelInfo.read(model_folder)
     tokenizer = inference.open_tokenizer(model_folder / inference.TOKENIZER)
+    ending = inference.ending_of(tokenizer)
     read = [
-        inference.window(encoding.ids, max_tokens=info.max_tokens, long_texts=info.long_texts)
-        for encoding in tokenizer.encode_batch(list(texts))
+        inference.window(ids, max_tokens=info.max_tokens, long_texts=info.long_texts, ending=ending)
+        for ids in inference.tokens(tokenizer, texts)
     ]
     padding = inference.padding_of(tokenizer)
     batches = [

@@ -139,6 +139,11 @@ class Review:
     words: int
 
 
+def with_title(text: str, title: str | None) -> str:
+    """What a model that reads titles is given; ingest has dropped titles that name the stars."""
+    return f"{title}. {text}" if title else text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Example:
     """One row of a snapshot: a text and what it truly expresses."""

@@ -52,6 +52,7 @@ def make_tiny_model(
     snapshot_hash: str = "0" * 64,
     simulated: bool = True,
     max_tokens: int = 64,
+    reads_titles: bool = False,
 ) -> Path:
     """Fill `folder` with an unsealed model; the same arguments give the same bytes. Returns `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,8 @@ def make_tiny_model(
     table = _table(vocabulary, strength)
     _write_tokenizer(folder / "tokenizer.json", vocabulary)
     _write_network(folder, table, np.asarray(bias, dtype=np.float32))
-    _write_json(folder / "model.json", _description(temperature, snapshot_hash, simulated, max_tokens))
+    description = _description(temperature, snapshot_hash, simulated, max_tokens)
+    _write_json(folder / "model.json", description | {"reads_titles": reads_titles})
     _write_json(folder / "probe.json", _probe(folder, temperature))
     write_reference(folder, _reference())
     _write_json(folder / "metrics.json", {"validation": {"rows": 0}})

@@ -24,6 +24,7 @@ class Candidate:
 
     review_id: str
     text: str
+    title: str | None
     rating: int | None
     product_category: str | None
     reviewed_at: datetime
@@ -88,10 +89,11 @@ def weak_sample(
     return found
 
 
-def _originals(side: Side) -> Select[str, str, int | None, str | None, datetime]:
+def _originals(side: Side) -> Select[str, str, str | None, int | None, str | None, datetime]:
     return select(
         ReviewRow.review_id,
         ReviewRow.text,
+        ReviewRow.title,
         ReviewRow.rating,
         ReviewRow.product_category,
         ReviewRow.reviewed_at,
@@ -107,5 +109,7 @@ def _array(values: Collection[str]) -> ColumnElement[Sequence[str]]:
     return literal(sorted(values), ARRAY(Text))
 
 
-def _read(connection: Connection, statement: Select[str, str, int | None, str | None, datetime]) -> list[Candidate]:
+def _read(
+    connection: Connection, statement: Select[str, str, str | None, int | None, str | None, datetime]
+) -> list[Candidate]:
     return [Candidate(**row._asdict()) for row in connection.execute(statement)]

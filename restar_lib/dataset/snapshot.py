@@ -26,7 +26,7 @@ from restar_lib.dataset.candidates import Candidate
 from restar_lib.dataset.guards import refuse_leaks
 from restar_lib.dataset.snapshot_folder import Manifest, Sides, read_side, write_folder
 from restar_lib.dataset.stratified import stratified
-from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
+from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label, with_title
 from restar_lib.errors import SnapshotError
 from restar_lib.labeling.queue import Merged, merged_truths
 from restar_lib.settings import Dataset, Settings
@@ -126,8 +126,8 @@ def _collect(connection: Connection, truths: Truths, config: Dataset) -> Sides:
     test = _held_out(connection, Side.TEST, config, limit=config.max_test_rows)
     sides = {
         Side.TRAIN: _training_rows(connection, truths, config),
-        Side.VALIDATION: [_example(row, truths, weight=STARS_WEIGHT) for row in validation],
-        Side.TEST: [_example(row, truths, weight=STARS_WEIGHT) for row in test],
+        Side.VALIDATION: [_example(row, truths, weight=STARS_WEIGHT, titles=config.titles) for row in validation],
+        Side.TEST: [_example(row, truths, weight=STARS_WEIGHT, titles=config.titles) for row in test],
     }
     return {side: sorted(rows, key=lambda row: (row.reviewed_at, row.review_id)) for side, rows in sides.items()}
 
@@ -145,16 +145,16 @@ def _training_rows(connection: Connection, truths: Truths, config: Dataset) -> l
     weights = natural_weights(available, limits)
     sample = candidates.weak_sample(connection, key=f"{config.split_key}:{config.seed}", limits=limits, without=truths)
     return [
-        *(_example(row, truths, weight=config.people_weight) for row in answered),
-        *(_example(row, truths, weight=weights[weak_label(row.stars)]) for row in sample),
+        *(_example(row, truths, weight=config.people_weight, titles=config.titles) for row in answered),
+        *(_example(row, truths, weight=weights[weak_label(row.stars)], titles=config.titles) for row in sample),
     ]
 
 
-def _example(row: Candidate, truths: Truths, *, weight: float) -> Example:
+def _example(row: Candidate, truths: Truths, *, weight: float, titles: bool) -> Example:
     people = truths.get(row.review_id)
     return Example(
         review_id=row.review_id,
-        text=row.text,
+        text=with_title(row.text, row.title) if titles else row.text,
         truth=weak_label(row.stars) if people is None else people.sentiment,
         truth_source=TruthSource.STARS if people is None else TruthSource.PEOPLE,
         weight=weight,

@@ -53,7 +53,7 @@ def clean(fields: Mapping[str, Any], config: Ingest, *, source: str) -> Review |
         review_id=identifier(fields.get("review_id")) or derived_id(fields, reviewed_at),
         source=source,
         text=text,
-        title=_title(fields.get("title")),
+        title=readable_title(fields.get("title")),
         rating=rating,
         asin=identifier(fields.get("asin")),
         parent_asin=identifier(fields.get("parent_asin")),
@@ -110,7 +110,8 @@ def _rating(value: Any) -> int | None:
     return int(number) if math.isfinite(number) and number in {1, 2, 3, 4, 5} else None
 
 
-def _title(value: Any) -> str | None:
+def readable_title(value: Any) -> str | None:
+    """The title as plain text; None where there is none, or it names the stars."""
     title = plain_text(value)
     return None if not title or leaks_stars(title) else title
 

@@ -120,8 +120,11 @@ def _window(engine: Engine, folder: Path, *, arrived_after: datetime, rows: int)
     Not "all that it has not learned from": training takes every review of a rare class and a sample of the others, so
     what it left over is no fair picture of the stream.
     """
+    titles = ModelInfo.read(folder).reads_titles
     with engine.connect() as connection:
-        return newest_window(connection, model_version=folder.name, arrived_after=arrived_after, rows=rows)
+        return newest_window(
+            connection, model_version=folder.name, arrived_after=arrived_after, rows=rows, titles=titles
+        )
 
 
 def _quality(engine: Engine, folder: Path, limits: Monitoring, *, arrived_after: datetime) -> Quality | None:

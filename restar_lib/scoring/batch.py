@@ -101,7 +101,8 @@ def _scored(
 
         def fetch(after: unread.Place, left: int) -> Future[list[unread.Unread]]:
             limit = min(settings.scoring.chunk_rows, left)
-            return database.submit(unread.following, engine, runs, after=after, limit=limit)
+            titles = model.info.reads_titles
+            return database.submit(unread.following, engine, runs, after=after, limit=limit, titles=titles)
 
         coming = fetch(unread.START, total)
         storing: Future[_Chunk] | None = None

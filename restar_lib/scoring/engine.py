@@ -57,6 +57,8 @@ class ModelInfo:
     """When its training set was frozen: training on it again gives the same model, byte by byte."""
     long_texts: str = HEAD
     """What is read of a text that is longer than the window: its `head`, or `head_and_tail`."""
+    reads_titles: bool = False
+    """Whether it has learned from texts with their titles in front, and wants them so (`domain.with_title`)."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -112,6 +114,7 @@ class InferenceEngine:
         self._session = session
         self._tokenizer = tokenizer
         self._padding = padding_of(tokenizer)
+        self._ending = ending_of(tokenizer)
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 0) -> Self:
@@ -133,8 +136,10 @@ class InferenceEngine:
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 16) -> Predictions:
         """Answer every text, in the given order; a batch holds texts of like length."""
-        whole = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        read = [window(ids, max_tokens=self.info.max_tokens, long_texts=self.info.long_texts) for ids in whole]
+        info, whole = self.info, tokens(self._tokenizer, texts)
+        read = [
+            window(ids, max_tokens=info.max_tokens, long_texts=info.long_texts, ending=self._ending) for ids in whole
+        ]
         logits = np.zeros((len(texts), len(SENTIMENTS)), dtype=np.float64)
         for rows in batches_by_length(read, size=batch_size):
             logits[rows] = self._run([read[row] for row in rows])
@@ -181,12 +186,23 @@ def record_probe(folder: Path, texts: Sequence[str]) -> None:
     probe.write_text(json.dumps({"texts": list(texts), "probabilities": answers}, indent=1) + "\n", encoding="utf-8")
 
 
-def window(ids: list[int], *, max_tokens: int, long_texts: str) -> list[int]:
-    """What the network reads of a whole text's tokens, which begin with [CLS] and end with [SEP] or the like."""
+def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """All tokens of every text, nothing cut; `tokenizer` as `open_tokenizer` gives it."""
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def ending_of(tokenizer: Tokenizer) -> int:
+    """How many tokens the tokenizer puts behind a text: [SEP] or the like, or none."""
+    special = tokenizer.encode("a").special_tokens_mask
+    return next((place for place, is_special in enumerate(reversed(special)) if not is_special), 0)
+
+
+def window(ids: list[int], *, max_tokens: int, long_texts: str, ending: int) -> list[int]:
+    """What the network reads of a whole text's tokens, the last `ending` of which always stay."""
     if len(ids) <= max_tokens:
         return ids
-    head = max_tokens - 1 if long_texts == HEAD else round(max_tokens * HEAD_SHARE)
-    return ids[:head] + ids[head - max_tokens :]
+    head = max_tokens - ending if long_texts == HEAD else round(max_tokens * HEAD_SHARE)
+    return ids[:head] + ids[len(ids) - (max_tokens - head) :]
 
 
 def padded(rows: Sequence[Sequence[int]], *, padding: int) -> dict[str, NDArray[np.int64]]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from restar_lib.domain import with_title
 from restar_lib.monitoring.features import Observation
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
 
@@ -52,11 +53,17 @@ class Window:
         return f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}" if self.start and self.end else "never"
 
 
-def newest_window(connection: Connection, *, model_version: str, arrived_after: datetime, rows: int) -> Window:
-    """The predictions of `model_version` for the `rows` newest reviews that were stored after `arrived_after`."""
+def newest_window(
+    connection: Connection, *, model_version: str, arrived_after: datetime, rows: int, titles: bool = False
+) -> Window:
+    """The predictions of `model_version` for the `rows` newest reviews that were stored after `arrived_after`.
+
+    With `titles` in front of the texts: a model that reads them is compared with a reference that has them too.
+    """
     query = (
         select(
             ReviewRow.text,
+            ReviewRow.title,
             ReviewRow.product_category,
             ReviewRow.rating,
             ReviewRow.reviewed_at,
@@ -77,7 +84,7 @@ def newest_window(connection: Connection, *, model_version: str, arrived_after: 
     return Window(
         observations=tuple(
             Observation(
-                text=row.text,
+                text=with_title(row.text, row.title) if titles else row.text,
                 product_category=row.product_category,
                 rating=row.rating,
                 predicted=row.sentiment,

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from restar_lib.dataset.snapshot import first_frozen_at
+from restar_lib.domain import with_title
 from restar_lib.labeling.queue import count_uncertain
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, PredictionRow, ReviewRow
@@ -61,6 +62,7 @@ class Unread:
 
     place: Place
     text: str
+    """As the model reads it."""
 
     @property
     def review_id(self) -> str:
@@ -111,18 +113,24 @@ def standing(engine: Engine, among: Runs) -> Standing:
         )
 
 
-def following(engine: Engine, among: Runs, *, after: Place, limit: int) -> list[Unread]:
-    """The next unread reviews behind `after`, in order."""
+def following(engine: Engine, among: Runs, *, after: Place, limit: int, titles: bool = False) -> list[Unread]:
+    """The next unread reviews behind `after`, in order; their titles in front of their texts where `titles`."""
     place = tuple_(ReviewRow.ingest_run_id, ReviewRow.review_id)
     statement = (
-        select(ReviewRow.ingest_run_id, ReviewRow.review_id, ReviewRow.text)
+        select(ReviewRow.ingest_run_id, ReviewRow.review_id, ReviewRow.text, ReviewRow.title)
         .where(*_unread(among), place > after)
         .order_by(ReviewRow.ingest_run_id, ReviewRow.review_id)
         .limit(limit)
     )
     with engine.connect() as connection:
         rows = connection.execute(statement).all()
-    return [Unread(place=Place(row.ingest_run_id, row.review_id), text=row.text) for row in rows]
+    return [
+        Unread(
+            place=Place(row.ingest_run_id, row.review_id),
+            text=with_title(row.text, row.title) if titles else row.text,
+        )
+        for row in rows
+    ]
 
 
 def reopen_runs(connection: Connection, review_ids: Collection[str]) -> int:

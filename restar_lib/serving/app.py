@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from restar_lib.domain import SENTIMENTS
+from restar_lib.domain import SENTIMENTS, with_title
+from restar_lib.ingest.cleaning import readable_title
 from restar_lib.ingest.plain_text import plain_text
 from restar_lib.scoring.answers import Answer, answer_all, answer_sentences
 from restar_lib.sentences import split
@@ -168,7 +169,7 @@ def predict_sentences(
 ) -> SentencesOut:
     """What a review expresses, as a whole and sentence by sentence."""
     started = time.perf_counter()
-    text = _readable(review.text, settings.serving.max_chars)
+    text = _readable(review.text, settings.serving.max_chars)  # its title is no sentence of it
     sentences = split(text)
     if len(sentences) > settings.serving.max_sentences:
         raise TooLarge(f"{len(sentences)} sentences; at most {settings.serving.max_sentences} in one request")
@@ -192,10 +193,16 @@ def predict_sentences(
 def _answers(
     serving: Serving, reviews: Sequence[ReviewIn], settings: Settings, *, metrics: Metrics
 ) -> list[Prediction]:
-    texts = [_readable(review.text, settings.serving.max_chars) for review in reviews]
+    texts = [_read(review, serving, settings) for review in reviews]
     answers = answer_all(serving.model, texts, batch_size=settings.scoring.batch_size)
     metrics.predicted(answers)
     return [Prediction(**_fields(answer, serving.model.version)) for answer in answers]
+
+
+def _read(review: ReviewIn, serving: Serving, settings: Settings) -> str:
+    """What the model is given of a review."""
+    text = _readable(review.text, settings.serving.max_chars)
+    return with_title(text, readable_title(review.title)) if serving.model.info.reads_titles else text
 
 
 def _readable(text: str, max_chars: int) -> str:
@@ -238,6 +245,7 @@ def _info_of(serving: Serving, refused: RefusedModel | None) -> ModelInfoOut:
         snapshot_hash=info.snapshot_hash,
         created_at=info.created_at,
         max_tokens=info.max_tokens,
+        reads_titles=info.reads_titles,
         abstain_below=info.abstain_below,
         notice=_notice(serving),
         refused=refused,

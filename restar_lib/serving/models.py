@@ -24,7 +24,11 @@ class ReviewIn(Body):
     """One review."""
 
     text: str = Field(min_length=1, examples=["The lamp is bright and well made, I would buy it again."])
-    title: str | None = Field(default=None, description="Accepted and not read: titles leak the stars.")
+    title: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="Read where `reads_titles` of `GET /model/info` says so, unless it names the stars.",
+    )
 
 
 def _as_review(value: Any) -> Any:
@@ -106,6 +110,7 @@ class ModelInfoOut(Body):
     snapshot_hash: str | None = None
     created_at: str | None = None
     max_tokens: int | None = None
+    reads_titles: bool | None = None
     abstain_below: float | None = None
     notice: str | None = Field(default=None, description="What must be said beside every answer.")
     refused: RefusedModel | None = None

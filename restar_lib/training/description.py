@@ -63,6 +63,7 @@ def describe(
         simulated=settings.simulated_notice is not None,
         created_at=snapshot.frozen_at,
         long_texts=settings.training.long_texts,
+        reads_titles=settings.dataset.titles,
     )
 
 

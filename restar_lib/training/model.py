@@ -23,7 +23,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError
-from restar_lib.scoring.engine import HEAD, window
+from restar_lib.scoring.engine import HEAD, ending_of, window
+from restar_lib.scoring.engine import tokens as whole_tokens
 from restar_lib.training.encoder import WEIGHTS, Encoder
 
 logger = logging.getLogger(__name__)
@@ -104,8 +105,10 @@ def tokens_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, long_
     # Every call of the tokenizer itself leaves its own cutting and filling behind.
     backend.no_truncation()
     backend.no_padding()
-    whole = backend.encode_batch(list(texts))
-    return [window(one.ids, max_tokens=tokenizer.model_max_length, long_texts=long_texts) for one in whole]
+    max_tokens, ending = tokenizer.model_max_length, ending_of(backend)
+    return [
+        window(ids, max_tokens=max_tokens, long_texts=long_texts, ending=ending) for ids in whole_tokens(backend, texts)
+    ]
 
 
 def features_of(

@@ -57,6 +57,22 @@ def state(engine: Engine) -> tuple[int, int]:
         )
 
 
+def test_a_model_that_reads_titles_gets_them(engine: Engine, small: Settings) -> None:
+    """The same reviews, surer with titles that say the same as the texts."""
+    add_reviews(engine, small, 40)
+    with engine.begin() as connection:
+        connection.execute(update(ReviewRow).where(ReviewRow.rating == 5).values(title="excellent, great, perfect"))
+    means = []
+    for reads_titles in (False, True):
+        score(engine, small, sealed_tiny_model(small.models_dir, strength=0.4, reads_titles=reads_titles))
+        with engine.begin() as connection:
+            means.append(connection.execute(select(func.avg(PredictionRow.confidence))).scalar_one())
+            connection.execute(delete(PredictionRow))
+            connection.execute(delete(LabelTask))
+            connection.execute(update(IngestRun).values(scored_at=None))
+    assert means[1] > means[0] + 0.02
+
+
 def test_every_new_review_is_scored_once(engine: Engine, small: Settings, model: Path) -> None:
     """The second run finds nothing to do and changes nothing."""
     add_reviews(engine, small, 100)

@@ -114,6 +114,23 @@ def test_a_prediction_holds_everything_the_contract_names(client: TestClient, ve
     assert body["score"] == pytest.approx((body["stars"] - 1) / 4, abs=0.002)
 
 
+def test_a_title_is_read_by_a_model_that_learned_from_titles_and_by_no_other(
+    empty: TestClient, settings: Settings
+) -> None:
+    """In front of the text; one that names the stars is never read."""
+    said = []
+    for number, reads_titles in enumerate((False, True), start=1):
+        version = sealed_tiny_model(settings.models_dir, reads_titles=reads_titles).name
+        point(settings, version, release_id=number)
+        wait_for(lambda expected=version: serving(empty) == expected)
+        assert info(empty)["reads_titles"] is reads_titles
+        bodies = [{"text": UNCLEAR, "title": title} for title in ("Excellent, great!", "Five Stars: excellent", None)]
+        said.append([empty.post("/predict", json=body).json()["confidence"] for body in bodies])
+    (ignored, leaking, without), (read, still_leaking, still_without) = said
+    assert ignored == leaking == without == still_leaking == still_without
+    assert read > without
+
+
 def test_it_abstains_where_it_is_not_sure(client: TestClient) -> None:
     """Below the model's own threshold the answer says so."""
     assert client.post("/predict", json={"text": UNCLEAR}).json()["abstained"] is True
