@@ -63,6 +63,15 @@ def printed(split: str) -> str:
 
 SIDES: Final = ("validation", "test")
 TOLD: Final = ("accuracy", "macro_f1", "ece")
+AT_LEAST, AT_MOST = "at least", "at most"
+AIMS: Final = (
+    ("ours", "accuracy", AT_LEAST, 0.90),
+    ("ours", "macro_f1", AT_LEAST, 0.66),
+    ("ours", "accuracy_90%", AT_LEAST, 0.94),
+    ("ours", "ece", AT_MOST, 0.02),
+    ("ours_everything", "accuracy", AT_LEAST, 0.92),
+    ("ours_everything", "macro_f1", AT_LEAST, 0.70),
+)
 KINDS: Final = ("clock", "processor")
 
 
@@ -75,6 +84,7 @@ def write() -> None:
     found = results("within_sources")
     pages.fill("quality categories", category_table(found))
     pages.fill("quality powers", power_table(found))
+    pages.fill("quality aims", aim_table(found))
     pages.picture("quality_risk_coverage.svg", lambda axes: _risk_coverage(axes, found))
 
 
@@ -124,6 +134,22 @@ def power_table(found: Mapping[str, Sequence[Result]]) -> str:
         neutral = np.mean([run["powers"][place]["test"]["recall_neutral"] for run in runs])
         rows.append([f"{first['power']}", *cells, f"{neutral:.3f}"])
     return pages.markdown(header, rows)
+
+
+def aim_table(found: Mapping[str, Sequence[Result]]) -> str:
+    """Each aim with what was measured and its interval, as Markdown."""
+    rows = []
+    for system, name, sign, aim in AIMS:
+        runs = found.get(system)
+        if not runs:
+            rows.append([NAMES[system], f"{COLUMNS[name]} {sign} {aim:.2f}", "", "not measured yet"])
+            continue
+        value = float(mean(runs, name))
+        met = value >= aim if sign == AT_LEAST else value <= aim
+        rows.append(
+            [NAMES[system], f"{COLUMNS[name]} {sign} {aim:.2f}", _cell(runs, name), "met" if met else "**missed**"]
+        )
+    return pages.markdown(["", "aim", "measured", ""], rows)
 
 
 def mean(runs: Sequence[Result], name: str) -> float | str:
