@@ -8,6 +8,7 @@ compared with the same ones at once. Called by `evaluating`; scikit-learn is loa
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,7 +101,7 @@ def _read(path: Path, *, rows: int) -> dict[str, Floats] | None:
 
 def _write(path: Path, found: dict[str, Floats]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    with unfinished.open("wb") as file:
+    # A name of its own: two evaluations at once must not write into each other's file.
+    with tempfile.NamedTemporaryFile(prefix=f".{path.name}-", dir=path.parent, delete=False) as file:
         np.savez_compressed(file, **found)  # type: ignore[arg-type]
-    unfinished.replace(path)
+    Path(file.name).replace(path)

@@ -1,8 +1,8 @@
 """One model version on the test side of one snapshot: the report that people believe or doubt a model by.
 
 The model answers the validation and the test rows once; everything else is arithmetic on those answers, seeded, so the
-same version on the same snapshot gives the same figures. It decides nothing (the gate does) and trains nothing but the
-bag of words that stands beside the model. Needs no torch and no database; `kept` writes the report down.
+same version on the same snapshot gives the same report, byte by byte. It decides nothing (the gate does) and trains
+nothing but the bag of words that stands beside the model. Needs no torch and no database; `kept` writes it down.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ def evaluate_version(
     behaviour = language.behaviour(model)
     watch.lap("behaviour")
     mistakes = _mistakes(test)
+    log.info(
+        "evaluated %s: %s", model.version, ", ".join(f"{step} {seconds} s" for step, seconds in watch.laps.items())
+    )
     return Report(
         version=model.version,
         snapshot_hash=snapshot.snapshot_hash,
@@ -114,7 +117,6 @@ def evaluate_version(
         mistakes=tuple(mistakes[: config.worst]),
         mistakes_in_all=len(mistakes),
         notes=(*_notes(snapshot, settings, sources), *slicing.left_out(slices)),
-        seconds=watch.laps,
     )
 
 

@@ -211,7 +211,6 @@ class Report(Part):
     mistakes_in_all: int
     notes: tuple[str, ...]
     """What was left out or capped, in words."""
-    seconds: dict[str, float]
 
     @property
     def truth(self) -> View:

@@ -87,6 +87,14 @@ def test_nothing_is_released_past_the_gate_and_the_approval(described: dict[str,
     assert tasks["release_challenger"]["trigger_rule"] == "none_failed_min_one_success"
 
 
+def test_a_report_that_fails_keeps_nobody_from_judging(described: dict[str, Any]) -> None:
+    """The gate waits for the report, so that its latency is measured alone, and goes on where there is none."""
+    tasks = described["retrain_sentiment"]["tasks"]
+    upstream = {task_id for task_id, task in tasks.items() if "judge" in task["downstream"]}
+    assert upstream == {"train_challenger", "evaluate"}
+    assert tasks["judge"]["trigger_rule"] == "all_done_min_one_success"
+
+
 def test_dags_talk_through_assets(described: dict[str, Any]) -> None:
     """Scoring follows the ingest; a retraining follows finished labels or drift; the others follow nothing."""
     listening = {dag_id: dag["assets"] for dag_id, dag in described.items() if dag["assets"]}

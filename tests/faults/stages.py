@@ -78,8 +78,15 @@ def train_challenger(call: Call) -> Any:
     return steps.train_challenger(call.engine, call.settings, snapshot_hash=snapshot_hash, mode=steps.AS_CONFIGURED)
 
 
-def judge(call: Call) -> Any:
+def evaluate(call: Call) -> Any:
     """`retrain_sentiment`, fourth task."""
+    trained = call.handed["train_challenger"]
+    ids = {name: trained[name] for name in ("version", "snapshot_hash")}
+    return steps.evaluate_challenger(call.engine, call.settings, now=call.now, **ids)
+
+
+def judge(call: Call) -> Any:
+    """`retrain_sentiment`, fifth task."""
     trained = call.handed["train_challenger"]
     ids = {name: trained[name] for name in ("version", "snapshot_hash")}
     return steps.judge(call.engine, call.settings, run_key=RUN, **ids)
@@ -131,7 +138,7 @@ STAGES = {
     "enqueue": Stage(steps=(score_reviews,), overrides={"RESTAR_SELECTION__AUDIT_RATE": "1.0"}),
     "merge": Stage(steps=(merge_labels, freeze_snapshot)),
     "train": Stage(steps=(train_challenger,)),
-    "evaluate": Stage(steps=(judge,)),
+    "evaluate": Stage(steps=(evaluate, judge)),
     "release": Stage(steps=(release_challenger,)),
     "roll_back": Stage(steps=(choose_target, release_target)),
 }
