@@ -42,7 +42,7 @@ def test_the_moved_head_is_the_minimum() -> None:
     features, truth, weights = night()
     truth = np.where(np.arange(len(truth)) % 5 == 0, 1, truth)
     standard = (features - features.mean(axis=0)) / features.std(axis=0) / 2  # the root of four features
-    # Its intercept has no penalty: here it is a feature with a tiny prior would be another problem, so both have one.
+    # Its own intercept would have no penalty; ours has the prior's, so there it is a column like the others.
     rows = np.column_stack([standard, np.ones(len(standard))])
     expected = LogisticRegression(C=1 / 0.7, fit_intercept=False, tol=1e-8, max_iter=1000).fit(rows, truth).coef_
     weight, bias = updated(np.zeros((3, 4)), np.zeros(3), features, truth, weights, strength=0.7)
@@ -69,6 +69,7 @@ def test_the_fresh_rows_are_new_reviews_and_new_truths() -> None:
         reviewed_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     corrected = replace(old, review_id="b", truth=Sentiment.NEGATIVE, truth_source=TruthSource.PEOPLE)
-    seen = [old, replace(old, review_id="b")]
-    train = [replace(old, weight=2.0), corrected, replace(old, review_id="c")]
-    assert fresh_rows(train, seen).tolist() == [False, True, True]
+    outvoted = replace(corrected, review_id="d", truth=Sentiment.NEUTRAL)
+    seen = [old, replace(old, review_id="b"), replace(outvoted, truth=Sentiment.NEGATIVE)]
+    train = [replace(old, weight=2.0), corrected, replace(old, review_id="c"), outvoted]
+    assert fresh_rows(train, seen).tolist() == [False, True, True, True]
