@@ -20,6 +20,7 @@ def audit_stars(
     *,
     snapshot: Annotated[str, typer.Option(help="A frozen one, by its hash; empty: the newest.")] = "",
     top: Annotated[int, typer.Option(min=1, max=10_000, help="How many reviews are listed.")] = 100,
+    stars: Annotated[list[int] | None, typer.Option(min=1, max=5, help="List these alone, e.g. --stars 5.")] = None,
     enqueue: Annotated[
         bool, typer.Option("--enqueue", help="Ask people about the listed ones (training side).")
     ] = False,
@@ -36,6 +37,7 @@ def audit_stars(
     found = audit(
         read(load(find_snapshot(current, snapshot)), current.training, progress=print),
         top=top,
+        stars=stars or (),
         simulated=current.simulated_notice is not None,
         seed=current.training.seed,
         now=now(),

@@ -8,7 +8,7 @@ features, `stars.kept` writes the files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -139,8 +139,8 @@ class _Judged:
         return self.people not in {None, weak_label(self.stars)}
 
 
-def audit(read: Read, *, top: int, simulated: bool, seed: int, now: datetime) -> Audit:
-    """Audit the stars of a snapshot and list the `top` that are doubted most.
+def audit(read: Read, *, top: int, stars: Collection[int] = (), simulated: bool, seed: int, now: datetime) -> Audit:
+    """Audit the stars of a snapshot and list the `top` that are doubted most, where `stars` are named of those alone.
 
     Raises `NothingToDo` where a class has too few reviews to judge any.
     """
@@ -159,7 +159,7 @@ def audit(read: Read, *, top: int, simulated: bool, seed: int, now: datetime) ->
         ),
         by_category=_by_category(judged),
         agreement=_agreement(judged),
-        listed=tuple(_listed(one) for one in doubted[:top]),
+        listed=tuple(_listed(one) for one in [one for one in doubted if not stars or one.stars in stars][:top]),
     )
 
 

@@ -66,12 +66,16 @@ def doubt_weights(
     `people` [n] marks labels that people gave: they keep their weight whatever the features say. Where a class has
     fewer rows than there are folds, nothing can be said and every weight stays.
     """
-    from cleanlab.filter import find_label_issues
-
     if np.unique(truth, return_counts=True)[1].min() < folds:
         return weights
-    probabilities = _evened(out_of_sample(features, truth, weights, folds=folds, seed=seed))
-    doubted = find_label_issues(truth, probabilities, filter_by="confident_learning", n_jobs=1)
+    return believed(truth, out_of_sample(features, truth, weights, folds=folds, seed=seed), weights, people)
+
+
+def believed(given: Integers, probabilities: Floats, weights: Floats, people: Flags) -> Floats:
+    """The row weights that are left, by out-of-sample `probabilities` [n, 3]."""
+    from cleanlab.filter import find_label_issues
+
+    doubted = find_label_issues(given, _evened(probabilities), filter_by="confident_learning", n_jobs=1)
     return np.where(np.asarray(doubted, dtype=bool) & ~people, weights * DOUBTED_WEIGHT, weights)
 
 

@@ -48,7 +48,7 @@ def headline(found: Audit) -> str:
     """The answer, in one sentence."""
     if found.doubted == 0:
         return f"None of {found.rows:,} star ratings is contradicted by its text"
-    return f"{found.doubted:,} of {found.rows:,} star ratings most likely lie ({percent(found.doubted, found.rows)})"
+    return f"{found.doubted:,} of {found.rows:,} star ratings seem to lie ({percent(found.doubted, found.rows)})"
 
 
 def in_words(agreement: Agreement) -> str:
