@@ -128,7 +128,9 @@ def retrain_sentiment() -> None:
     approve = ApprovalOperator(
         task_id="approve",
         subject="Release {{ ti.xcom_pull(task_ids='judge', key='challenger') }}?",
-        body="{{ ti.xcom_pull(task_ids='judge', key='text') }}",
+        body="{{ ti.xcom_pull(task_ids='judge', key='text') }}"
+        "{% set report = ti.xcom_pull(task_ids='evaluate', key='url') %}"
+        "{% if report %}\n\n[The evaluation report]({{ report }}){% endif %}",
         defaults=[ApprovalOperator.REJECT],
         response_timeout=timedelta(hours=config.release.approval_timeout_hours),
     )

@@ -28,6 +28,7 @@ TINY = {
     "RESTAR_DATASET__MAX_TEST_ROWS": "40",
     "RESTAR_TRAINING__MIN_TRAIN_ROWS": "20",
     "RESTAR_TRAINING__MAX_TOKENS": "32",
+    "RESTAR_EVALUATION__RESAMPLES": "100",
     "RESTAR_GATE__MIN_ROWS": "20",
     "RESTAR_GATE__MIN_ACCURACY": "0.0",
     "RESTAR_GATE__MIN_MACRO_F1": "0.0",
@@ -136,6 +137,16 @@ def test_nothing_is_trained_on_the_champions_own_snapshot(story: dict[str, Told]
     assert told.states("merge_labels", "freeze_snapshot", "train_challenger") == ["success", "skipped", "skipped"]
     assert told.run["state"] == "success"
     assert told.verdict is None
+
+
+def test_every_challenger_has_its_report(story: dict[str, Told]) -> None:
+    """Refused or not; the path goes on, and the page is there."""
+    for told in (story["refused"], story["approved"]):
+        assert told.states("evaluate") == ["success"]
+        answer = told.run["answers"]["evaluate"]
+        assert answer["version"] == told.run["answers"]["train_challenger"]["version"]
+        home = Path(told.run["answers"]["train_challenger"]["folder"]).parent.parent
+        assert (home / "reports" / answer["report"]).is_file()
 
 
 def test_xcom_carries_ids_counts_and_paths(story: dict[str, Told]) -> None:
