@@ -97,7 +97,7 @@ def refuses(change: SliceChange, config: Gate, *, level: float) -> bool:
 def _comparison_detail(paired: Paired, config: Gate) -> str:
     found, threshold = paired.comparison, threshold_of(config)
     above = "above" if found.lower > threshold else "not above"
-    chance = f", equal models gain as much with p = {found.swap_p:.3f}" if config.policy == "better" else ""
+    chance = f", equal models gain as much with p = {found.swap_p:.4f}" if config.policy == "better" else ""
     return (
         f"macro-F1 {found.difference:+.3f} against {paired.champion} ({paired.metrics.macro_f1:.3f}), at least "
         f"{found.lower:+.3f} with 95 % confidence ({above} {threshold:+g}, policy {config.policy}{chance}); only the "
