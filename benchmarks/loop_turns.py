@@ -21,6 +21,7 @@ from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
 from restar_lib.scoring.engine import softmax
 from restar_lib.selection import margin_ambiguity
 from restar_lib.settings import Dataset, Training
+from restar_lib.stars.doubt import doubt_weights
 from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import plan
@@ -69,7 +70,6 @@ class Stream:
     windows: tuple[tuple[int, ...], ...]
     """The years of each window; the years after the last one are the newest test rows."""
     seed: int
-    asked_share: float
 
     @classmethod
     def of(
@@ -78,7 +78,6 @@ class Stream:
         *,
         windows: tuple[tuple[int, ...], ...],
         corrupted: float,
-        asked_share: float,
         seed: int,
     ) -> Stream:
         """Corrupt a share of the stars, each into one of the other classes."""
@@ -91,7 +90,6 @@ class Stream:
             is_validation=rng.random(len(frozen.truth)) < VALIDATION_SHARE,
             windows=windows,
             seed=seed,
-            asked_share=asked_share,
         )
 
     def rows(self, years: Sequence[int], *, validation: bool = False) -> Integers:
@@ -119,8 +117,12 @@ class Turns:
 
     stream: Stream
     asking: Asking
+    share: float = 0.1
+    """Of each window, that people answer."""
     strength: float | None = None
     """None: a new head on everything each turn; else the head of the turn before is moved by the new window alone."""
+    doubts: bool = False
+    """Whether stars that confident learning doubts weigh less, as with `training.doubt_stars`."""
     heads: list[Head] = field(default_factory=list)
     asked: list[Integers] = field(default_factory=list)
 
@@ -132,7 +134,7 @@ class Turns:
 
     def _ask(self, turn: int) -> Integers:
         stream, rows = self.stream, self.stream.rows(self.stream.windows[turn])
-        count = round(stream.asked_share * len(rows))
+        count = round(self.share * len(rows))
         if self.asking is Asking.NOBODY:
             return rows[:0]
         if self.asking is Asking.EVERYBODY:
@@ -150,6 +152,9 @@ class Turns:
         everything = self.stream.rows(years)
         truth, weights = self._labelled(everything)
         config = Training()
+        if self.doubts:
+            people = np.isin(everything, np.concatenate(self.asked))
+            weights = doubt_weights(self.stream.features(everything), truth, weights, people, seed=self.stream.seed)
         how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)
         if self.strength is None or not self.heads:
             model = SentimentModel(nn.Identity(), width=self.stream.frozen.features.shape[1], pooled_layers=1)

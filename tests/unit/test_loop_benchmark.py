@@ -32,7 +32,7 @@ def stream() -> object:
     truth = rng.choice(3, p=[0.2, 0.15, 0.65], size=1000)
     features = (rng.normal(size=(1000, 8)) + 1.2 * rng.normal(size=(3, 8))[truth]).astype(np.float32)
     frozen = Frozen(features=features, truth=truth, year=np.repeat([2010, 2011, 2012, 2013], 250))
-    return Stream.of(frozen, windows=WINDOWS, corrupted=0.2, asked_share=0.1, seed=1)
+    return Stream.of(frozen, windows=WINDOWS, corrupted=0.2, seed=1)
 
 
 def test_people_restore_stars_of_training_rows_alone(stream) -> None:  # noqa: ANN001
