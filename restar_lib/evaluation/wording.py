@@ -12,6 +12,8 @@ from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED, Agains
 FEW_ROWS: Final = 300
 """On fewer rows an accuracy is known to about five points at best."""
 POORLY_CALIBRATED: Final = 0.05
+NO_TENDENCY: Final = 0.02
+"""Mean confidence this close to accuracy is neither too sure nor too shy."""
 POOR_LANGUAGE: Final = 0.7
 """A group of behaviour cases of which fewer hold is named above all else."""
 
@@ -121,7 +123,7 @@ def _against(one: Against) -> Point:
 def _calibration(report: Report) -> str:
     error = report.model.calibration_error
     gap = sum(one.rows * (one.confidence - one.accuracy.value) for one in report.reliability) / report.rows
-    tendency = "says as much as it knows" if abs(gap) < 0.01 else "is too sure" if gap > 0 else "is too shy"
+    tendency = "says as much as it knows" if abs(gap) < NO_TENDENCY else "is too sure" if gap > 0 else "is too shy"
     return f"It {tendency}: calibration error {error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 
