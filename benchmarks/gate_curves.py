@@ -28,6 +28,15 @@ RUNS: Final = 1000
 RESAMPLES: Final = 1000
 PICTURE: Final = PROJECT_ROOT / "docs" / "images" / "gate_curves.svg"
 SEED: Final = 20261121
+QUIET: Final = "#808080"
+LINES: Final = (
+    ("equal_promoted_by_better", "two equal models: promoted by `better`", "#c0504d", "o", 0),
+    ("equal_interval_above_zero", "the same by the interval alone", "#a080c0", "v", 0),
+    ("worse_refused_by_not_worse", "5 points worse: refused by `not_worse`", "#2a7fba", "s", 1),
+    ("equal_refused_by_not_worse", "two equal models: refused by `not_worse`", "#d08a1d", "^", 1),
+    ("gain_promoted_by_better", "3 points better: promoted by `better`", "#3a9a5b", "D", 1),
+)
+"""Key, words, colour, marker and panel of each curve."""
 
 
 def curves(runs: int) -> list[dict[str, Any]]:
@@ -76,7 +85,7 @@ def measure(first: Path, second: Path, snapshot: Path) -> None:
     print("cells", np.bincount((truth * 3 + one) * 3 + other, minlength=27).tolist())
 
 
-def draw(found: list[dict[str, Any]]) -> None:
+def draw(found: list[dict[str, Any]], *, runs: int) -> None:
     """The curves as a picture that is the same for the same numbers, readable on light and dark."""
     import matplotlib as mpl
 
@@ -85,30 +94,28 @@ def draw(found: list[dict[str, Any]]) -> None:
     mpl.rcParams["svg.fonttype"] = "none"
     import matplotlib.pyplot as plt
 
-    quiet = "#808080"
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5))
     rows = [one["rows"] for one in found]
-    curves_of = (
-        ("equal_promoted_by_better", "two equal models: promoted by `better`", "#c0504d", "o", 0),
-        ("worse_refused_by_not_worse", "5 points worse: refused by `not_worse`", "#2a7fba", "s", 1),
-        ("equal_refused_by_not_worse", "two equal models: refused by `not_worse`", "#d08a1d", "^", 1),
-        ("gain_promoted_by_better", "3 points better: promoted by `better`", "#3a9a5b", "D", 1),
-    )
-    for key, label, colour, marker, panel in curves_of:
-        axes[panel].plot(rows, [100 * one[key] for one in found], marker=marker, color=colour, label=label)
-    for axis, limit, top, title in ((axes[0], 5, 8, "wrongly promoted"), (axes[1], 95, 102, "refused or promoted")):
-        axis.axhline(limit, color=quiet, linestyle="--", linewidth=1)
-        axis.text(rows[-1], limit, f"aim {limit} %", color=quiet, ha="right", va="bottom", fontsize=9)
-        axis.axvline(1000, color=quiet, linestyle=":", linewidth=1)
+    for key, label, colour, marker, panel in LINES:
+        shares = np.array([one[key] for one in found])
+        spread = 1.96 * np.sqrt(shares * (1 - shares) / runs)
+        axes[panel].errorbar(
+            rows, 100 * shares, yerr=100 * spread, marker=marker, color=colour, label=label, capsize=2, linewidth=1.6
+        )
+    for axis, limit, top, title in ((axes[0], 5, 10, "wrongly promoted"), (axes[1], 95, 103, "what else it does")):
+        axis.axhline(limit, color=QUIET, linestyle="--", linewidth=1)
+        axis.text(rows[0], limit - top / 50, f"aim {limit} %", color=QUIET, va="top", fontsize=9)
+        axis.axvline(1000, color=QUIET, linestyle=":", linewidth=1)
+        axis.text(1030, top / 60, "min_rows", color=QUIET, fontsize=9)
         axis.set(xscale="log", ylim=(0, top), title=title, xlabel="gate rows", ylabel="% of samples")
         axis.set_xticks(rows, [f"{count:,}" for count in rows], rotation=30)
         axis.minorticks_off()
-        axis.legend(frameon=False, fontsize=9, labelcolor=quiet)
-        axis.tick_params(colors=quiet)
+        axis.legend(frameon=False, fontsize=9, labelcolor=QUIET, loc="upper center", bbox_to_anchor=(0.5, -0.24))
+        axis.tick_params(colors=QUIET)
         for part in (axis.title, axis.xaxis.label, axis.yaxis.label):
-            part.set_color(quiet)
+            part.set_color(QUIET)
         for spine in axis.spines.values():
-            spine.set_color(quiet)
+            spine.set_color(QUIET)
     figure.tight_layout()
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, transparent=True, metadata={"Date": None, "Creator": None})
@@ -132,7 +139,7 @@ def main() -> None:
     for name in ("curves", "slices"):
         header = list(kept[name][0])
         print(table(name, header, [[one[key] for key in header] for one in kept[name]]))
-    draw(kept["curves"])
+    draw(kept["curves"], runs=kept["runs"])
 
 
 if __name__ == "__main__":
