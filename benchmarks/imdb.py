@@ -196,7 +196,10 @@ def point_head(model: Any, features: NDArray[np.float64], truth: Integers) -> No
     import torch
     from sklearn.linear_model import LogisticRegression
 
-    centre, scale = features.mean(axis=0), 1.0 / (features.std(axis=0) * np.sqrt(features.shape[1]))
+    centre, deviation = features.mean(axis=0), features.std(axis=0)
+    # The packaged encoder has dead features (deviation 1e-32): a weight for one would drown every gradient.
+    alive = deviation > 1e-3 * np.median(deviation)
+    scale = np.where(alive, 1.0 / np.where(alive, deviation, 1.0), 0.0) / np.sqrt(features.shape[1])
     regression = LogisticRegression(C=2.0, max_iter=1000).fit((features - centre) * scale, truth)
     weight = torch.from_numpy(regression.coef_[0] * scale / 2)
     bias = float(regression.intercept_[0] / 2 - weight.numpy() @ centre)
