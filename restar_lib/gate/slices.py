@@ -47,7 +47,7 @@ class SliceChange:
 
 def gate_slices(rows: Sequence[Example]) -> dict[str, list[str]]:
     """For each slice of the gate the value of every row."""
-    known = {**slices_of(rows), "year": [str(row.reviewed_at.year) for row in rows]}
+    known = slices_of(rows)
     return {name: known[name] for name in SLICES if name in known}
 
 
