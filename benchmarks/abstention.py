@@ -119,7 +119,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _rows(arguments: argparse.Namespace) -> Rows:
-    """Training rows as a snapshot has them: classes in equal shares, and weights that undo it. The others as they came."""
+    """Training rows as a snapshot has them: classes in equal shares, weights that undo it. The others as they came."""
     split = real_reviews.within_sources(real_reviews.pool(real_reviews.folder_of(arguments)))
     rng = np.random.default_rng(5)
     drawn = {name: _drawn(getattr(split, name), rng) for name in ("train", "validation", "test")}
