@@ -6,8 +6,8 @@ On real reviews (the pool's `within_sources` split), with heads on the frozen en
   the first 100 and among as many as were turned, average precision). Real stars lie too, so 1.0 cannot be reached.
 - training: macro-F1 on untouched test rows of a head that learned from turned stars: as they are, with doubted stars
   weighed less (`training.doubt_stars`), and, as the best that could be, without the turned ones.
-- expected stars: mean absolute error and rank correlations on test rows, of the mean stars of three classes (the
-  default), of five classes, of a cumulative logit, and of each rounded to whole stars.
+- expected stars: mean absolute error and rank correlations on test rows, of three classes at the mean stars of their
+  training rows or at stars that were fitted on validation rows, five classes, a cumulative logit.
 - simulated reviews, whose stars contradict their text at a known rate.
 
     nice python benchmarks/stars.py --reviews FOLDER [--rows N] [--test-rows N] [--seeds N]
@@ -29,15 +29,19 @@ from heads import Floats, Integers, Scale, fit
 from numpy.typing import NDArray
 
 from restar_lib.domain import Example, Review, weak_label
+from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
-from restar_lib.evaluation.ordinal import mean_absolute_error, rank_agreement, rank_correlation
+from restar_lib.evaluation.ordinal import mean_absolute_error, rank_agreement, rank_correlation, stars_of_classes
 from restar_lib.ingest.cleaning import clean
 from restar_lib.ingest.simulated import review, true_sentiment
+from restar_lib.scoring.engine import softmax
 from restar_lib.settings import Ingest, Simulated
-from restar_lib.stars.doubt import doubt, doubt_weights
+from restar_lib.stars.doubt import FOLDS, believed, doubt, judge, out_of_sample
+from restar_lib.training.calibration import fit_temperature
 
-RATES = (0.05, 0.1, 0.2)
+RATES = (0.0, 0.05, 0.1, 0.2)
 FIRST = 100
+RESAMPLES = 300
 SIMULATED_ROWS = 2000
 RESULT = "stars"
 
@@ -49,16 +53,13 @@ def main() -> int:
     train, test = sample(split.train, arguments.rows), sample(split.test, arguments.test_rows)
     features = frozen_features([row.text for row in (*train, *test)])
     rows = Rows(train, test, features)
-    seeds = range(arguments.seeds)
-    result = {
-        "rows": {"train": len(train), "test": len(test), "seeds": arguments.seeds},
-        "audit": {f"{rate:.0%}": averaged([audit(rows, rate=rate, seed=seed) for seed in seeds]) for rate in RATES},
-        "training": {
-            f"{rate:.0%}": averaged([training(rows, rate=rate, seed=seed) for seed in seeds]) for rate in (0.0, *RATES)
-        },
-        "expected stars": expected_stars(rows),
-        "simulated": simulated(),
-    }
+    result: dict[str, Any] = {"rows": {"train": len(train), "test": len(test), "seeds": arguments.seeds}}
+    result["expected stars"] = expected_stars(rows)
+    result["turned stars"] = {}
+    for rate in RATES:
+        result["turned stars"][f"{rate:.0%}"] = averaged([turned(rows, rate, seed) for seed in range(arguments.seeds)])
+        measuring.save(RESULT, result)
+    result["simulated"] = simulated()
     measuring.save(RESULT, result)
     show(result)
     return 0
@@ -98,11 +99,24 @@ class Rows:
         return np.where(turned, (self.truth + rng.integers(1, 3, len(self.truth))) % 3, self.truth), turned
 
 
-def audit(rows: Rows, *, rate: float, seed: int) -> dict[str, float]:
-    """How well turned stars are found."""
-    given, turned = rows.turned(rate, seed)
-    found = doubt(rows.raw, given, np.ones(len(given)), seed=seed)
-    return found_well(found.quality, found.doubted, turned)
+def turned(rows: Rows, rate: float, seed: int) -> dict[str, float]:
+    """How well turned stars are found, and what a head is worth on test rows by how it meets them."""
+    given, wrong = rows.turned(rate, seed)
+    even, nobody = np.ones(len(given)), np.zeros(len(given), dtype=bool)
+    probabilities = out_of_sample(rows.raw, given, even, folds=FOLDS, seed=seed)
+    found = judge(given, probabilities)
+    ways = {
+        "as they are": even,
+        "doubted": believed(given, probabilities, even, nobody),
+        "without the turned": np.where(wrong, 1e-9, 1.0),
+    }
+    figures = found_well(found.quality, found.doubted, wrong) if rate else {"doubted": float(found.doubted.mean())}
+    for way, weights in ways.items():
+        predicted = fit(rows.train, given, weights).predict(rows.test)
+        figures[f"macro-F1, {way}"] = float(macro_f1(confusion_matrix(rows.test_truth, predicted)))
+        figures[f"accuracy, {way}"] = float((predicted == rows.test_truth).mean())
+    print(f"{rate:.0%} turned, seed {seed}: {figures}")
+    return figures
 
 
 def found_well(quality: Floats, doubted: NDArray[np.bool_], turned: NDArray[np.bool_]) -> dict[str, float]:
@@ -120,45 +134,48 @@ def found_well(quality: Floats, doubted: NDArray[np.bool_], turned: NDArray[np.b
     }
 
 
-def training(rows: Rows, *, rate: float, seed: int) -> dict[str, float]:
-    """Macro-F1 and accuracy on test rows, by how the turned stars are met."""
-    given, turned = rows.turned(rate, seed)
-    even = np.ones(len(given))
-    doubting = doubt_weights(rows.raw, given, even, np.zeros(len(given), dtype=bool), seed=seed)
-    ways = {"as they are": even, "doubted": doubting, "without the turned": np.where(turned, 1e-9, 1.0)}
-    figures = {}
-    for way, weights in ways.items():
-        predicted = fit(rows.train, given, weights).predict(rows.test)
-        figures[f"macro-F1, {way}"] = float(macro_f1(confusion_matrix(rows.test_truth, predicted)))
-        figures[f"accuracy, {way}"] = float((predicted == rows.test_truth).mean())
-    return figures
-
-
-def expected_stars(rows: Rows) -> dict[str, dict[str, float]]:
-    """How far off expected stars are on test rows, by how they come about."""
+def expected_stars(rows: Rows) -> dict[str, dict[str, float | str]]:
+    """How far off expected stars are on half of the test rows, by how they come about; the other half calibrates."""
+    validation, test = np.arange(len(rows.test))[::2], np.arange(len(rows.test))[1::2]
+    head = fit(rows.train, rows.truth)
+    logits = np.asarray(head.decision_function(rows.test))
+    three = softmax(logits / fit_temperature(logits[validation], rows.test_truth[validation]))
     means = np.array([rows.stars[rows.truth == one].mean() for one in range(3)])
-    three = fit(rows.train, rows.truth).predict_proba(rows.test) @ means
-    five = fit(rows.train, rows.stars, classes=5).predict_proba(rows.test) @ np.arange(1, 6)
+    fitted = stars_of_classes(three[validation], rows.test_stars[validation], means=means)
+    five = fit(rows.train, rows.stars, classes=5).predict_proba(rows.test)
     # At least k stars or not, for k from 2 to 5 (Frank & Hall 2001): the sum of the probabilities counts the stars.
     above = [
         fit(rows.train, (rows.stars >= k).astype(np.int64), classes=2).predict_proba(rows.test) for k in range(2, 6)
     ]
-    cumulative = 1 + np.sum([one[:, 1] for one in above], axis=0)
     ways = {
+        "three classes at their mean stars": three @ means,
+        "three classes at fitted stars": three @ fitted,
+        "five classes": five @ np.arange(1, 6),
+        "five classes, median": 1.0 + (np.cumsum(five, axis=1) < 0.5).sum(axis=1),
+        "cumulative logit": 1 + np.sum([one[:, 1] for one in above], axis=0),
         "always 5 stars": np.full(len(three), 5.0),
-        "mean stars of three classes": three,
-        "five classes": five,
-        "cumulative logit": cumulative,
-        "five classes, rounded": np.round(five),
     }
+    stars, base = rows.test_stars[test], (three @ means)[test]
+    return {way: _star_figures(stars, np.clip(found[test], 1, 5), base) for way, found in ways.items()}
+
+
+def _star_figures(stars: Floats, found: Floats, base: Floats) -> dict[str, float | str]:
+    rng = np.random.default_rng(0)
+    error = over_rows(
+        lambda at: mean_absolute_error(stars[at], found[at]) - mean_absolute_error(stars[at], base[at]),
+        len(stars), resamples=RESAMPLES, rng=rng,
+    )  # fmt: skip
+    order = over_rows(
+        lambda at: rank_correlation(stars[at], found[at]) - rank_correlation(stars[at], base[at]),
+        len(stars), resamples=RESAMPLES, rng=rng,
+    )  # fmt: skip
     return {
-        way: {
-            "mean absolute error": mean_absolute_error(rows.test_stars, found),
-            "Spearman": rank_correlation(rows.test_stars, found),
-            "Kendall": rank_agreement(rows.test_stars, found),
-            "root mean square error": float(np.sqrt(((rows.test_stars - found) ** 2).mean())),
-        }
-        for way, found in ways.items()
+        "mean absolute error": round(mean_absolute_error(stars, found), 4),
+        "Spearman": round(rank_correlation(stars, found), 4),
+        "Kendall": round(rank_agreement(stars, found), 4),
+        "root mean square error": round(float(np.sqrt(((stars - found) ** 2).mean())), 4),
+        "error against mean stars": str(error),
+        "Spearman against mean stars": str(order),
     }
 
 
@@ -190,10 +207,10 @@ def averaged(runs: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def show(result: dict[str, Any]) -> None:
     """The tables."""
-    for title in ("audit", "training", "expected stars"):
-        part = result[title]
-        columns = [name for name in next(iter(part.values())) if not name.endswith("+-")]
-        print(measuring.table(title, ("", *columns), [(row, *(part[row][name] for name in columns)) for row in part]))
+    for title in ("expected stars", "turned stars"):
+        for row, figures in result[title].items():
+            shown = [(name, value) for name, value in figures.items() if not name.endswith("+-")]
+            print(measuring.table(f"{title}: {row}", ("", ""), shown))
     print(measuring.table("simulated", ("", ""), list(result["simulated"].items())))
 
 
