@@ -169,18 +169,19 @@ def draw(systems: dict[str, Any], arguments: argparse.Namespace) -> None:
             ("on the newest year, 2015", "on the year that comes next"),
             strict=True,
         ):
-            for name, colour in colours.items():
+            for place, (name, colour) in enumerate(colours.items()):
                 found = systems[name][figures]
-                mean, half = np.array(found["mean"]), np.array(found["half"])
-                axes.fill_between(range(len(WINDOWS)), mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-                axes.plot(range(len(WINDOWS)), mean, "o-", color=colour, label=name, markersize=4)
+                x = np.arange(len(WINDOWS)) + 0.06 * (place - len(colours) // 2)
+                axes.plot(x, found["mean"], "o-", color=colour, label=name, markersize=4, linewidth=1.4)
+                low, high = (np.array(found["mean"]) + sign * np.array(found["half"]) for sign in (-1, 1))
+                axes.vlines(x, low, high, color=colour, linewidth=1, alpha=0.6)
             axes.set_xticks(range(len(WINDOWS)), [f"to {window[-1]}" for window in WINDOWS])
             axes.set_title(title, fontsize=10)
             axes.set_xlabel("trained on reviews")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("macro-F1 against true stars")
-        panels[0].legend(frameon=False, loc="lower right", fontsize=9)
+        panels[0].legend(frameon=False, loc="upper left", fontsize=9)
         figure.suptitle(
             f"{100 * arguments.corrupted:.0f} % of the training stars wrong, people answer"
             f" {100 * arguments.asked:.0f} % of each window ({arguments.seeds} seeds)",
