@@ -44,7 +44,7 @@ COPY restar_lib/settings restar_lib/settings
 COPY restar_lib/serving restar_lib/serving
 COPY restar_lib/scoring/__init__.py restar_lib/scoring/answers.py restar_lib/scoring/engine.py restar_lib/scoring/
 COPY restar_lib/registry/__init__.py restar_lib/registry/artifact.py restar_lib/registry/swap.py restar_lib/registry/
-COPY restar_lib/ingest/__init__.py restar_lib/ingest/plain_text.py restar_lib/ingest/
+COPY restar_lib/ingest/__init__.py restar_lib/ingest/cleaning.py restar_lib/ingest/moments.py restar_lib/ingest/plain_text.py restar_lib/ingest/
 COPY include/config include/config
 COPY include/production include/production
 USER 10001:10001
