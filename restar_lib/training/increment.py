@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from restar_lib.domain import SENTIMENTS, Example
+from restar_lib.training.head import scale_of
 from restar_lib.training.model import SentimentModel
 
 MAX_ITERATIONS: Final = 500
@@ -46,7 +47,7 @@ def updated(
     """`update_head` on plain arrays: a head's weight [3, d] and bias [3] in, the moved ones out."""
     from scipy.optimize import minimize
 
-    centre, scale = features.mean(axis=0), _scale(features)
+    centre, scale = features.mean(axis=0), scale_of(features)
     rows = np.column_stack([(features - centre) * scale, np.ones(len(features))])
     prior = np.column_stack([weight / scale, bias + weight @ centre])
     wanted = np.eye(CLASSES)[truth]
@@ -72,12 +73,6 @@ def fresh_rows(train: Sequence[Example], seen: Iterable[Example]) -> NDArray[np.
     """
     known = {(row.review_id, row.truth, row.truth_source) for row in seen}
     return np.array([(row.review_id, row.truth, row.truth_source) not in known for row in train], dtype=np.bool_)
-
-
-def _scale(features: Floats) -> Floats:
-    # As in `head`: a row has norm 1 on average, so that `strength` means the same for every encoder.
-    deviation = features.std(axis=0)
-    return np.asarray(1.0 / (np.where(deviation > 0, deviation, 1.0) * np.sqrt(features.shape[1])))
 
 
 def _log_sum_exp(logits: Floats) -> Floats:
