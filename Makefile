@@ -45,8 +45,10 @@ check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh and have 
 	@$(VENV)/bin/python scripts/pins --check
 	@$(VENV)/bin/python scripts/audit
 
-bench: $(VENV)/.dev ## side-by-side measurements, each prints a table (serving_latency needs a champion: `make run ONCE=1` first)
-	@failed=0; for name in ingest growth scoring serving_latency; do \
+BENCHMARKS := ingest growth scoring serving_latency
+REAL_BENCHMARKS := quality human train_step choices abstention stars sentences loop gate_curves imdb
+bench: $(VENV)/.dev ## side-by-side measurements, each prints a table (serving_latency needs a champion: `make run ONCE=1` first; those of learning need RESTAR_REAL_REVIEWS=<folder of real reviews> and hours)
+	@failed=0; for name in $(BENCHMARKS) $(if $(RESTAR_REAL_REVIEWS),$(REAL_BENCHMARKS)); do \
 	  echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 pins: $(VENV)/.dev ## compile requirements/*.in into pinned requirements/*.txt

@@ -89,7 +89,7 @@ def run(rows: Sequence[Example], config: Training, *, padded: bool) -> float:
 
     from restar_lib.training import fine_tune
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.fine_tune import _dataset
+    from restar_lib.training.fine_tune import dataset_of
     from restar_lib.training.model import load_model, load_tokenizer
 
     encoder = find_encoder(config.encoder)
@@ -111,7 +111,7 @@ def run(rows: Sequence[Example], config: Training, *, padded: bool) -> float:
             return torch.nn.functional.cross_entropy(logits.float(), inputs["labels"])
 
     texts = fine_tune.Texts(texts=[row.text for row in rows], truth=truth_of(rows))
-    data = _dataset(tokenizer, texts, np.ones(len(rows)), config=config)
+    data = dataset_of(tokenizer, texts, np.ones(len(rows)), config=config)
     with tempfile.TemporaryDirectory(prefix="restar-bench-") as folder:
         options: dict[str, Any] = {
             "model": model,
@@ -134,9 +134,9 @@ def arguments_of(folder: Path, rows: Sequence[Example], config: Training) -> Any
     """The arguments of fine-tuning, without looks at validation rows and without checkpoints."""
     from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-    from restar_lib.training.fine_tune import _arguments
+    from restar_lib.training.fine_tune import trainer_arguments
 
-    found = _arguments(folder, rows=len(rows), config=config)
+    found = trainer_arguments(folder, rows=len(rows), config=config)
     found.eval_strategy, found.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
     found.eval_on_start = found.load_best_model_at_end = False
     return found

@@ -46,7 +46,7 @@ class ModelInfo:
     """Logits are divided by it before the softmax (Guo et al. 2017)."""
     abstain_below: float
     class_stars: tuple[float, ...]
-    """Mean stars of the training reviews of each class."""
+    """Stars of each class that make expected stars come nearest to the truth (`evaluation.ordinal`)."""
     mode: str
     encoder: str
     encoder_sha256: str
@@ -149,7 +149,7 @@ class InferenceEngine:
         )
 
     def expected_stars(self, probabilities: Floats) -> Floats:
-        """Return the stars to expect, 1.0 to 5.0, [n]: mean stars of each class weighted by its probability."""
+        """Return the stars to expect, 1.0 to 5.0, [n]: the stars of each class weighted by its probability."""
         return np.asarray(np.clip(probabilities @ np.array(self.info.class_stars), 1.0, 5.0))
 
     def probe(self) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side
+from restar_lib.evaluation.ordinal import stars_of_classes
 from restar_lib.monitoring.features import Observation, Reference, columns_of, vocabulary_of, write_reference
 from restar_lib.scoring.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
@@ -47,7 +48,7 @@ def describe(
     encoder: Encoder,
     *,
     temperature: float,
-    train_rows: Sequence[Example],
+    class_stars: Sequence[float],
 ) -> ModelInfo:
     """The content of `model.json`."""
     return ModelInfo(
@@ -55,7 +56,7 @@ def describe(
         max_tokens=settings.training.max_tokens,
         temperature=temperature,
         abstain_below=settings.scoring.abstain_below,
-        class_stars=tuple(_mean_stars(train_rows, sentiment) for sentiment in SENTIMENTS),
+        class_stars=tuple(class_stars),
         mode=settings.training.mode,
         encoder=encoder.name,
         encoder_sha256=encoder.sha256,
@@ -65,6 +66,19 @@ def describe(
         long_texts=settings.training.long_texts,
         reads_titles=settings.dataset.titles,
     )
+
+
+def class_stars(
+    train: Sequence[Example], validation: Sequence[Example], probabilities: NDArray[np.float64]
+) -> tuple[float, ...]:
+    """The stars of each class, [3], by which expected stars come nearest to those of the rated validation rows.
+
+    Around the mean stars of each class in training. `probabilities` are those of the validation rows, [n, 3].
+    """
+    means = np.array([_mean_stars(train, sentiment) for sentiment in SENTIMENTS])
+    rated = np.array([row.rating is not None for row in validation], dtype=np.bool_)
+    stars = np.array([row.rating for row in validation if row.rating is not None], dtype=np.float64)
+    return tuple(round(float(one), 4) for one in stars_of_classes(probabilities[rated], stars, means=means))
 
 
 def write_drift_reference(

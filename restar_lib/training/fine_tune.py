@@ -89,9 +89,9 @@ def fine_tune(
         model=model,
         offset=torch.from_numpy(plan.offset).float(),
         config=config,
-        args=_arguments(checkpoints, rows=len(plan.rows), config=config),
-        train_dataset=_dataset(tokenizer, learned, plan.weights, config=config),
-        eval_dataset=_dataset(tokenizer, validation, np.ones(len(validation.texts)), config=config),
+        args=trainer_arguments(checkpoints, rows=len(plan.rows), config=config),
+        train_dataset=dataset_of(tokenizer, learned, plan.weights, config=config),
+        eval_dataset=dataset_of(tokenizer, validation, np.ones(len(validation.texts)), config=config),
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=_macro_f1,
         callbacks=[EarlyStoppingCallback(config.early_stopping_patience), Reporter(progress)],
@@ -236,7 +236,8 @@ def _share_of_rate(name: str, *, layers: int, config: Training) -> float:
     return float(config.layer_decay ** (layers - 1 - place))
 
 
-def _arguments(folder: Path, *, rows: int, config: Training) -> TrainingArguments:
+def trainer_arguments(folder: Path, *, rows: int, config: Training) -> TrainingArguments:
+    """How the Trainer goes through so many rows, with its checkpoints in `folder`."""
     steps = -(-rows // (config.batch_size * config.accumulate))
     every = max(1, steps // EVALUATIONS_PER_EPOCH)
     cuda = torch.cuda.is_available()
@@ -276,9 +277,10 @@ def _arguments(folder: Path, *, rows: int, config: Training) -> TrainingArgument
     )
 
 
-def _dataset(
+def dataset_of(
     tokenizer: PreTrainedTokenizerBase, rows: Texts, weights: NDArray[np.float64], *, config: Training
 ) -> Dataset:
+    """The rows as the Trainer eats them: tokens cut at the window, classes, weights [n]."""
     ids = tokens_of(tokenizer, rows.texts, long_texts=config.long_texts)
     return Dataset.from_dict(
         {

@@ -102,11 +102,12 @@ def train(
         logits, temperature = learner.calibrate(rows[Side.VALIDATION])
     watch.lap("calibrate")
 
-    info = description.describe(snapshot, settings, encoder, temperature=temperature, train_rows=rows[Side.TRAIN])
+    probabilities = softmax(logits / temperature)
+    stars = description.class_stars(rows[Side.TRAIN], rows[Side.VALIDATION], probabilities)
+    info = description.describe(snapshot, settings, encoder, temperature=temperature, class_stars=stars)
     _write_network(out, model, tokenizer, info, progress=progress)
     watch.lap("export")
 
-    probabilities = softmax(logits / temperature)
     description.write_drift_reference(out, rows, probabilities, engine=InferenceEngine.load(out))
     watch.lap("reference")
 

@@ -19,6 +19,9 @@ from restar_lib.scoring.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
+from restar_lib.training.head import fit_head
+from restar_lib.training.imbalance import plan
+from restar_lib.training.model import load_model
 from restar_lib.training.train import TrainedModel, train
 from tests.tiny_encoder import make_tiny_encoder
 
@@ -328,6 +331,20 @@ def test_a_weight_counts_like_so_many_rows(snapshot: Snapshot, settings: Setting
     believed = [one for one, row in zip(said, rows[Side.TRAIN], strict=True) if row.truth_source == TruthSource.PEOPLE]
     assert believed
     assert set(believed) == {Sentiment.NEGATIVE}
+
+
+def test_a_feature_that_does_not_vary_gets_no_weight(settings: Settings, encoder: Path) -> None:
+    """Only its rounding does; a head with a weight of 1e29 answers well and cannot be fine-tuned."""
+    model = load_model(find_encoder(str(encoder)), pooled_layers=2)
+    rng = np.random.default_rng(1)
+    truth = np.arange(300) % 3
+    features = rng.normal(size=(300, 64)) + np.eye(3, 64)[truth]
+    features[:, 5] = 0.25 + 1e-17 * rng.normal(size=300)
+    features[:, 6] = 1e-32 * rng.normal(size=300)
+    how = plan(truth, np.ones(300), method="reweight", power=0.0, seed=1)
+    fit_head(model, features, truth, how, regularisation=settings.training.regularisation)
+    assert float(model.head.weight.abs().max()) < 10
+    assert float(model.head.weight[:, 5:7].abs().max()) < 0.1
 
 
 def test_the_packaged_encoder_is_the_one_that_was_chosen() -> None:
