@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ Picture = dict[str, Any]
 CLOCKS = {"started_at", "finished_at"}
 ABOUT = {"label_task": "review_id", "verdict": "challenger", "release": "model_version"}
 """What a row with a number for its key is about; for others the number is left out."""
+MEASURED = {"latency", "clean_process"}
+"""Lines of a verdict that hold seconds and memory."""
+VERDICT_PAGE = re.compile(r"verdict(-\d+)?\.html$")
+"""Pages with the verdict's number and those lines; what they say stands in the tables."""
 SUMMED = {"ingest_run"}
 """Each try has a row of its own; together they hold the counts of one."""
 
@@ -86,11 +91,11 @@ def _value(column: Column[Any], value: Any, names: dict[str, dict[int, Any]]) ->
     for key in column.foreign_keys:
         if key.column.table.name in names:
             return names[key.column.table.name].get(value)
-    return _without_latency(value) if column.table.name == "verdict" and column.name == "lines" else value
+    return _without_measures(value) if column.table.name == "verdict" and column.name == "lines" else value
 
 
-def _without_latency(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**line, "detail": "", "numbers": {}} if "latency" in line["name"] else line for line in lines]
+def _without_measures(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**line, "detail": "", "numbers": {}} if line["name"] in MEASURED else line for line in lines]
 
 
 def _sum(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -104,13 +109,15 @@ def _files(home: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(home.rglob("*")):
         name = path.relative_to(home)
         if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            yield str(name), _content(path)
+            yield VERDICT_PAGE.sub("verdict.html", str(name)), _content(path)
 
 
 def _content(path: Path) -> str:
     if path.name == "champion.json":
         pointer = json.loads(path.read_text())
         return json.dumps({**pointer, "release_id": None})
+    if VERDICT_PAGE.search(path.name):
+        return "a page"
     if path.name.endswith(".verdict.json"):
-        return json.dumps(_without_latency(json.loads(path.read_text())["lines"]))
+        return json.dumps(_without_measures(json.loads(path.read_text())["lines"]))
     return hashlib.sha256(path.read_bytes()).hexdigest()
