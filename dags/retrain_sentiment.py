@@ -26,9 +26,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
 from restar_lib.orchestration import DRIFT, Duty, Summary, answer_of, finished_labels, heavy, house_rules, step
+from restar_lib.orchestration.forms import RETRAIN
 from restar_lib.retraining.reasons import BY_POLICY
 from restar_lib.settings import settings
 
@@ -38,27 +39,6 @@ if TYPE_CHECKING:
     from restar_lib.retraining.steps import Challenger, Evaluated, Judgement, Merge
 
 config = settings()
-PARAMS = {
-    "mode": Param(
-        "as configured",
-        enum=["as configured", "head", "fine_tune", "lora", "increment"],
-        title="Training mode",
-        description="`head`: frozen encoder, trained head (a minute). `fine_tune`: everything, `lora`: adapters (many "
-        "minutes). `increment`: the champion's head, moved by what is new (seconds).",
-    ),
-    "approval": Param(
-        "as configured",
-        enum=["as configured", "auto", "person"],
-        title="Approval",
-        description="Who releases a challenger that passed the gate.",
-    ),
-    "force": Param(
-        False,
-        type="boolean",
-        title="Train on the same snapshot again",
-        description="Also where nothing is new since the champion, for example after a change of the configuration.",
-    ),
-}
 
 
 @dag(
@@ -69,7 +49,7 @@ PARAMS = {
     description="Labels in, a challenger trained, judged, and released if it is shown to be good",
     doc_md=__doc__,
     tags=["restar", "training"],
-    params=PARAMS,
+    params=RETRAIN,
     **house_rules(config),
 )
 def retrain_sentiment() -> None:
