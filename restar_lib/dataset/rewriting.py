@@ -104,8 +104,9 @@ def _rewrite(engine: Engine, folder: Path, key: ForgetKey) -> Rewritten | None:
 def _write(connection: Connection, old: Path, sides: Sides) -> str:
     """Write what is left, and its rows in the tables; returns its hash."""
     # As old as what it was made from: when the first training set was frozen decides which reviews are new.
-    frozen_at = datetime.fromisoformat(Manifest.read(old).frozen_at)
-    new = write_folder(old.parent, sides, now=frozen_at).name
+    manifest = Manifest.read(old)
+    frozen_at = datetime.fromisoformat(manifest.frozen_at)
+    new = write_folder(old.parent, sides, now=frozen_at, titles=manifest.titles).name
     row = {f"{side.value}_rows": len(rows) for side, rows in sides.items()} | {
         "snapshot_hash": new,
         "people_rows": sum(row.truth_source is TruthSource.PEOPLE for rows in sides.values() for row in rows),

@@ -52,6 +52,8 @@ class Snapshot:
     """Rows, of all three sides, whose truth comes from people."""
     frozen_at: str
     """When this content was first frozen."""
+    titles: bool = False
+    """Whether titles stand in front of the texts."""
 
     def examples(self, side: Side) -> tuple[Example, ...]:
         """The rows of a side, oldest first. Raises `SnapshotError` where the file is not what the manifest says."""
@@ -69,7 +71,7 @@ def freeze(engine: Engine, settings: Settings, *, now: datetime) -> Snapshot:
         sides = _collect(connection, truths, settings.dataset)
     _refuse_empty(sides)
     refuse_leaks(sides)
-    snapshot = load(write_folder(settings.snapshots_dir, sides, now=now))
+    snapshot = load(write_folder(settings.snapshots_dir, sides, now=now, titles=settings.dataset.titles))
     _record(engine, snapshot, tasks=_tasks_in(sides, truths), now=now)
     logger.info(
         "snapshot %s: %s train, %s validation, %s test rows; people gave the truth of %s",
@@ -93,6 +95,7 @@ def load(folder: Path) -> Snapshot:
         test_rows=len(sides[Side.TEST]),
         people_rows=sum(row.truth_source == TruthSource.PEOPLE for rows in sides.values() for row in rows),
         frozen_at=manifest.frozen_at,
+        titles=manifest.titles,
     )
 
 

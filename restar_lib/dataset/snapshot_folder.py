@@ -40,6 +40,8 @@ class Manifest:
     sha256: dict[str, str]
     frozen_at: str
     """When this content was first frozen; no part of the hash."""
+    titles: bool = False
+    """Whether titles stand in front of the texts."""
     format: int = FORMAT
 
     @classmethod
@@ -60,7 +62,7 @@ class Manifest:
         return manifest
 
 
-def write_folder(parent: Path, sides: Sides, *, now: datetime) -> Path:
+def write_folder(parent: Path, sides: Sides, *, now: datetime, titles: bool = False) -> Path:
     """Write the folder `parent/<hash>` unless it exists; returns it."""
     contents = {side.value: [_line(row) for row in sides[side]] for side in Side}
     sha256 = {name: _sha256(lines) for name, lines in contents.items()}
@@ -69,6 +71,7 @@ def write_folder(parent: Path, sides: Sides, *, now: datetime) -> Path:
         rows={name: len(lines) for name, lines in contents.items()},
         sha256=sha256,
         frozen_at=now.isoformat(),
+        titles=titles,
     )
     final = parent / manifest.snapshot_hash
     if not final.exists():

@@ -56,11 +56,6 @@ def new_work_folder(models_dir: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=models_dir))
 
 
-def checkpoints_folder(models_dir: Path, key: str) -> Path:
-    """Where the training called `key` keeps what a second try goes on from; tidied like the work of a dead training."""
-    return models_dir / f"{WORK_PREFIX}checkpoints-{key}"
-
-
 def seal(work_folder: Path, models_dir: Path) -> str:
     """Move a complete `work_folder` to `models_dir/<version>` by one rename; returns the version.
 

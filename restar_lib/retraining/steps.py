@@ -7,7 +7,6 @@ in order, and a person may too.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import time
@@ -26,11 +25,13 @@ from restar_lib.errors import NothingToDo
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.registry import artifact, mlflow_log
 from restar_lib.registry.release import Release, champion_folder, release
-from restar_lib.registry.run_record import RunRecord
+from restar_lib.registry.run_record import RunRecord, code_version
 from restar_lib.retraining.reasons import Approval, Asked, reason_to_train
 from restar_lib.retraining.standing import cooldown_of, standing
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
+from restar_lib.training.checkpoints import checkpoints_of
+from restar_lib.training.encoder import find_encoder
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +97,11 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     config = with_mode(settings, mode)
     snapshot = load(settings.snapshots_dir / snapshot_hash)
     champion = champion_folder(engine, settings)
-    checkpoints = _checkpoints(config, snapshot_hash=snapshot_hash, champion=champion)
-    with _work_folder(settings) as work:
+    question = _question(config, snapshot_hash=snapshot_hash, champion=champion)
+    with checkpoints_of(settings.models_dir, question) as checkpoints, _work_folder(settings) as work:
         train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
         version = artifact.seal(work, settings.models_dir)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    RunRecord.of(config, champion=champion.name if champion else None).write(settings.models_dir, version)
+        RunRecord.of(config, champion=champion.name if champion else None).write(settings.models_dir, version)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
@@ -114,10 +114,12 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     )
 
 
-def _checkpoints(settings: Settings, *, snapshot_hash: str, champion: Path | None) -> Path:
-    """Where a killed training left what it had learned: the same place for the same question, and for no other."""
-    question = f"{snapshot_hash} {champion and champion.name} {settings.training.model_dump_json()}"
-    return artifact.checkpoints_folder(settings.models_dir, hashlib.sha256(question.encode()).hexdigest()[:16])
+def _question(settings: Settings, *, snapshot_hash: str, champion: Path | None) -> str:
+    """All that decides what a training learns: only the very same one may go on from its checkpoints."""
+    encoder = find_encoder(settings.training.encoder).sha256
+    return (
+        f"{snapshot_hash} {champion and champion.name} {encoder} {code_version()} {settings.training.model_dump_json()}"
+    )
 
 
 @contextmanager

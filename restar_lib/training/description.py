@@ -49,6 +49,7 @@ def describe(
     *,
     temperature: float,
     class_stars: Sequence[float],
+    simulated: bool,
 ) -> ModelInfo:
     """The content of `model.json`."""
     return ModelInfo(
@@ -61,10 +62,10 @@ def describe(
         encoder=encoder.name,
         encoder_sha256=encoder.sha256,
         snapshot_hash=snapshot.snapshot_hash,
-        simulated=settings.simulated_notice is not None,
+        simulated=simulated,
         created_at=snapshot.frozen_at,
         long_texts=settings.training.long_texts,
-        reads_titles=settings.dataset.titles,
+        reads_titles=snapshot.titles,
     )
 
 

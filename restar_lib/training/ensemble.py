@@ -13,13 +13,13 @@ twice, so there older trainings fade away. Trains nothing, judges nothing, and l
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -45,19 +45,36 @@ class Averaging(StrEnum):
     """Trained encoders: a uniform soup."""
 
 
-def last_versions(models_dir: Path, *, count: int, encoder_sha256: str, but: str) -> tuple[Path, ...]:
+def last_versions(
+    models_dir: Path,
+    *,
+    count: int,
+    encoder_sha256: str,
+    but: str,
+    fits: Callable[[Path, ModelInfo], bool] = lambda _folder, _info: True,
+) -> tuple[Path, ...]:
     """Up to `count` sealed folders to average with, the newest last.
 
     Only versions that grew from the same encoder, that the gate let pass (also as provisional), and that were not
-    trained on the snapshot `but`: the snapshot of this training, so that a second try finds the same members.
+    trained on the snapshot `but`: the snapshot of this training, so that a second try finds the same members. `fits`
+    may ask for more.
     """
     found = []
     for version in artifact.versions(models_dir):
         info = ModelInfo.read(models_dir / version)
-        fits = info.encoder_sha256 == encoder_sha256 and info.snapshot_hash != but
-        if fits and _may_serve(models_dir, version):
+        related = info.encoder_sha256 == encoder_sha256 and info.snapshot_hash != but
+        if related and _may_serve(models_dir, version) and fits(models_dir / version, info):
             found.append((info.created_at, version))
     return tuple(models_dir / version for _, version in sorted(found)[-count:]) if count > 0 else ()
+
+
+def shape_of(folder: Path) -> tuple[int, ...]:
+    """The shape of a version's head, [3, features]; empty where its weights cannot be read."""
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as weights:
+            return tuple(weights.get_slice("head.weight").get_shape())
+    except (OSError, SafetensorError):
+        return ()
 
 
 def average_weights(

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
 from restar_lib.settings import Training
@@ -54,7 +56,11 @@ LORA_RATE: Final = 10.0
 """The best rate of LoRA over that of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret")."""
 LORA_DROPOUT: Final = 0.05
 CHECKPOINT: Final = "checkpoint-*"
-CHECKPOINT_FILES: Final = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+CHECKPOINT_FILES: Final = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+RANDOM_STATES: Final = "rng_state*.pth"
+"""One for each process."""
+LAYER: Final = re.compile(r"\blayers?\.(\d+)\.")
+"""Where the number of a layer stands in the names of its parameters: BERT, DistilBERT, ModernBERT."""
 
 Integers = NDArray[np.int64]
 History = list[dict[str, float]]
@@ -94,10 +100,16 @@ def fine_tune(
         eval_dataset=dataset_of(tokenizer, validation, np.ones(len(validation.texts)), config=config),
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=_macro_f1,
-        callbacks=[EarlyStoppingCallback(config.early_stopping_patience), Reporter(progress)],
+        callbacks=[EarlyStopping(config.early_stopping_patience), Reporter(progress)],
     )
     trainer.remove_callback(PrinterCallback)
+    # The Trainer compares its looks with each other alone: whether any is better than the fitted head is decided here.
+    fitted = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    start = trainer.evaluate()["eval_macro_f1"]
     trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints, progress=progress))
+    if trainer.state.best_metric is None or trainer.state.best_metric <= start:
+        progress(f"fine-tuning found nothing better than the fitted head (macro-F1 {start:.3f}): it is taken")
+        model.load_state_dict(fitted)
     # Half precision is wrapped around `forward`, and would be exported with it.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     if config.mode == "lora":
@@ -105,7 +117,7 @@ def fine_tune(
         model.requires_grad_(requires_grad=True)
     # Whatever hardware it learned on, calibration and export run on the CPU.
     model.cpu().eval()
-    return _history(trainer.state.log_history)
+    return [{"step": 0, "epoch": 0.0, "validation_macro_f1": start}, *_history(trainer.state.log_history)]
 
 
 class PlannedTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to mypy here (pyproject)
@@ -130,11 +142,53 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to m
         loss = (losses * inputs["weights"]).mean()
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
 
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return EpochSampler(
+            self.args.train_batch_size * self.args.gradient_accumulation_steps,
+            lengths=[len(ids) for ids in dataset["input_ids"]],
+            seed=self.args.data_seed,
+        )
+
     def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
         """AdamW with a rate for each layer; biases and norms do not decay."""
         optimizer = torch.optim.AdamW(_parameter_groups(self.model, self._config), lr=self.args.learning_rate)
         self.optimizer = optimizer
         return optimizer
+
+
+class EpochSampler(LengthGroupedSampler):  # type: ignore[misc]  # transformers is Any to mypy here (pyproject)
+    """Rows of like length together, in an order that the seed and the epoch alone decide.
+
+    The Trainer's own draws from the global generator, so a training that is resumed in its second epoch would go on in
+    the order of another one: some rows twice, others never.
+    """
+
+    def __init__(self, batch_size: int, *, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths)
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called before each epoch."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of all rows."""
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+
+
+class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]  # as above
+    """Stops where the patience is at its end, also where a kill came between that and the end of the training."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        """The patience that is left is restored from the checkpoint by now."""
+        super().on_train_begin(args, state, control, **rest)
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is Any to mypy here (pyproject)
@@ -190,12 +244,12 @@ def last_checkpoint(folder: Path, *, progress: Progress = logger.info) -> str | 
 def computes_in_bfloat16() -> bool:
     """Whether the hardware has instructions for it; without them bfloat16 is slower than float32."""
     if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - no public name
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES):
+    if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES) or not any(checkpoint.glob(RANDOM_STATES)):
         return False
     try:  # the Trainer writes this file last
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
@@ -231,8 +285,10 @@ def _share_of_rate(name: str, *, layers: int, config: Training) -> float:
         return LORA_RATE
     if not name.startswith("encoder."):
         return 1.0
-    _, found, rest = name.partition("layer.")
-    place = int(rest.partition(".")[0]) if found else -1  # the embeddings lie below the first layer
+    found = LAYER.search(name)
+    if found is None and "embed" not in name:
+        return 1.0  # a norm behind the last layer, or an encoder whose layers share their weights
+    place = -1 if found is None else int(found[1])  # the embeddings lie below the first layer
     return float(config.layer_decay ** (layers - 1 - place))
 
 
@@ -251,7 +307,6 @@ def trainer_arguments(folder: Path, *, rows: int, config: Training) -> TrainingA
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulate,
-        train_sampling_strategy="group_by_length",
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
@@ -260,8 +315,7 @@ def trainer_arguments(folder: Path, *, rows: int, config: Training) -> TrainingA
         load_best_model_at_end=True,
         metric_for_best_model="macro_f1",
         greater_is_better=True,
-        # At step 0 as well: fine-tuning that only does harm gives back the fitted head.
-        eval_on_start=True,
+        restore_callback_states_from_checkpoint=True,
         use_cpu=not cuda,
         bf16=bf16,
         fp16=cuda and not bf16 and config.precision == "auto",

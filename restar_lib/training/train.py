@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from restar_lib.dataset.snapshot import Snapshot
-from restar_lib.dataset.snapshot import load as load_snapshot
 from restar_lib.domain import Example, Side, weak_label
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.scoring.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
 from restar_lib.settings import Settings, Training
 from restar_lib.training import description
-from restar_lib.training.encoder import Encoder, find_encoder
-from restar_lib.training.ensemble import average_weights, keep_own_head, last_versions
+from restar_lib.training.encoder import find_encoder
+from restar_lib.training.ensemble import average_weights, keep_own_head
 from restar_lib.training.export import export_onnx
 from restar_lib.training.imbalance import refuse_missing_classes
 from restar_lib.training.learning import History, Learner, truth_of
@@ -37,9 +36,9 @@ from restar_lib.training.model import (
     SentimentModel,
     load_model,
     load_tokenizer,
-    load_weights,
     save_weights,
 )
+from restar_lib.training.parents import members, seen_by, starts_from_champion, take_weights
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ def train(
     """Train a challenger on `snapshot` into the folder `out`, which is made.
 
     Starts from `champion_folder` where there is one and `training.start_from` says so. What a long training has
-    learned lies in `checkpoints`, where the same training goes on after a kill; the caller removes it. Raises
+    learned lies in `checkpoints`, where the same training goes on after a kill; the caller owns it. Raises
     `SnapshotError` where there are too few rows, or none of a class.
     """
     config, watch = settings.training, _Stopwatch()
@@ -82,14 +81,16 @@ def train(
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    if champion_folder is not None and (config.start_from == "champion" or config.mode == "increment"):
-        load_weights(model, champion_folder)
+    older = members(model, settings, snapshot, encoder=encoder)
+    built_on = [ModelInfo.read(folder) for folder in older]
+    if champion_folder is not None and starts_from_champion(settings):
+        built_on.append(take_weights(model, champion_folder, encoder=encoder))
         progress(f"starts from the champion {champion_folder.name}")
     watch.lap("load")
 
     learner = Learner(model, tokenizer, config, progress=progress)
     if config.mode == "increment":
-        learner.move(rows[Side.TRAIN], seen=_seen(champion_folder, settings))
+        learner.move(rows[Side.TRAIN], seen=seen_by(champion_folder, settings, snapshot))
         history: History = ()
     else:
         with _checkpoints(checkpoints) as kept:
@@ -98,13 +99,17 @@ def train(
 
     out.mkdir(parents=True, exist_ok=True)
     logits, temperature = learner.calibrate(rows[Side.VALIDATION])
-    if _join_ensemble(model, out, settings, encoder, snapshot, temperature=temperature, progress=progress):
+    if older:
+        _join_ensemble(model, older, out, temperature=temperature, progress=progress)
         logits, temperature = learner.calibrate(rows[Side.VALIDATION])
     watch.lap("calibrate")
 
     probabilities = softmax(logits / temperature)
     stars = description.class_stars(rows[Side.TRAIN], rows[Side.VALIDATION], probabilities)
-    info = description.describe(snapshot, settings, encoder, temperature=temperature, class_stars=stars)
+    simulated = settings.simulated_notice is not None or any(parent.simulated for parent in built_on)
+    info = description.describe(
+        snapshot, settings, encoder, temperature=temperature, class_stars=stars, simulated=simulated
+    )
     _write_network(out, model, tokenizer, info, progress=progress)
     watch.lap("export")
 
@@ -118,42 +123,13 @@ def train(
     return trained
 
 
-def _seen(champion_folder: Path | None, settings: Settings) -> Sequence[Example]:
-    """What the champion learned from. Raises `SnapshotError` where there is none, or nobody knows any more."""
-    if champion_folder is None:
-        raise SnapshotError("training.mode = increment moves a champion's head, and there is none: train one by `head`")
-    folder = settings.snapshots_dir / ModelInfo.read(champion_folder).snapshot_hash
-    if not folder.is_dir():
-        raise SnapshotError(
-            f"training.mode = increment: the snapshot {folder.name} of the champion {champion_folder.name} is gone, so"
-            " nobody knows what is new to it; train by `head` once"
-        )
-    return load_snapshot(folder).examples(Side.TRAIN)
-
-
 def _join_ensemble(
-    model: SentimentModel,
-    out: Path,
-    settings: Settings,
-    encoder: Encoder,
-    snapshot: Snapshot,
-    *,
-    temperature: float,
-    progress: Progress,
-) -> bool:
-    """Average the network with the newest versions of its kind; whether there were any."""
-    older = last_versions(
-        settings.models_dir,
-        count=settings.training.ensemble - 1,
-        encoder_sha256=encoder.sha256,
-        but=snapshot.snapshot_hash,
-    )
-    if not older:
-        return False
+    model: SentimentModel, older: Sequence[Path], out: Path, *, temperature: float, progress: Progress
+) -> None:
+    """Average the network with older versions of its kind."""
     keep_own_head(model, out, temperature=temperature)
     kind = average_weights(older, model, own_temperature=temperature)
     progress(f"averaged with {', '.join(folder.name for folder in older)} ({kind})")
-    return True
 
 
 @contextmanager

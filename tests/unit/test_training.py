@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from restar_lib.registry import artifact
 from restar_lib.scoring.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
+from restar_lib.training.checkpoints import checkpoints_of
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
 from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import plan
@@ -165,10 +167,10 @@ class Killed(Exception):
 def test_a_training_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
     snapshot: Snapshot, settings: Settings, tuned: Trained, tmp_path: Path
 ) -> None:
-    """From its last checkpoint, past the half of one; the same question finds it, and the metrics are the same."""
+    """From the last checkpoint, in the middle of an epoch, past the half of one; the metrics are the same."""
 
     def dies(line: str) -> None:
-        if "epoch 1.5" in line:
+        if "epoch 2.0" in line:
             raise Killed
 
     thorough, checkpoints = with_training(settings, mode="fine_tune"), tmp_path / "checkpoints"
@@ -177,10 +179,42 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
     (checkpoints / "checkpoint-9999").mkdir()
     (checkpoints / "checkpoint-9999" / "trainer_state.json").write_text('{"best')
     again, lines = trained(snapshot, thorough, tmp_path / "again", checkpoints=checkpoints)
-    assert any("goes on from checkpoint-30" in line for line in lines)
-    assert not any("epoch 0.5" in line for line in lines)
+    assert any("goes on from checkpoint-45" in line for line in lines)
+    assert not any("epoch 1.0" in line for line in lines)
     assert again.validation.macro_f1 == pytest.approx(tuned[0].validation.macro_f1, abs=1e-3)
     assert again.validation.log_loss == pytest.approx(tuned[0].validation.log_loss, abs=1e-3)
+
+
+def test_fine_tuning_that_only_harms_gives_the_fitted_head_back(
+    snapshot: Snapshot, settings: Settings, tmp_path: Path
+) -> None:
+    """At an absurd learning rate, on a head that cannot be bettered: the encoder is the pre-trained one."""
+    harmful = with_training(settings, mode="fine_tune", learning_rate=1.0)
+    model, lines = trained(snapshot, harmful, tmp_path / "harmed")
+    assert any("nothing better than the fitted head" in line for line in lines)
+    before = load_model(find_encoder(settings.training.encoder), pooled_layers=settings.training.pooled_layers)
+    assert np.array_equal(before.state_dict()["encoder.embeddings.word_embeddings.weight"], embeddings(model.folder))
+
+
+def one_killed_beside_another(models_dir: Path) -> Path:
+    """The folder of a training that was killed after another one had asked the same beside it."""
+    with suppress(Killed), checkpoints_of(models_dir, "question") as first:
+        with checkpoints_of(models_dir, "question") as second:
+            assert second != first
+        assert not second.exists()
+        (first / "checkpoint-1").mkdir()
+        raise Killed
+    return first
+
+
+def test_two_trainings_of_one_question_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second one gets its own; what a failed one leaves is found again, what a whole one leaves is gone."""
+    first = one_killed_beside_another(tmp_path)
+    with checkpoints_of(tmp_path, "another question") as other:
+        assert other != first
+    with checkpoints_of(tmp_path, "question") as again:
+        assert (again / "checkpoint-1").is_dir()
+    assert not first.exists()
 
 
 def test_the_curves_of_a_training_lie_beside_it(head: Trained, tuned: Trained) -> None:
@@ -196,7 +230,10 @@ def test_adapters_end_in_a_plain_network(snapshot: Snapshot, settings: Settings,
     """LoRA moves the layers, not the embeddings, and what is saved has the form of every other model."""
     from safetensors.numpy import load_file
 
-    adapted, _ = trained(snapshot, with_training(settings, mode="lora", lora_rank=4), tmp_path / "adapted")
+    # From a head that knows next to nothing, or there would be nothing to win.
+    lora = with_training(settings, mode="lora", epochs=4, regularisation=1e-4, early_stopping_patience=9)
+    adapted, _ = trained(snapshot, lora, tmp_path / "adapted")
+    assert adapted.validation.macro_f1 > 0.9
     before, after = (load_file(one.folder / "model.safetensors") for one in (head[0], adapted))
     assert before.keys() == after.keys()
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
@@ -226,6 +263,27 @@ def test_a_nightly_increment_moves_only_the_head_and_by_fresh_rows_alone(
     )
     assert after[0, 0] > before[0, 0] + 0.05
     assert np.array_equal(embeddings(champion), embeddings(moved.folder))
+
+
+def test_a_model_that_builds_on_made_up_reviews_says_so(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """Also where the reviews of today are real."""
+    real = settings.model_copy(update={"source": settings.source.model_copy(update={"kind": "files", "path": "x"})})
+    alone, _ = trained(snapshot, real, tmp_path / "alone")
+    onward, _ = trained(
+        snapshot, with_training(real, start_from="champion"), tmp_path / "onward", champion_folder=head[0].folder
+    )
+    assert (alone.info.simulated, onward.info.simulated) == (False, True)
+
+
+def test_an_increment_of_a_model_that_reads_otherwise_is_refused(
+    snapshot: Snapshot, settings: Settings, head: Trained, tmp_path: Path
+) -> None:
+    """Its head was fitted to other windows."""
+    other = with_training(settings, mode="increment", max_tokens=16)
+    with pytest.raises(SnapshotError, match="reads other windows or titles"):
+        trained(snapshot, other, tmp_path / "work", champion_folder=head[0].folder)
 
 
 def test_an_increment_without_a_champion_says_what_to_do(
@@ -343,8 +401,8 @@ def test_a_feature_that_does_not_vary_gets_no_weight(settings: Settings, encoder
     features[:, 6] = 1e-32 * rng.normal(size=300)
     how = plan(truth, np.ones(300), method="reweight", power=0.0, seed=1)
     fit_head(model, features, truth, how, regularisation=settings.training.regularisation)
-    assert float(model.head.weight.abs().max()) < 10
-    assert float(model.head.weight[:, 5:7].abs().max()) < 0.1
+    assert float(model.head.weight.detach().abs().max()) < 10
+    assert float(model.head.weight.detach()[:, 5:7].abs().max()) < 0.1
 
 
 def test_the_packaged_encoder_is_the_one_that_was_chosen() -> None:

@@ -1,0 +1,46 @@
+"""Where a long training keeps what it has learned, so that a second try goes on: one folder for one question.
+
+A process that trains holds the folder by a lock that ends with it. Whoever asks the same at the same time (a task that
+was cleared while it ran, a worker that was thought dead) trains in a folder of its own: twice the work, the same model.
+What is in the folder is the Trainer's business. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from restar_lib.registry.artifact import WORK_PREFIX
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def checkpoints_of(models_dir: Path, question: str) -> Iterator[Path]:
+    """The folder of the training that answers `question`; gone afterwards, unless that failed.
+
+    Then the next try finds it, and housekeeping takes it for the work of a dead training after two days.
+    """
+    folder = models_dir / f"{WORK_PREFIX}checkpoints-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        log.warning("another process trains on the same question; this one keeps its checkpoints elsewhere")
+        with tempfile.TemporaryDirectory(prefix=f"{WORK_PREFIX}checkpoints-", dir=models_dir) as own:
+            yield Path(own)
+        return
+    try:
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(held)

@@ -1,0 +1,88 @@
+"""Which earlier models a training builds on: the champion that it starts from, the versions that it is averaged with.
+
+Only models that read the same way may be built on: the same encoder, window and titles. Whoever builds on a model of
+made-up reviews is one itself, and says so. It neither averages (`ensemble`) nor moves a head (`increment`), and knows no
+database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from restar_lib.dataset.snapshot import Snapshot, load
+from restar_lib.domain import Example, Side
+from restar_lib.errors import ArtifactError, SnapshotError
+from restar_lib.scoring.engine import ModelInfo
+from restar_lib.settings import Settings
+from restar_lib.training.encoder import Encoder
+from restar_lib.training.ensemble import last_versions, shape_of
+from restar_lib.training.model import SentimentModel, load_weights
+
+FROZEN: Final = frozenset({"head", "increment"})
+"""Modes that leave the encoder as it was: their heads have an exact average."""
+
+
+def starts_from_champion(settings: Settings) -> bool:
+    """Whether the configured training goes on from a champion's weights."""
+    return settings.training.start_from == "champion" or settings.training.mode == "increment"
+
+
+def take_weights(model: SentimentModel, champion: Path, *, encoder: Encoder) -> ModelInfo:
+    """Give `model` the champion's weights. Raises `ArtifactError` where it is of another encoder, or shape."""
+    info = ModelInfo.read(champion)
+    if info.encoder_sha256 != encoder.sha256:
+        raise ArtifactError(
+            f"{champion.name} grew from encoder {info.encoder}, which is not the configured {encoder.name} (or other "
+            "weights of that name): set training.start_from to encoder and training.mode to another than increment"
+        )
+    load_weights(model, champion)
+    return info
+
+
+def seen_by(champion: Path | None, settings: Settings, snapshot: Snapshot) -> Sequence[Example]:
+    """What the champion learned from, for an increment.
+
+    Raises `SnapshotError` where there is none, nobody knows any more, or it reads otherwise than it would be taught.
+    """
+    if champion is None:
+        raise SnapshotError("training.mode = increment moves a champion's head, and there is none: train one by `head`")
+    info, folder = ModelInfo.read(champion), settings.snapshots_dir / ModelInfo.read(champion).snapshot_hash
+    if _reading(info) != _configured(settings, snapshot):
+        raise SnapshotError(
+            f"training.mode = increment: {champion.name} reads other windows or titles than are configured; train by "
+            "`head` once"
+        )
+    if not folder.is_dir():
+        raise SnapshotError(
+            f"training.mode = increment: the snapshot {folder.name} of the champion {champion.name} is gone, so nobody "
+            "knows what is new to it; train by `head` once"
+        )
+    return load(folder).examples(Side.TRAIN)
+
+
+def members(model: SentimentModel, settings: Settings, snapshot: Snapshot, *, encoder: Encoder) -> tuple[Path, ...]:
+    """The versions that the training is averaged with, the newest last; none where `training.ensemble` is 1."""
+
+    def fits(folder: Path, info: ModelInfo) -> bool:
+        same_kind = (info.mode in FROZEN) == (settings.training.mode in FROZEN)
+        same_reviews = info.simulated == (settings.simulated_notice is not None)
+        reads_alike = _reading(info) == _configured(settings, snapshot)
+        return same_kind and same_reviews and reads_alike and shape_of(folder) == tuple(model.head.weight.shape)
+
+    return last_versions(
+        settings.models_dir,
+        count=settings.training.ensemble - 1,
+        encoder_sha256=encoder.sha256,
+        but=snapshot.snapshot_hash,
+        fits=fits,
+    )
+
+
+def _reading(info: ModelInfo) -> tuple[int, str, bool]:
+    return info.max_tokens, info.long_texts, info.reads_titles
+
+
+def _configured(settings: Settings, snapshot: Snapshot) -> tuple[int, str, bool]:
+    return settings.training.max_tokens, settings.training.long_texts, snapshot.titles
