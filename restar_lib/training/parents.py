@@ -1,8 +1,7 @@
 """Which earlier models a training builds on: the champion that it starts from, the versions that it is averaged with.
 
 Only models that read the same way may be built on: the same encoder, window and titles. Whoever builds on a model of
-made-up reviews is one itself, and says so. It neither averages (`ensemble`) nor moves a head (`increment`), and knows no
-database.
+made-up reviews is one itself, and says so. It neither averages (`ensemble`) nor moves a head (`increment`).
 """
 
 from __future__ import annotations

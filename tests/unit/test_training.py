@@ -231,7 +231,7 @@ def test_adapters_end_in_a_plain_network(snapshot: Snapshot, settings: Settings,
     from safetensors.numpy import load_file
 
     # From a head that knows next to nothing, or there would be nothing to win.
-    lora = with_training(settings, mode="lora", epochs=4, regularisation=1e-4, early_stopping_patience=9)
+    lora = with_training(settings, mode="lora", epochs=6, regularisation=1e-4, early_stopping_patience=9)
     adapted, _ = trained(snapshot, lora, tmp_path / "adapted")
     assert adapted.validation.macro_f1 > 0.9
     before, after = (load_file(one.folder / "model.safetensors") for one in (head[0], adapted))
