@@ -121,9 +121,8 @@ def test_a_snapshot_remembers_which_tasks_are_in_it(engine: Engine, smoke: Setti
     assert set(found) == {(snapshot.snapshot_hash, task) for task in tasks}
 
 
-def test_titles_stand_in_front_of_their_texts_where_configured(
-    engine: Engine, smoke: Settings, sides: dict[str, Side]
-) -> None:
+@pytest.mark.usefixtures("sides")
+def test_titles_stand_in_front_of_their_texts_where_configured(engine: Engine, smoke: Settings) -> None:
     """On all three sides, and another snapshot than without; a review without one is its text alone."""
     with engine.begin() as connection:
         connection.execute(update(ReviewRow).where(ReviewRow.review_id != "r0000").values(title="Not for me"))
@@ -131,6 +130,7 @@ def test_titles_stand_in_front_of_their_texts_where_configured(
     dataset = smoke.dataset.model_copy(update={"titles": True})
     titled = freeze(engine, smoke.model_copy(update={"dataset": dataset}), now=NOON)
     assert titled.snapshot_hash != plain.snapshot_hash
+    assert (plain.titles, titled.titles) == (False, True)
     for side in Side:
         for with_one, without in zip(titled.examples(side), plain.examples(side), strict=True):
             title = "" if without.review_id == "r0000" else "Not for me. "
