@@ -6,13 +6,13 @@ share of the stream, whatever the model says, the same reviews on every re-run; 
 kept with each, so that production accuracy can be estimated by inverse-probability weighting.
 
 Reads no database, draws no random number, spreads nothing over clusters yet. Called by batch scoring; what it returns
-goes to `labeling.queue.enqueue`.
+goes to `labeling.queue.enqueue`. `stars.asking` queues reviews for another reason, whose audit draw must not be lost.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ class Selected:
     priority: float
     """Higher is asked first: the ambiguity in [0, 1], audits in [1, 2)."""
     inclusion_probability: float
-    """Probability with which this review got here: 1 where its uncertainty decided, else the audit rate."""
+    """Probability with which this review got here: 1 where uncertainty or doubt decided, else the audit rate."""
     audit_rate: float | None
     """The audit rate in force when it was drawn as an audit, else None."""
 
@@ -59,11 +59,39 @@ def select(
     uncertain = most_ambiguous(ambiguity, among=confidence < abstain_below, limit=config.max_tasks)
     audit = audit_draw(review_ids, rate=config.audit_rate, key=config.audit_key)
     chosen = [
-        _selected(review_id, ambiguity=float(doubt), uncertain=bool(unsure), audit=bool(drawn), config=config)
+        _selected(
+            review_id,
+            ambiguity=float(doubt),
+            because=Reason.UNCERTAIN if unsure else None,
+            audit=bool(drawn),
+            config=config,
+        )
         for review_id, doubt, unsure, drawn in zip(review_ids, ambiguity, uncertain, audit, strict=True)
         if unsure or drawn
     ]
     return sorted(chosen, key=lambda one: (-one.priority, one.review_id))
+
+
+def select_doubted(
+    doubt: Mapping[str, float], *, unread: Collection[str], config: settings.Selection
+) -> list[Selected]:
+    """Reviews whose stars are doubted, all of them, by review id with their doubt in [0, 1].
+
+    A review has one task, so those that scoring has yet to read (`unread`) take their audit draw along: else every
+    audit among them would be lost, and what is left would be too easy a sample of the stream. Those that were read have
+    had their draw.
+    """
+    audit = audit_draw(list(doubt), rate=config.audit_rate, key=config.audit_key)
+    return [
+        _selected(
+            review_id,
+            ambiguity=one,
+            because=Reason.DISAGREEMENT,
+            audit=bool(drawn) and review_id in unread,
+            config=config,
+        )
+        for (review_id, one), drawn in zip(doubt.items(), audit, strict=True)
+    ]
 
 
 def audit_draw(review_ids: Sequence[str], *, rate: float, key: str) -> NDArray[np.bool_]:
@@ -93,14 +121,14 @@ def most_ambiguous(ambiguity: NDArray[np.float64], *, among: NDArray[np.bool_], 
 
 
 def _selected(
-    review_id: str, *, ambiguity: float, uncertain: bool, audit: bool, config: settings.Selection
+    review_id: str, *, ambiguity: float, because: Reason | None, audit: bool, config: settings.Selection
 ) -> Selected:
-    reasons = [reason for reason, holds in ((Reason.UNCERTAIN, uncertain), (Reason.AUDIT, audit)) if holds]
+    reasons = [*([because] if because else []), *([Reason.AUDIT] if audit else [])]
     return Selected(
         review_id=review_id,
         reasons=tuple(reasons),
         priority=_audit_priority(review_id, config.audit_key) if audit else ambiguity,
-        inclusion_probability=1.0 if uncertain else config.audit_rate,
+        inclusion_probability=1.0 if because else config.audit_rate,
         audit_rate=config.audit_rate if audit else None,
     )
 

@@ -53,4 +53,4 @@ def audit_stars(
     if enqueue:
         from restar_lib.store.engine import engine
 
-        print(f"{ask_people(engine(), found)} new tasks in the queue, with reason disagreement")
+        print(f"{ask_people(engine(), found, current.selection)} new tasks in the queue, with reason disagreement")

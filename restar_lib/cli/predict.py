@@ -23,10 +23,13 @@ def predict(
     text: Annotated[str, typer.Argument(help="The text; - reads it from standard input.")],
     *,
     sentences: Annotated[bool, typer.Option("--sentences", help="Read each sentence as well.")] = False,
+    title: Annotated[str, typer.Option(help="The review's title, for models that read titles.")] = "",
     version: Annotated[str, typer.Option(help="A model version; empty: the one that serves.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
 ) -> None:
     """Say what a text expresses, how sure the model is, and the stars to expect."""
+    from restar_lib.domain import with_title
+    from restar_lib.ingest.cleaning import readable_title
     from restar_lib.ingest.plain_text import plain_text
     from restar_lib.scoring.answers import answer_sentences
     from restar_lib.scoring.engine import InferenceEngine
@@ -37,7 +40,8 @@ def predict(
     if not read:
         raise typer.BadParameter("there is nothing to read in it but markup and blanks")
     model = InferenceEngine.load(_folder(current, version), threads=current.scoring.threads)
-    found = answer_sentences(model, read, split(read) if sentences else ())
+    review = with_title(read, readable_title(title)) if model.info.reads_titles else read
+    found = answer_sentences(model, review, split(read) if sentences else ())
     if as_json:
         parts = [
             {"text": one.text, "start": one.start, "end": one.end} | _fields(answer) for one, answer in found.sentences

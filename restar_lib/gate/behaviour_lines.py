@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from restar_lib.gate.behaviour import Behaviour, CaseResult, GroupResult
+from restar_lib.gate.cases import GROUPS
 from restar_lib.gate.paired_lines import Paired
 from restar_lib.gate.verdict import VerdictLine
 from restar_lib.settings import Gate
@@ -36,10 +37,14 @@ def floor_of(group: str, config: Gate) -> float:
 def _floor_line(found: Behaviour, config: Gate, *, judged: bool) -> VerdictLine:
     under = [group for group in found.judged if group.rate < floor_of(group.group, config)]
     held, cases = sum(one.passed for one in found.judged), sum(one.cases for one in found.judged)
-    verdict = _under(under, config) if under else f"all {len(found.judged)} groups reach their floors"
+    missing = [group for group in GROUPS if group not in {one.group for one in found.judged}]
+    if missing:  # a group that nobody asked for must not look like one that held, whoever is judged
+        verdict = f"no judged case in: {', '.join(missing)}"
+    else:
+        verdict = _under(under, config) if under else f"all {len(found.judged)} groups reach their floors"
     return VerdictLine(
         name="behaviour",
-        passed=not (judged and under),
+        passed=not missing and not (judged and under),
         detail=f"{held} of {cases} behaviour cases hold; {verdict}{_unless(config, judged=judged)}",
         numbers={
             **{group.group: group.rate for group in found.judged},

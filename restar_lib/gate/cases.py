@@ -30,6 +30,11 @@ TOLERANCE: Final = 0.1
 """By how much the probability of the first answer may fall where a variant is answered otherwise (as CheckList)."""
 LEAST_STEP: Final = 0.02
 """Smallest step of the score that counts as more negative or more positive."""
+GROUPS: Final = (
+    "brands", "case", "comparison", "contrast", "directional", "emoji", "intensity", "names", "negation", "plain",
+    "typos",
+)  # fmt: skip
+"""The groups of which at least one case must be judged; sarcasm, the other one, is hard."""
 
 
 class Kind(StrEnum):
@@ -78,6 +83,17 @@ def load_cases(folder: Path = FOLDER) -> tuple[Case, ...]:
             f"{folder}: two cases of group {repeated[0][0]} are named {repeated[0][1]!r}; rename one"
         )
     return cases
+
+
+def refuse_missing_groups(cases: Sequence[Case]) -> None:
+    """Raises `ConfigurationError` where a group has no case that may refuse: what nobody asked must not look right."""
+    judged = {case.group for case in cases if not case.hard}
+    missing = [group for group in GROUPS if group not in judged]
+    if missing:
+        raise ConfigurationError(
+            f"no judged behaviour case in: {', '.join(missing)}; restore include/behaviour/{missing[0]}.yaml, or give "
+            "it a case that is not hard (a floor of 0 in gate.behaviour_floors asks nothing of a group)"
+        )
 
 
 def cases_hash(cases: Sequence[Case]) -> str:

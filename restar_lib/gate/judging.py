@@ -28,7 +28,7 @@ from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.gate import page, verdict_log
 from restar_lib.gate.behaviour import run_cases
-from restar_lib.gate.cases import Case, cases_hash, load_cases
+from restar_lib.gate.cases import Case, cases_hash, load_cases, refuse_missing_groups
 from restar_lib.gate.clean_process import probe_cleanly
 from restar_lib.gate.leakage import Leakage, TrainingSet, find_leaks
 from restar_lib.gate.lines import Latency, Measured, all_lines, artifact_refusal
@@ -67,6 +67,7 @@ def judge(
     """
     challenger, champion = challenger_folder.name, champion_folder.name if champion_folder else None
     cases = load_cases()
+    refuse_missing_groups(cases)
     _refuse_unknown_groups(settings, cases)
     question = verdict_log.Question(
         challenger=challenger,

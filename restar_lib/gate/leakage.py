@@ -33,7 +33,6 @@ class Leak:
 
     whose: str
     side: Side
-    learned_id: str
     gate_id: str
 
 
@@ -61,7 +60,7 @@ def find_leaks(rows: Sequence[Example], sets: Sequence[TrainingSet]) -> Leakage:
         learned += len(seen)
         for side, row in seen:
             if gate_id := gate.get(normalised_text(row.text)):
-                leaks.append(Leak(whose=one.whose, side=side, learned_id=row.review_id, gate_id=gate_id))
+                leaks.append(Leak(whose=one.whose, side=side, gate_id=gate_id))
     return Leakage(gate_rows=len(rows), learned_rows=learned, leaks=tuple(leaks), unread=tuple(unread))
 
 

@@ -6,9 +6,11 @@ champion are in `gate.paired_lines`, those of the behaviour cases in `gate.behav
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from restar_lib.domain import Side
 from restar_lib.evaluation.metrics import Metrics
 from restar_lib.gate.behaviour import Behaviour
 from restar_lib.gate.behaviour_lines import behaviour_lines
@@ -18,8 +20,6 @@ from restar_lib.gate.paired_lines import Paired, comparison_line, slice_lines
 from restar_lib.gate.verdict import VerdictLine
 from restar_lib.gate.wording import at_least, at_most, ordinal
 from restar_lib.settings import Gate
-
-LEAKS_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,7 @@ def leakage_line(found: Leakage) -> VerdictLine:
         detail=_leakage_detail(found, unknown=bool(unknown)),
         numbers=numbers,
         table=tuple(
-            {"model": leak.whose, "side": leak.side.value, "learned": leak.learned_id, "gate row": leak.gate_id}
-            for leak in found.leaks[:LEAKS_SHOWN]
+            {"model": whose, "side": side.value, "rows": rows} for (whose, side), rows in _leaks_by_side(found).items()
         ),
     )
 
@@ -155,14 +154,18 @@ def _leakage_detail(found: Leakage, *, unknown: bool) -> str:
     if unknown:
         return "the challenger's training set is not on this disk: whether it has seen the gate rows cannot be told"
     if found.leaks:
-        first = found.leaks[0]
+        where = ", ".join(f"{rows:,} in {whose} {side}" for (whose, side), rows in _leaks_by_side(found).items())
         return (
-            f"{len(found.leaks):,} of {found.gate_rows:,} gate rows have the text of a row that a model has seen, the "
-            f"first: {first.gate_id} is {first.learned_id} ({first.whose}, {first.side}); freeze a snapshot whose test "
-            "side neither of them has seen"
+            f"{len({leak.gate_id for leak in found.leaks}):,} of {found.gate_rows:,} gate rows have the text of a row "
+            f"that a model has seen ({where}); freeze a snapshot whose test side neither of them has seen"
         )
     unread = " (the champion's training set is not on this disk)" if found.unread else ""
     return f"none of {found.gate_rows:,} gate texts among {found.learned_rows:,} that were learned from{unread}"
+
+
+def _leaks_by_side(found: Leakage) -> Counter[tuple[str, Side]]:
+    # Counts and no ids: a verdict stays when a person asks to be forgotten.
+    return Counter((leak.whose, leak.side) for leak in found.leaks)
 
 
 def _floor(name: str, value: float, floor: float, *, majority: float) -> VerdictLine:

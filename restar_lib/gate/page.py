@@ -17,7 +17,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from restar_lib.durable import READABLE, write_text
-from restar_lib.gate.verdict import Number, Verdict, VerdictLine
+from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.registry import artifact
 from restar_lib.settings import Settings
 
@@ -25,6 +25,8 @@ FOLDER: Final = "verdicts"
 """Below the reports folder."""
 WIDTH: Final = 640
 """Of the picture of the interval, in its own units."""
+DRAWN: Final = ("difference", "lower", "upper", "threshold")
+"""The numbers of the comparison that the picture needs."""
 TITLES: Final = {
     "leakage": "Leakage",
     "accuracy": "Accuracy",
@@ -86,7 +88,8 @@ def render(verdict: Verdict, *, notice: str | None) -> str:
         slices=[line for line in verdict.lines if line.name.startswith("slice_") and line.table],
         groups=[row for row in table if "case" not in row],
         failed=[row for row in table if "case" in row],
-        leaks=lines["leakage"].table if "leakage" in lines else (),
+        # Verdicts of before have ids of reviews there instead of counts; those are not repeated.
+        leaks=[row for row in lines["leakage"].table if "rows" in row] if "leakage" in lines else [],
     )
 
 
@@ -122,9 +125,10 @@ class Interval:
 
 
 def _interval(line: VerdictLine | None) -> Interval | None:
-    if line is None or "lower" not in line.numbers:
+    numbers = line.numbers if line else {}
+    found = {name: float(value) for name in DRAWN if isinstance(value := numbers.get(name), int | float)}
+    if line is None or len(found) < len(DRAWN):  # no champion, or a verdict of before there was an upper end
         return None
-    found = {name: _float(line.numbers.get(name)) for name in ("difference", "lower", "upper", "threshold")}
     reach = 1.15 * max(0.01, *(abs(value) for value in found.values()))
     at = {name: round(WIDTH / 2 * (1 + value / reach), 1) for name, value in found.items()}
     return Interval(
@@ -134,10 +138,6 @@ def _interval(line: VerdictLine | None) -> Interval | None:
         threshold_words=f"{found['threshold']:+g}",
         holds=line.passed,
     )
-
-
-def _float(value: Number) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _files(settings: Settings, verdict: Verdict) -> tuple[Path, Path, Path]:

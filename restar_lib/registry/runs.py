@@ -22,6 +22,8 @@ from restar_lib.registry.release_log import current
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
 
+OWN_HEAD: Final = "own_head.safetensors"
+"""As `training.ensemble.OWN_HEAD`, whose module loads torch: it lies in folders that were averaged, and in no other."""
 VERDICTS: Final = 1000
 """So many of the newest are looked at."""
 
@@ -34,7 +36,7 @@ class Run:
     at: datetime
     """When it was sealed; where the folder is gone, when it was judged."""
     mode: str
-    """With the number of members where it is an ensemble."""
+    """With the largest number of members where it is an ensemble."""
     encoder: str
     train_rows: int | None
     validation_macro_f1: float | None
@@ -100,9 +102,12 @@ def _deleted(verdicts: Mapping[str, Verdict], champion: str | None) -> Iterator[
 
 
 def _mode(folder: Path, info: ModelInfo) -> str:
+    if not (folder / OWN_HEAD).is_file():
+        return info.mode
     record = run_record.read(folder.parent, folder.name)
     members = record.settings.get("training", {}).get("ensemble", 1) if record else 1
-    return f"{info.mode}, mean of {members}" if members > 1 else info.mode
+    # The setting is a limit: a young house has fewer versions of a kind.
+    return f"{info.mode}, mean of {f'up to {members}' if members > 1 else 'several'}"
 
 
 def _metrics(folder: Path) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ class Answer:
     stars: float
     """Expected stars, 1.0 to 5.0."""
     truncated: bool
-    """The text was longer than the model's window; its end was not read."""
+    """The text was longer than the model's window; not all of it was read."""
 
     @property
     def score(self) -> float:
@@ -56,13 +56,16 @@ def answer_all(model: InferenceEngine, texts: Sequence[str], *, batch_size: int 
 
 
 def answer_sentences(
-    model: InferenceEngine, text: str, sentences: Sequence[Sentence], *, batch_size: int = 16
+    model: InferenceEngine, review: str, sentences: Sequence[Sentence], *, batch_size: int = 16
 ) -> SentenceAnswers:
-    """An answer for the text and for each of its sentences; a text that is one sentence is read once."""
-    if [one.text for one in sentences] == [text]:
-        (whole,) = answer_all(model, [text])
+    """An answer for the review and for each sentence of its text; a review that is one sentence is read once.
+
+    `review` is what the model is given of it, with its title where the model reads titles; that is no sentence of it.
+    """
+    if [one.text for one in sentences] == [review]:
+        (whole,) = answer_all(model, [review])
         return SentenceAnswers(whole=whole, sentences=((sentences[0], whole),))
-    whole, *parts = answer_all(model, [text, *(one.text for one in sentences)], batch_size=batch_size)
+    whole, *parts = answer_all(model, [review, *(one.text for one in sentences)], batch_size=batch_size)
     return SentenceAnswers(whole=whole, sentences=tuple(zip(sentences, parts, strict=True)))
 
 

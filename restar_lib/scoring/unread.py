@@ -133,6 +133,12 @@ def following(engine: Engine, among: Runs, *, after: Place, limit: int, titles: 
     ]
 
 
+def unread_of(connection: Connection, review_ids: Collection[str]) -> set[str]:
+    """Which of these reviews no model has read yet, old ones included."""
+    wanted = ReviewRow.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    return set(connection.scalars(select(ReviewRow.review_id).where(wanted, *_is_unread())))
+
+
 def reopen_runs(connection: Connection, review_ids: Collection[str]) -> int:
     """Look again at the runs that brought these reviews: a copy that became an original was never read."""
     brought = select(ReviewRow.ingest_run_id).where(ReviewRow.review_id == any_(literal(list(review_ids), ARRAY(Text))))

@@ -169,11 +169,12 @@ def predict_sentences(
 ) -> SentencesOut:
     """What a review expresses, as a whole and sentence by sentence."""
     started = time.perf_counter()
-    text = _readable(review.text, settings.serving.max_chars)  # its title is no sentence of it
+    text = _readable(review.text, settings.serving.max_chars)
     sentences = split(text)
     if len(sentences) > settings.serving.max_sentences:
         raise TooLarge(f"{len(sentences)} sentences; at most {settings.serving.max_sentences} in one request")
-    found = answer_sentences(serving.model, text, sentences, batch_size=settings.scoring.batch_size)
+    whole = _read(review, serving, settings)  # the whole has the title of the review; no sentence has
+    found = answer_sentences(serving.model, whole, sentences, batch_size=settings.scoring.batch_size)
     # Sentences are no reviews: the counted class mix is that of the stream.
     metrics.predicted([found.whole])
     version = serving.model.version

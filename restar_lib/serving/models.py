@@ -59,7 +59,7 @@ class Prediction(Body):
     stars: float = Field(description="Expected stars, 1.0 to 5.0.")
     score: float = Field(description="The same in [0, 1]: (stars - 1) / 4.")
     model_version: str
-    truncated: bool = Field(description="The text was longer than the model's window; its end was not read.")
+    truncated: bool = Field(description="The text was longer than the model's window; not all of it was read.")
 
 
 class BatchOut(Body):

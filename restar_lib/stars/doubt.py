@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Groups = NDArray[np.int64] | NDArray[np.str_]
+"""[n]: rows with the same value belong together."""
 
 FOLDS: Final = 5
 DOUBTED_WEIGHT: Final = 0.25
@@ -26,6 +28,8 @@ EVENNESS: Final = 0.35
 INVERSE_L2: Final = 2.0
 """scikit-learn's C on features of unit norm; `training.regularisation` has the same default."""
 MAX_ITERATIONS: Final = 300
+FLAT: Final = 1e-3
+"""Share of the median deviation of a feature, below which it counts as constant; as in `training.head`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +63,24 @@ def judge(given: Integers, probabilities: Floats) -> Doubt:
 
 
 def doubt_weights(
-    features: Floats, truth: Integers, weights: Floats, people: Flags, *, folds: int = FOLDS, seed: int
+    features: Floats,
+    truth: Integers,
+    weights: Floats,
+    people: Flags,
+    *,
+    folds: int = FOLDS,
+    seed: int,
+    groups: Groups | None = None,
 ) -> Floats:
     """The row weights [n] of a training that copes with lying stars: less for labels that are doubted.
 
     `people` [n] marks labels that people gave: they keep their weight whatever the features say. Where a class has
-    fewer rows than there are folds, nothing can be said and every weight stays.
+    fewer rows than there are folds, nothing can be said and every weight stays. `groups`: see `out_of_sample`.
     """
-    if np.unique(truth, return_counts=True)[1].min() < folds:
+    if _fewest(truth, groups) < folds:
         return weights
-    return believed(truth, out_of_sample(features, truth, weights, folds=folds, seed=seed), weights, people)
+    probabilities = out_of_sample(features, truth, weights, folds=folds, seed=seed, groups=groups)
+    return believed(truth, probabilities, weights, people)
 
 
 def believed(given: Integers, probabilities: Floats, weights: Floats, people: Flags) -> Floats:
@@ -85,28 +97,41 @@ def _evened(probabilities: Floats) -> Floats:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def out_of_sample(features: Floats, truth: Integers, weights: Floats, *, folds: int, seed: int) -> Floats:
+def out_of_sample(
+    features: Floats, truth: Integers, weights: Floats, *, folds: int, seed: int, groups: Groups | None = None
+) -> Floats:
     """Class probabilities [n, classes] by cross-validation: no row is judged by a model that has seen its label.
 
-    Raises `ValueError` where a class has fewer rows than there are folds.
+    Rows of one group [n] (the sentences of a review, which have its label) are never on both sides of a fold. Raises
+    `ValueError` where a class has fewer rows, or groups, than there are folds.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    fewest = np.unique(truth, return_counts=True)[1].min()
+    fewest = _fewest(truth, groups)
     if fewest < folds:
-        raise ValueError(f"a class has {fewest} rows, too few for {folds} folds")
+        raise ValueError(f"a class has {fewest} {'rows' if groups is None else 'groups'}, too few for {folds} folds")
     scaled = _standardised(features)
     found = np.zeros((len(truth), int(truth.max()) + 1))
-    for learn, judge in StratifiedKFold(folds, shuffle=True, random_state=seed).split(scaled, truth):
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    for learn, judge in kind(folds, shuffle=True, random_state=seed).split(scaled, truth, groups):
         regression = LogisticRegression(C=INVERSE_L2, max_iter=MAX_ITERATIONS)
         regression.fit(scaled[learn], truth[learn], sample_weight=weights[learn] / weights[learn].mean())
         found[np.ix_(judge, regression.classes_)] = regression.predict_proba(scaled[judge])
     return found
 
 
+def _fewest(truth: Integers, groups: Groups | None) -> int:
+    """How many rows, or groups where there are some, the rarest class has."""
+    if groups is None:
+        return int(np.unique(truth, return_counts=True)[1].min())
+    return min(len(np.unique(groups[truth == one])) for one in np.unique(truth))
+
+
 def _standardised(features: Floats) -> NDArray[np.float32]:
-    # Rows of norm 1 on average, as in `training.head`: C means the same for every encoder.
+    # Rows of norm 1 on average, as in `training.head` (which loads torch): C means the same for every encoder. And as
+    # there, a feature that hardly varies is not blown up: what is left of it is the rounding of its last bits.
     deviation = features.std(axis=0)
-    scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(features.shape[1])
+    floor = FLAT * np.median(deviation) or 1.0
+    scale = np.maximum(deviation, floor) * np.sqrt(features.shape[1])
     return np.asarray((features - features.mean(axis=0)) / scale, dtype=np.float32)

@@ -258,6 +258,14 @@ def test_other_behaviour_cases_are_another_question(house: House, monkeypatch: p
     assert house.judge(challenger).verdict_id != first.verdict_id
 
 
+def test_a_group_without_cases_is_an_error_and_no_verdict(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing file must not make the gate easier; not even where cases decide nothing, as in these tests."""
+    fewer = [case for case in load_cases() if case.group != "emoji"]
+    monkeypatch.setattr("restar_lib.gate.judging.load_cases", lambda: fewer)
+    with pytest.raises(ConfigurationError, match="emoji"):
+        house.judge(house.model(BETTER))
+
+
 def test_a_model_that_learned_elsewhere_is_refused(house: House) -> None:
     """Nobody can tell whether its training set holds the gate rows."""
     assert names(house.judge(house.model(BETTER, snapshot_hash="f" * 16))) == {"leakage"}

@@ -20,6 +20,7 @@ from restar_lib.registry.run_record import RunRecord
 from restar_lib.registry.runs import runs
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, Label, LabelTask, ReviewRow, SnapshotLabel
+from restar_lib.training.ensemble import OWN_HEAD
 from tests.tiny_model import sealed_tiny_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,6 +73,20 @@ def test_the_table_tells_the_champion_from_refused_and_deleted_versions(
     assert (found[good].accuracy, found[good].mode, found[unjudged].verdict) == (1.0, "head", "-")
     assert found[gone].verdict == "refused"
     assert found[gone].macro_f1 == pytest.approx(0.25)  # 0.6 positive: F1 0.75 of one class in three
+
+
+def test_only_a_version_that_was_averaged_is_called_a_mean(engine: Engine, smoke: Settings) -> None:
+    """What was configured is no proof: the first versions find nobody to be averaged with."""
+    training = smoke.training.model_copy(update={"ensemble": 4})
+    alone, averaged = (sealed_tiny_model(smoke.models_dir, bias=(0.0, one, 0.0)) for one in (0.1, 0.2))
+    for folder in (alone, averaged):
+        RunRecord.of(smoke.model_copy(update={"training": training}), champion=None).write(
+            smoke.models_dir, folder.name
+        )
+    averaged.chmod(0o755)
+    (averaged / OWN_HEAD).touch()
+    found = {run.version: run.mode for run in runs(engine, smoke)}
+    assert found == {alone.name: "head", averaged.name: "head, mean of up to 4"}
 
 
 def compared(engine: Engine, settings: Settings, snapshot: Snapshot) -> SideBySide:

@@ -68,3 +68,31 @@ def test_too_few_rows_of_a_class_leave_every_weight_alone(rows: Rows) -> None:
     assert np.array_equal(doubt_weights(rows.features, given, np.ones(600), np.zeros(600, bool), seed=1), np.ones(600))
     with pytest.raises(ValueError, match="3 rows, too few for 5 folds"):
         doubt(rows.features, given, np.ones(600), seed=1)
+
+
+def test_a_dead_feature_says_nothing(rows: Rows) -> None:
+    """The rounding of a feature that does not vary must not become as loud as a real one."""
+    dead = np.where(rows.given[:, None] == 0, 1e-32, 0.0) * np.ones(20)
+    chance = np.random.default_rng(6).normal(size=(600, 21))
+    answers = [
+        out_of_sample(np.hstack([chance, last]), rows.given, np.ones(600), folds=5, seed=1)
+        for last in (dead, np.zeros((600, 20)))
+    ]
+    assert answers[0] == pytest.approx(answers[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.str_])
+def test_rows_of_one_group_are_never_on_both_sides(kind: type[np.int64 | np.str_]) -> None:
+    """Five copies of each row, labels of chance: without groups they are known by heart, with them not."""
+    rng = np.random.default_rng(7)
+    review = np.repeat(np.arange(120), 5)
+    features, truth = rng.normal(size=(120, 60))[review], rng.permutation(np.arange(120) % 3)[review]
+    weights, people = np.ones(600), np.zeros(600, dtype=bool)
+    alone = out_of_sample(features, truth, weights, folds=5, seed=1)
+    together = out_of_sample(features, truth, weights, folds=5, seed=1, groups=review.astype(kind))
+    assert (alone.argmax(axis=1) == truth).mean() > 0.6
+    assert (together.argmax(axis=1) == truth).mean() < 0.45
+    few = np.where(review < 2, review, 2)  # two classes of one review each
+    assert np.array_equal(doubt_weights(features, few, weights, people, seed=1, groups=review), weights)
+    with pytest.raises(ValueError, match="1 groups, too few for 5 folds"):
+        out_of_sample(features, few, weights, folds=5, seed=1, groups=review)

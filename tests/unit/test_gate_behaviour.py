@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from restar_lib.errors import ConfigurationError
 from restar_lib.gate.behaviour import judged, run_cases
-from restar_lib.gate.cases import Case, cases_hash, load_cases
+from restar_lib.gate.cases import GROUPS as JUDGED
+from restar_lib.gate.cases import Case, cases_hash, load_cases, refuse_missing_groups
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Gate
 from tests.tiny_model import make_tiny_model
@@ -128,3 +130,17 @@ def test_two_cases_of_one_name_and_a_folder_without_any_are_refused(tmp_path: Pa
     case = "{name: one, text: A thing, expect: negative}"
     with pytest.raises(ConfigurationError, match="'one'"):
         load_cases(write(tmp_path, case, case))
+
+
+def test_a_group_without_a_judged_case_is_refused_by_name() -> None:
+    """A file that is gone, a group that somebody marked hard, and no judged case at all."""
+    cases = load_cases()
+    refuse_missing_groups(cases)
+    assert set(JUDGED) == GROUPS - {"sarcasm"}
+    for fewer in (
+        [case for case in cases if case.group != "negation"],
+        [replace(case, hard=case.hard or case.group == "negation") for case in cases],
+        [replace(case, hard=True) for case in cases],
+    ):
+        with pytest.raises(ConfigurationError, match=r"no judged behaviour case in: .*negation"):
+            refuse_missing_groups(fewer)

@@ -13,6 +13,7 @@ import pytest
 from restar_lib.domain import Side
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.gate.behaviour import Behaviour, GroupResult
+from restar_lib.gate.cases import GROUPS
 from restar_lib.gate.clean_process import CleanProbe
 from restar_lib.gate.leakage import Leak, Leakage, TrainingSet
 from restar_lib.gate.lines import Latency, Measured, all_lines
@@ -56,7 +57,7 @@ def comparison(*, lower: float = -0.01, swap_p: float = 0.001) -> Comparison:
 
 def behaviour(**held: int) -> Behaviour:
     """So many cases of twenty hold in each group; sarcasm is hard."""
-    groups = {"plain": 20, "negation": 15, "sarcasm": 0} | held
+    groups = dict.fromkeys(GROUPS, 20) | {"negation": 15, "sarcasm": 0} | held
     found = [GroupResult(group=name, hard=name == "sarcasm", cases=20, passed=count) for name, count in groups.items()]
     return Behaviour(cases_hash="0" * 16, results=(), groups=tuple(found))
 
@@ -75,6 +76,18 @@ GOOD = Measured(
     clean_probe=CleanProbe(problem=None, seconds=1.0, megabytes=200),
     artifact_mb=180.0,
     latency=Latency(requests=200, mean_ms=12.0, p99_ms=30.0),
+)
+
+LEAKING = replace(
+    GOOD,
+    leakage=replace(
+        GOOD.leakage,
+        leaks=(
+            Leak(whose="champion", side=Side.TRAIN, gate_id="r9"),
+            Leak(whose="champion", side=Side.TRAIN, gate_id="r9"),
+            Leak(whose="challenger", side=Side.VALIDATION, gate_id="r9"),
+        ),
+    ),
 )
 
 
@@ -204,6 +217,17 @@ def test_a_group_of_cases_under_its_floor_refuses_and_a_hard_one_does_not() -> N
     assert refusing(worse, CONFIG.model_copy(update={"behaviour_floors": {"negation": 0.4}})) == []
 
 
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_missing_group_of_cases_is_an_error_and_no_pass(name: str) -> None:
+    """Without its file or with hard cases alone, also where cases do not decide; and so is no judged case at all."""
+    without = tuple(one for one in behaviour().groups if one.group != name)
+    for measured in (GOOD, replace(GOOD, simulated=True)):
+        for groups in (without, (*without, GroupResult(group=name, hard=True, cases=20, passed=20)), ()):
+            fewer = replace(measured, paired=None, behaviour=replace(GOOD.behaviour, groups=groups))
+            (line,) = [line for line in all_lines(fewer, CONFIG) if not line.passed]
+            assert (line.name, name in line.detail) == ("behaviour", True)
+
+
 def test_a_group_that_lost_too_much_against_the_champion_refuses() -> None:
     """Over its floor and still much worse than what serves."""
     measured = replace(GOOD, behaviour=behaviour(negation=11), paired=replace(PAIRED, behaviour=behaviour(negation=17)))
@@ -223,10 +247,20 @@ def test_cases_decide_only_for_models_that_the_configuration_names() -> None:
 
 def test_a_gate_text_that_a_model_has_seen_refuses_first() -> None:
     """The figures on such rows are worthless, so this line stands before them."""
-    leak = Leak(whose="champion", side=Side.TRAIN, learned_id="r7", gate_id="r9")
-    lines = all_lines(replace(GOOD, leakage=replace(GOOD.leakage, leaks=(leak,))), CONFIG)
+    lines = all_lines(LEAKING, CONFIG)
     assert [line.name for line in lines if not line.passed] == ["leakage"]
-    assert "r9 is r7 (champion, train)" in lines[0].detail
+    assert "1 of 2,000 gate rows" in lines[0].detail
+    assert "2 in champion train, 1 in challenger validation" in lines[0].detail
+
+
+def test_a_verdict_on_leaks_names_no_review() -> None:
+    """It outlives the people who ask to be forgotten: numbers stay, ids would be a trace of theirs."""
+    (line,) = [line for line in all_lines(LEAKING, CONFIG) if line.name == "leakage"]
+    assert "r9" not in json.dumps(line.to_dict())
+    assert line.table == (
+        {"model": "champion", "side": "train", "rows": 2},
+        {"model": "challenger", "side": "validation", "rows": 1},
+    )
 
 
 @pytest.mark.parametrize(("whose", "refused"), [("challenger", ["leakage"]), ("champion", [])])

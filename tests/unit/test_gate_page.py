@@ -67,3 +67,23 @@ def test_the_page_lies_beside_the_model_and_among_the_reports(tmp_path: Path) ->
         lost.unlink()
         page.write_missing(settings, VERDICT)
         assert lost.exists()
+
+
+def test_an_interval_is_drawn_where_all_of_its_numbers_are_known() -> None:
+    """Verdicts of before have no upper end: a picture with an end at zero would be a lie."""
+    assert "-0.060 to -0.020" in page.render(VERDICT, notice=None)
+    assert "<svg" in page.render(VERDICT, notice=None)
+    for lost in NUMBERS:
+        older = replace(VERDICT.lines[1], numbers={name: NUMBERS[name] for name in NUMBERS if name != lost})
+        html = page.render(replace(VERDICT, lines=(VERDICT.lines[0], older)), notice=None)
+        assert "<svg" not in html
+        assert "+0.000" not in html
+
+
+def test_leaks_are_counts_and_ids_of_older_verdicts_are_not_repeated() -> None:
+    """A review that its author wants forgotten must not come back with a page that is written again."""
+    table = ({"model": "champion", "side": "train", "rows": 41}, {"model": "m", "side": "s", "learned": "r7"})
+    leakage = VerdictLine(name="leakage", passed=False, detail="42 leaks", numbers={}, table=table)
+    html = page.render(replace(VERDICT, lines=(leakage,)), notice=None)
+    assert "<td>champion</td><td>train</td><td>41</td>" in html
+    assert "r7" not in html

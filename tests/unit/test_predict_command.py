@@ -65,3 +65,13 @@ def test_without_a_release_it_says_what_to_do() -> None:
     named = sealed_tiny_model(settings().models_dir).name
     assert named in predict("good", "--version", named).output
     assert predict(" ").exit_code == 2
+
+
+def test_a_title_is_read_by_a_model_that_reads_titles(version: str) -> None:
+    """And by no other, as in the API."""
+    assert version in predict("good").output
+    reader = sealed_tiny_model(settings().models_dir, reads_titles=True).name
+    text, title = "The parcel came on a Tuesday", ("--title", "Excellent, great!")
+    assert predict(text, *title).output == predict(text).output
+    titled, untitled = (predict(text, "--version", reader, *more).output for more in (title, ()))
+    assert (titled.split()[0], titled == untitled) == ("positive", False)

@@ -137,7 +137,7 @@ def test_it_abstains_where_it_is_not_sure(client: TestClient) -> None:
 
 
 def test_a_text_longer_than_the_window_is_marked(client: TestClient) -> None:
-    """Its end was not read."""
+    """Not all of it was read: which part depends on the model."""
     answer = client.post("/predict", json={"text": "a " * 70 + "excellent"}).json()
     assert (answer["truncated"], answer["abstained"]) == (True, True)
 
@@ -173,6 +173,23 @@ def test_a_review_of_two_minds_is_read_sentence_by_sentence(client: TestClient, 
         assert one.pop("text") == text
         assert one == close_to(client.post("/predict", json={"text": text}).json())
         assert one["model_version"] == version
+
+
+@pytest.mark.parametrize("text", [UNCLEAR, f"{UNCLEAR}. {UNCLEAR}."])
+def test_a_review_read_by_sentences_has_the_title_that_predict_reads(
+    empty: TestClient, settings: Settings, text: str
+) -> None:
+    """The whole is the same answer as that of `/predict`; the sentences are read as they stand."""
+    version = sealed_tiny_model(settings.models_dir, reads_titles=True).name
+    point(settings, version)
+    wait_for(lambda: serving(empty) == version)
+    body = {"text": text, "title": "Excellent, great!"}
+    found, alone = (empty.post(path, json=body).json() for path in ("/predict/sentences", "/predict"))
+    assert found["prediction"] == close_to(alone)
+    assert found["text"] == text
+    untitled = empty.post("/predict", json={"text": found["sentences"][0]["text"]}).json()
+    assert found["sentences"][0]["confidence"] == pytest.approx(untitled["confidence"])
+    assert untitled["confidence"] < alone["confidence"]
 
 
 def test_sentences_do_not_count_as_reviews(client: TestClient) -> None:
@@ -347,6 +364,10 @@ def test_the_documentation_describes_the_routes(empty: TestClient) -> None:
     assert set(schema["paths"]) == {
         "/health", "/ready", "/model/info", "/predict", "/predict/batch", "/predict/sentences",
     }  # fmt: skip
+    assert (
+        "not all of it was read"
+        in schema["components"]["schemas"]["Prediction"]["properties"]["truncated"]["description"]
+    )
     assert "413" in schema["paths"]["/predict"]["post"]["responses"]
     assert empty.get("/docs").status_code == 200
 
