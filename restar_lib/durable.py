@@ -1,7 +1,7 @@
 """Files that survive a kill and a power cut: a reader sees the old content or the new one, never half of one.
 
-`write_text` for a small file that is replaced; `flush` and `flush_folder` for whoever fills a folder and makes it
-visible by one rename. It knows nothing of what the files mean.
+`write_text` and `replace_bytes` for a small file that is replaced; `flush` and `flush_folder` for whoever fills a
+folder and makes it visible by one rename. It knows nothing of what the files mean.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ PRIVATE, READABLE = 0o600, 0o644
 
 def write_text(path: Path, content: str, *, mode: int = PRIVATE) -> None:
     """Write beside `path`, flush to disk, rename over it. Raises `OSError`, and `path` is as it was."""
+    replace_bytes(path, content.encode(), mode=mode)
+
+
+def replace_bytes(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """`write_text` for a small file that is no text."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), mode)
             file.flush()

@@ -7,9 +7,11 @@ compared with the same ones at once. Called by `evaluating`; scikit-learn is loa
 
 from __future__ import annotations
 
+import io
 import logging
-import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.dataset.snapshot import Snapshot
-from restar_lib.domain import Example, Side
+from restar_lib.domain import Example, Side, TruthSource
+from restar_lib.durable import READABLE, replace_bytes
 from restar_lib.evaluation.metrics import CLASSES, Floats, Integers
 from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED
 
 log = logging.getLogger(__name__)
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it where the baseline changes: what is kept is then made anew."""
 WORDS: Final = 200_000
 """Features at most, the commonest words and pairs of words."""
@@ -57,21 +60,27 @@ def _fit(snapshot: Snapshot, *, max_rows: int) -> dict[str, Floats]:
     started = time.monotonic()
     train, test = _spread(snapshot.examples(Side.TRAIN), max_rows), snapshot.examples(Side.TEST)
     truth, weights = truth_of(train), np.array([example.weight for example in train])
-    shares = np.bincount(truth, weights=weights, minlength=CLASSES) / weights.sum()
-    shares = np.maximum(shares, SMALLEST_SHARE) / np.maximum(shares, SMALLEST_SHARE).sum()
+    stars = np.array([example.truth_source is TruthSource.STARS for example in train])
+    # People's rows were selected and outweigh stars: they say nothing of how common a class is.
+    natural = _shares(truth[stars], weights[stars]) if stars.any() else _shares(truth, weights)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=WORDS)
     seen, unseen = (
         vectorizer.fit_transform([example.text for example in train]),
         vectorizer.transform([example.text for example in test]),
     )
     found = {
-        MAJORITY: np.tile(shares, (len(test), 1)),
+        MAJORITY: np.tile(natural, (len(test), 1)),
         TFIDF: _answers(seen, truth, weights, unseen),
-        TFIDF_BALANCED: _answers(seen, truth, weights / shares[truth], unseen),
+        TFIDF_BALANCED: _answers(seen, truth, weights / _shares(truth, weights)[truth], unseen),
     }
     seconds = time.monotonic() - started
     log.info("TF-IDF and logistic regression on %s training rows: %.0f s", f"{len(train):,}", seconds)
     return found
+
+
+def _shares(truth: Integers, weights: Floats) -> Floats:
+    shares = np.bincount(truth, weights=weights, minlength=CLASSES) / weights.sum()
+    return np.asarray(np.maximum(shares, SMALLEST_SHARE) / np.maximum(shares, SMALLEST_SHARE).sum())
 
 
 def _answers(seen: object, truth: Integers, weights: Floats, unseen: object) -> Floats:
@@ -90,18 +99,16 @@ def _spread(rows: Sequence[Example], limit: int) -> list[Example]:
 
 
 def _read(path: Path, *, rows: int) -> dict[str, Floats] | None:
-    """What is kept; None where there is nothing, or not for these rows."""
+    """What is kept; None where there is nothing, where it is damaged, and where it is not for these rows."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             found: dict[str, NDArray[np.float64]] = {name: kept[name] for name in (MAJORITY, TFIDF, TFIDF_BALANCED)}
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return found if all(one.shape == (rows, CLASSES) for one in found.values()) else None
 
 
 def _write(path: Path, found: dict[str, Floats]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: two evaluations at once must not write into each other's file.
-    with tempfile.NamedTemporaryFile(prefix=f".{path.name}-", dir=path.parent, delete=False) as file:
-        np.savez_compressed(file, **found)  # type: ignore[arg-type]
-    Path(file.name).replace(path)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **found)  # type: ignore[arg-type]
+    replace_bytes(path, packed.getvalue(), mode=READABLE)

@@ -26,8 +26,9 @@ from restar_lib.evaluation.baselines import baselines, truth_of
 from restar_lib.evaluation.curves import reliability, roc_curve, thinned
 from restar_lib.evaluation.intervals import wilson
 from restar_lib.evaluation.metrics import Floats, Integers, slices_of
-from restar_lib.evaluation.report import MODEL, Curve, Mistake, ReliabilityBin, Report
+from restar_lib.evaluation.report import MODEL, Curve, Elsewhere, Mistake, ReliabilityBin, Report
 from restar_lib.evaluation.systems import against, views
+from restar_lib.gate.leakage import TrainingSet, find_leaks
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Settings
 
@@ -116,6 +117,7 @@ def evaluate_version(
         behaviour=behaviour,
         mistakes=tuple(mistakes[: config.worst]),
         mistakes_in_all=len(mistakes),
+        elsewhere=_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
         notes=(*_notes(snapshot, settings, sources), *slicing.left_out(slices)),
     )
 
@@ -123,6 +125,15 @@ def evaluate_version(
 def _ask(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Answers:
     found = model.predict([row.text for row in rows], batch_size=settings.scoring.batch_size)
     return Answers(rows=rows, truth=truth_of(rows), probabilities=found.probabilities)
+
+
+def _elsewhere(settings: Settings, learned_from: str, snapshot: Snapshot, rows: Sequence[Example]) -> Elsewhere | None:
+    """What the model has learned of rows that are of another training set than its own."""
+    if learned_from == snapshot.snapshot_hash:
+        return None
+    found = find_leaks(rows, [TrainingSet(whose="challenger", folder=settings.snapshots_dir / learned_from)])
+    seen = None if found.unread else len({leak.gate_id for leak in found.leaks})
+    return Elsewhere(learned_from=learned_from, seen=seen)
 
 
 def _answered(test: Answers, settings: Settings) -> slicing.Answered:

@@ -17,8 +17,9 @@ class ClassShare(Part):
     sentiment: str
     rows: int
     share: Measure
-    natural: float
-    """With the rows' weights, which undo the enriching of rare classes."""
+    natural: float | None
+    """With the weights, which undo the enriching of rare classes, of the rows whose truth is stars alone; people's were
+    selected and outweigh them. None where there is no such row."""
 
 
 class SideFigures(Part):

@@ -22,7 +22,7 @@ import numpy as np
 
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
-from restar_lib.evaluation.copies import near_copies
+from restar_lib.evaluation.copies import COMMON, near_copies
 from restar_lib.evaluation.exploration import (
     ClassShare,
     ClassWords,
@@ -93,7 +93,7 @@ def _of(rows: Sequence[Example], sentiment: Sentiment) -> list[Example]:
 
 
 def _side(side: Side, rows: Sequence[Example]) -> SideFigures:
-    weight = sum(row.weight for row in rows)
+    weight = sum(map(_natural_weight, rows))
     return SideFigures(
         side=side.value,
         rows=len(rows),
@@ -103,13 +103,18 @@ def _side(side: Side, rows: Sequence[Example]) -> SideFigures:
                 sentiment=sentiment.value,
                 rows=len(of_class),
                 share=wilson(len(of_class), len(rows)),
-                natural=sum(row.weight for row in of_class) / weight,
+                natural=sum(map(_natural_weight, of_class)) / weight if weight else None,
             )
             for sentiment, of_class in ((one, _of(rows, one)) for one in SENTIMENTS)
         ),
         first=min(row.reviewed_at for row in rows),
         last=max(row.reviewed_at for row in rows),
     )
+
+
+def _natural_weight(row: Example) -> float:
+    """None for people's rows: they were selected, and weigh what training makes of them."""
+    return row.weight if row.truth_source is TruthSource.STARS else 0.0
 
 
 def _words_in(row: Example) -> int:
@@ -185,7 +190,8 @@ def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, StoredRevi
         found=len(copies),
         of=len(some),
         bad=False,
-        detail="pairs of texts that share most of their runs of five words",
+        detail="pairs of texts that share most of their runs of five words; of a text copied more than "
+        f"{COMMON} times not every pair",
     )
     yield Leak(
         name="near copies on two sides",

@@ -1,20 +1,19 @@
 """Where evaluation reports are kept, and how a review leaves them again.
 
-Beside the version (`<version>.evaluation.json` and `.html`, gone with it) and in the reports folder, where Airflow's
-report pages list them. The page is drawn from the JSON alone, so where a person asks to be forgotten, their reviews are
-taken out of the JSON and both pages are drawn anew. It measures nothing.
+Beside the version (`<version>.evaluation.json` and `.html`, on its own snapshot alone, gone with it) and in the reports
+folder, where Airflow's report pages list them. The page is drawn from the JSON alone, so where a person asks to be
+forgotten, their reviews are taken out of the JSON and both pages are drawn anew. It measures nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
-
-from pydantic import ValidationError
 
 from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError
@@ -43,14 +42,21 @@ class Kept:
 
 
 def keep(settings: Settings, report: Report) -> Kept:
-    """Write the report beside its version and into the reports folder; an older one of the same name is replaced."""
+    """Write the report into the reports folder, and beside its version where the rows are of the version's own set.
+
+    An older one of the same name is replaced: its page goes first, for no page may show what its JSON does not name.
+    """
     folder = settings.reports_dir / FOLDER
     name = f"{report.version}-on-{report.snapshot_hash}"
     text, page = _text(report), draw(report)
-    for path in (folder / f"{name}.json", artifact.sibling(settings.models_dir, report.version, JSON)):
-        write_text(path, text, mode=READABLE)
-    for path in (folder / f"{name}.html", artifact.sibling(settings.models_dir, report.version, HTML)):
-        write_text(path, page, mode=READABLE)
+    places = [(folder / f"{name}.json", folder / f"{name}.html")]
+    if report.elsewhere is None:
+        json = artifact.sibling(settings.models_dir, report.version, JSON)
+        places.append((json, json.with_suffix(".html")))
+    for json, html in places:
+        html.unlink(missing_ok=True)
+        write_text(json, text, mode=READABLE)
+        write_text(html, page, mode=READABLE)
     return Kept(
         version=report.version,
         json=folder / f"{name}.json",
@@ -63,12 +69,12 @@ def read(path: Path) -> Report:
     """A kept report. Raises `ArtifactError` where the file is none."""
     try:
         return Report.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not an evaluation report, run `restar evaluate` again: {error}") from None
 
 
 def of_version(settings: Settings, version: str) -> Report | None:
-    """The newest report of a version; None where there is none."""
+    """The newest report of a version on its own snapshot; None where there is none."""
     path = artifact.sibling(settings.models_dir, version, JSON)
     return read(path) if path.exists() else None
 
@@ -84,10 +90,23 @@ def baseline_folder(settings: Settings) -> Path:
 
 
 def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
-    """The kept reports (JSON) that show the text of one of these reviews, or that nobody can read any more."""
+    """The kept reports (JSON) that show the text of one of these reviews, or that nobody can read any more.
+
+    A page whose JSON is gone is one of the latter.
+    """
     wanted = set(review_ids)
-    places = [*settings.models_dir.glob(f"*.{JSON}"), *(settings.reports_dir / FOLDER).glob("*.json")]
-    return tuple(sorted(path for path in places if _may_name(path, wanted)))
+    return tuple(
+        sorted((*(path for path in _reports(settings) if _may_name(path, wanted)), *_orphaned_pages(settings)))
+    )
+
+
+def shown(settings: Settings) -> set[str]:
+    """The ids of all reviews whose text stands in a kept report that can be read."""
+    found: set[str] = set()
+    for path in _reports(settings):
+        with suppress(ArtifactError):
+            found |= {one.review_id for one in read(path).mistakes}
+    return found
 
 
 def forget(settings: Settings, review_ids: Collection[str]) -> int:
@@ -101,8 +120,9 @@ def forget(settings: Settings, review_ids: Collection[str]) -> int:
         try:
             report = read(path)
         except ArtifactError:
-            path.unlink()
+            # The JSON last, so that a kill before it finds the page again.
             path.with_suffix(".html").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             continue
         left = tuple(one for one in report.mistakes if one.review_id not in wanted)
         rewritten = report.model_copy(update={"mistakes": left})
@@ -110,6 +130,16 @@ def forget(settings: Settings, review_ids: Collection[str]) -> int:
         # Last, so that a kill before it finds the report again.
         write_text(path, _text(rewritten), mode=READABLE)
     return len(found)
+
+
+def _reports(settings: Settings) -> Iterator[Path]:
+    yield from settings.models_dir.glob(f"*.{JSON}")
+    yield from (settings.reports_dir / FOLDER).glob("*.json")
+
+
+def _orphaned_pages(settings: Settings) -> Iterator[Path]:
+    pages = (*settings.models_dir.glob(f"*.{HTML}"), *(settings.reports_dir / FOLDER).glob("*.html"))
+    return (page for page in pages if not page.with_suffix(".json").exists())
 
 
 def _may_name(path: Path, wanted: Collection[str]) -> bool:

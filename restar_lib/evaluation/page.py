@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from restar_lib.evaluation import plots
 from restar_lib.evaluation.report import Report, View
+from restar_lib.evaluation.slicing import is_judged
 from restar_lib.evaluation.wording import words
 
 HERE: Final = Path(__file__).resolve().parent
@@ -49,6 +50,7 @@ def draw(report: Report) -> str:
         shown_views=_shown_views(report),
         slices=[(name, list(rows)) for name, rows in groupby(report.slices, key=lambda one: one.slice)],
         plots=_plots(report),
+        judged=sum(is_judged(one.rows, of=report.rows) for one in report.slices),
         place=_place,
         whole=report.model.accuracy.value,
         fewest=FEWEST_SHOWN,

@@ -136,7 +136,7 @@ class SliceFigures(Part):
     """None on fewer than 30 rows, and where all of them are of one class."""
     coverage: float
     worse: bool
-    """Its accuracy is below that of all other rows by more than chance (Fisher's exact test, Holm over all slices)."""
+    """Its accuracy is below that of all other rows by more than chance (Fisher's exact test, Holm)."""
 
 
 class StarsFigures(Part):
@@ -184,6 +184,15 @@ class PeopleAndStars(Part):
     model_agrees_with_stars: Measure
 
 
+class Elsewhere(Part):
+    """The rows are of another training set than the model's own."""
+
+    learned_from: str
+    """Hash of the snapshot that the model learned from."""
+    seen: int | None
+    """Rows whose text stood in it; None where it is not on this disk, so that nobody knows."""
+
+
 class Report(Part):
     """One model version on the test side of one snapshot."""
 
@@ -209,6 +218,8 @@ class Report(Part):
     behaviour: tuple[BehaviourGroup, ...]
     mistakes: tuple[Mistake, ...]
     mistakes_in_all: int
+    elsewhere: Elsewhere | None = None
+    """None on the model's own snapshot: no model has learned from its test rows."""
     notes: tuple[str, ...]
     """What was left out or capped, in words."""
 

@@ -1,7 +1,7 @@
 """Slices: whether the model is worse on some kind of review than on the others, and by more than chance.
 
-Pure. Many slices are looked at, so some look bad by chance: the p-values of all of them are corrected together (Holm
-1979). A slice by stars is a slice by truth: its accuracy is the recall of that class.
+Pure. Many slices are looked at, so some look bad by chance: the p-values of all that are judged are corrected together
+(Holm 1979). A slice by stars is a slice by truth: its accuracy is the recall of that class.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ def slice_figures(
     )
 
 
+def is_judged(rows: int, *, of: int) -> bool:
+    """Whether a slice of so many rows is compared with the others: neither too small nor everything."""
+    return FEWEST_ROWS <= rows < of
+
+
 def left_out(slices: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """What is not shown, in words."""
     many = {name: len(set(values)) for name, values in slices.items()}
@@ -82,7 +87,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _surely_worse(right: NDArray[np.bool_], cells: Sequence[NDArray[np.bool_]]) -> list[bool]:
-    judged = [place for place, inside in enumerate(cells) if FEWEST_ROWS <= inside.sum() < len(right)]
+    judged = [place for place, inside in enumerate(cells) if is_judged(int(inside.sum()), of=len(right))]
     worse = {
         place for place, p in zip(judged, holm([_p(right, cells[place]) for place in judged]), strict=True)
         if p < ERROR_RATE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from restar_lib.evaluation.intervals import Measure
-from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED, Against, Report
+from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED, Against, Elsewhere, Report
 
 FEW_ROWS: Final = 300
 """On fewer rows an accuracy is known to about five points at best."""
@@ -86,7 +86,9 @@ def _commonest(report: Report) -> str:
 
 def _points(report: Report) -> Iterator[Point]:
     bags = [one for one in report.against if one.system in {TFIDF, TFIDF_BALANCED}]
-    if bags:
+    if report.elsewhere is not None:
+        yield _elsewhere(report.elsewhere)
+    elif bags:
         yield _against(min(bags, key=lambda one: one.difference.macro_f1.value))
     if report.rows < FEW_ROWS:
         yield Point(kind="bad", text=f"Only {report.rows:,} rows: read the intervals, not the figures.")
@@ -107,6 +109,17 @@ def _points(report: Report) -> Iterator[Point]:
         yield Point(kind="bad", text=f"Language that it does not cope with: {groups}.")
     if report.simulated:
         yield Point(kind="bad", text="It learned from made-up reviews: nothing here says how it reads real ones.")
+
+
+def _elsewhere(found: Elsewhere) -> Point:
+    """No verdict on the simple rivals stands beside it: they learned from this snapshot, the model from another."""
+    rows = f"These rows are of another training set than the model's own ({found.learned_from}), "
+    if found.seen is None:
+        unknown = "which is not on this disk: nobody knows how many of them it has learned from."
+        return Point(kind="bad", text=rows + unknown)
+    if found.seen:
+        return Point(kind="bad", text=f"{rows}and it has learned from {found.seen:,} of them: the figures flatter it.")
+    return Point(kind="plain", text=f"{rows}and it has learned from none of them.")
 
 
 def _against(one: Against) -> Point:

@@ -1,8 +1,9 @@
 """Forgetting a person: their reviews, what was made of them, and every trace; and who has seen them.
 
 One transaction deletes the rows and sets the tombstones that keep the person out; the files' traces are written over
-before it commits, the snapshots are rewritten after it, by tombstone. So a call that is killed anywhere is finished by
-the same call. A dry run does all of it and rolls back, so that it counts exactly what would go.
+before it commits; snapshots, and reports that were made meanwhile, are rewritten after it, by tombstone. So a call that
+is killed anywhere is finished by the same call. A dry run does all of it and rolls back, so that it counts exactly what
+would go.
 
 It trains nothing: models that learned from the reviews are listed, and it is for a person to retrain and to release.
 Out of its reach, and said so by the command: the source's own files, backups, and what was published elsewhere.
@@ -29,7 +30,7 @@ from restar_lib.evaluation import kept as evaluations
 from restar_lib.gate import verdict_log
 from restar_lib.ingest import erasing, upsert
 from restar_lib.ingest.cleaning import identifier
-from restar_lib.ingest.forgotten import ForgetKey, bury, key_in_use
+from restar_lib.ingest.forgotten import ForgetKey, bury, forgotten_reviews, key_in_use
 from restar_lib.ingest.sources import FieldMapping
 from restar_lib.labeling import queue
 from restar_lib.operation import traces
@@ -130,7 +131,6 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         person = _look_up(connection, settings, wanted)
         seen = rewriting.sightings(settings.snapshots_dir, person.texts)
         found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
-        audits = stars.naming(settings, person.texts)
         shown = evaluations.naming(settings, person.texts)
         deleted = _delete(connection, person)
         sets = _remember(connection, key, person, seen, now=now)
@@ -139,24 +139,41 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         if dry_run:
             transaction.rollback()
         else:
-            # First: they are drawn anew from their data, which must still be what it was.
+            # First: both are found by the ids in their data, which must still be what it was.
             evaluations.forget(settings, person.texts)
+            stars.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
             traces.erase(found, person.needles)
-            for path in audits:  # they hold whole texts, and are made again by one command
-                path.unlink(missing_ok=True)
             _withdraw(settings.published_dir / "datasets", person.texts)
             transaction.commit()
     if not dry_run:
-        _rewrite(engine, settings, key)
+        _finish(engine, settings, key)
         erasing.tidy_statistics(engine)
     log.info("%s", report)
     return report
 
 
 def finish(engine: Engine, settings: Settings) -> int:
-    """Rewrite snapshots that still hold what was forgotten: frozen at that very moment, or the call was killed."""
+    """Rewrite snapshots and reports that still hold what was forgotten: made meanwhile, or the call was killed.
+
+    Returns how many snapshots and files of reports those were.
+    """
     key = ForgetKey.of(settings.home)
-    return _rewrite(engine, settings, key) if key else 0
+    return _finish(engine, settings, key) if key else 0
+
+
+def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> int:
+    return _rewrite(engine, settings, key) + _clear_reports(engine, settings, key)
+
+
+def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
+    """Take what has a tombstone out of evaluations and audits that ran while it was set; how many files changed."""
+    with engine.connect() as connection:
+        gone = forgotten_reviews(connection, key, evaluations.shown(settings) | stars.shown(settings))
+    if not gone:
+        return 0
+    changed = evaluations.forget(settings, gone) + stars.forget(settings, gone)
+    log.info("%d files of reports still showed %d forgotten reviews", changed, len(gone))
+    return changed
 
 
 def _rewrite(engine: Engine, settings: Settings, key: ForgetKey) -> int:

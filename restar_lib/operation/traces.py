@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -63,14 +64,19 @@ def find(home: Path, wanted: Needles) -> list[Trace]:
 
 
 def erase(traces: Collection[Trace], wanted: Needles) -> None:
-    """Take the needles out of these files."""
+    """Take the needles out of these files; one that was deleted since it was found holds none."""
     for trace in traces:
-        if _is_gzip(trace.path):
-            _repack(trace.path, wanted)
-        else:
-            _write_over(trace.path, wanted)
-            if _stands_encoded(trace.path, wanted):
-                trace.path.unlink()
+        with suppress(FileNotFoundError):
+            _erase(trace.path, wanted)
+
+
+def _erase(path: Path, wanted: Needles) -> None:
+    if _is_gzip(path):
+        _repack(path, wanted)
+    else:
+        _write_over(path, wanted)
+        if _stands_encoded(path, wanted):
+            path.unlink()
 
 
 def _files(home: Path) -> Iterator[Path]:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from restar_lib.durable import READABLE, write_text
 from restar_lib.settings import Settings
 from restar_lib.stars.audit import Audit, Listed
@@ -45,6 +43,8 @@ def keep(settings: Settings, found: Audit) -> Kept:
     """Write the three files."""
     folder = settings.reports_dir / FOLDER
     html, json, table = (folder / f"{found.snapshot_hash}.{ending}" for ending in ("html", "json", "csv"))
+    for older in (table, html):  # first: no file may list what the JSON does not name
+        older.unlink(missing_ok=True)
     write_text(json, found.model_dump_json(indent=1) + "\n", mode=READABLE)
     write_text(table, to_csv(found), mode=READABLE)
     write_text(html, draw(found), mode=READABLE)
@@ -68,16 +68,34 @@ def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
         file
         for path in sorted(audits)
         if _lists(path, set(review_ids))
-        for file in sorted(path.parent.glob(f"{path.stem}.*"))
+        for file in sorted(path.parent.glob(f"{path.stem}.*"), key=lambda one: (one == path, one))
     )
 
 
+def shown(settings: Settings) -> set[str]:
+    """The ids of all reviews that a kept audit lists."""
+    audits = (_read(path) for path in (settings.reports_dir / FOLDER).glob("*.json"))
+    return {one.review_id for found in audits if found is not None for one in found.listed}
+
+
+def forget(settings: Settings, review_ids: Collection[str]) -> int:
+    """Delete every audit that lists one of these reviews, its JSON last; returns how many files that were."""
+    found = naming(settings, review_ids)
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
+
+
 def _lists(path: Path, review_ids: Collection[str]) -> bool:
+    found = _read(path)
+    return found is None or any(one.review_id in review_ids for one in found.listed)
+
+
+def _read(path: Path) -> Audit | None:
     try:
-        found = Audit.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError:
-        return True
-    return any(one.review_id in review_ids for one in found.listed)
+        return Audit.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _cells(one: Listed) -> list[str]:

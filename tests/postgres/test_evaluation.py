@@ -16,7 +16,7 @@ from restar_lib.domain import Side
 from restar_lib.evaluation import kept
 from restar_lib.evaluation.exploring import explore
 from restar_lib.evaluation.sources import stored_of
-from restar_lib.operation.forget import forget
+from restar_lib.operation.forget import finish, forget
 from restar_lib.retraining import steps
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, ReviewRow
@@ -70,7 +70,7 @@ def _reviews(run: int) -> Iterator[dict[str, object]]:
 
 def evaluated(engine: Engine, settings: Settings, snapshot: Snapshot) -> steps.Evaluated:
     """The DAG's step on a model that knows the words."""
-    version = sealed_tiny_model(settings.models_dir).name
+    version = sealed_tiny_model(settings.models_dir, snapshot_hash=snapshot.snapshot_hash).name
     return steps.evaluate_challenger(engine, settings, version=version, snapshot_hash=snapshot.snapshot_hash, now=NOW)
 
 
@@ -108,13 +108,32 @@ def test_a_forgotten_persons_words_leave_the_reports(engine: Engine, smoke: Sett
 def test_a_report_that_nobody_can_read_is_deleted_rather_than_trusted(
     engine: Engine, smoke: Settings, snapshot: Snapshot
 ) -> None:
-    """It may hold anything."""
+    """It may hold anything; so may a page whose JSON is gone. That a trace was found in them holds nothing up."""
     found = evaluated(engine, smoke, snapshot)
     beside = smoke.models_dir / f"{found.version}.evaluation.json"
     beside.write_text('{"mistakes": "of an older form"}')
+    page = smoke.reports_dir / found.report
+    page.with_suffix(".json").write_text('{"mistakes": "review-0007"}')
+    orphan = page.with_name("rs-gone.html")
+    orphan.write_text("review-0007 says that it is terrible")
     forget(engine, smoke, user_id=WRONG, now=NOW, dry_run=False)
-    assert not beside.exists()
-    assert not beside.with_suffix(".html").exists()
+    unread = (beside, beside.with_suffix(".html"), page, page.with_suffix(".json"), orphan)
+    assert [path.exists() for path in unread] == [False] * 5
+
+
+def test_an_evaluation_that_ran_while_a_person_was_forgotten_is_cleared_by_housekeeping(
+    engine: Engine, smoke: Settings, snapshot: Snapshot
+) -> None:
+    """It was in memory then and shows their words now; what has a tombstone is taken out of it."""
+    found = evaluated(engine, smoke, snapshot)
+    in_memory = kept.of_version(smoke, found.version)
+    assert in_memory is not None
+    forget(engine, smoke, user_id=WRONG, now=NOW, dry_run=False)
+    written = kept.keep(smoke, in_memory)
+    assert "review-0007" in written.html.read_text()
+    assert finish(engine, smoke) == 2
+    assert not any("review-0007" in path.read_text() for path in (written.html, written.json))
+    assert finish(engine, smoke) == 0
 
 
 def test_titles_that_name_stars_and_people_on_two_sides_are_found_in_the_database(

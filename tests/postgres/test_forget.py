@@ -268,6 +268,17 @@ def test_an_audit_of_stars_that_shows_their_words_is_deleted(engine: Engine, hou
     assert [path.exists() for path in (bens.html, bens.json, bens.csv)] == [True] * 3
 
 
+def test_an_audit_that_ran_while_they_were_forgotten_is_deleted_by_housekeeping(
+    engine: Engine, house: Settings
+) -> None:
+    """It was in memory then; its files are found by tombstone."""
+    late = audit_of(*ids_of(engine, ANNA), name="late")
+    forgotten(engine, house)
+    written = keep(house, late)
+    assert finish(engine, house) == 3
+    assert [path.exists() for path in (written.html, written.json, written.csv)] == [False] * 3
+
+
 def audit_of(*review_ids: str, name: str) -> Audit:
     """An audit that lists these reviews."""
     listed = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
+from restar_lib.durable import READABLE
 from restar_lib.evaluation import kept
+from restar_lib.evaluation.baselines import baselines
 from restar_lib.evaluation.evaluating import evaluate_version
 from restar_lib.evaluation.page import draw
-from restar_lib.evaluation.report import MODEL, TFIDF, Report
+from restar_lib.evaluation.report import MAJORITY, MODEL, TFIDF, Report
 from restar_lib.evaluation.wording import summary
 from restar_lib.registry import artifact
 from restar_lib.settings import Settings
@@ -65,7 +68,7 @@ def snapshot(smoke: Settings) -> Snapshot:
 @pytest.fixture(scope="module")
 def report(smoke: Settings, snapshot: Snapshot) -> Report:
     """Of a model that knows the words."""
-    folder = sealed_tiny_model(smoke.models_dir)
+    folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash)
     sources = {f"test-{number:03}": ("shop", "app")[number % 2] for number in range(99)}
     return evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW, sources=sources)
 
@@ -144,7 +147,8 @@ def test_a_report_is_kept_with_its_version_and_among_the_reports(smoke: Settings
     second = kept.keep(smoke, report.model_copy(update={"version": other}))
     artifact.delete(smoke.models_dir, other)
     assert list(smoke.models_dir.glob(f"{other}*")) == []
-    second.json.unlink()
+    for path in (second.json, second.html):
+        path.unlink()
 
 
 def test_forgotten_reviews_leave_the_reports_and_the_figures_stay(smoke: Settings, report: Report) -> None:
@@ -163,6 +167,80 @@ def test_forgotten_reviews_leave_the_reports_and_the_figures_stay(smoke: Setting
     again = kept.of_version(smoke, report.version)
     assert again is not None
     assert (again.views, len(again.mistakes)) == (report.views, len(report.mistakes) - 1)
+
+
+def test_the_page_of_a_report_that_nobody_can_read_goes_before_its_json(smoke: Settings, report: Report) -> None:
+    """Killed in between, the next call finds the page by its JSON; here the page cannot be deleted at all."""
+    unread = smoke.reports_dir / "evaluation" / "unread.json"
+    unread.write_text("{")
+    page = unread.with_suffix(".html")
+    page.mkdir()
+    with pytest.raises(OSError, match=r"unread\.html"):
+        kept.forget(smoke, [report.mistakes[0].review_id])
+    assert unread.exists()
+    page.rmdir()
+    kept.forget(smoke, [report.mistakes[0].review_id])
+    assert not unread.exists()
+
+
+@pytest.mark.parametrize(("learned_from", "seen"), [("other", 20), ("gone", None)])
+def test_rows_of_another_training_set_are_said_to_be_so(
+    smoke: Settings, snapshot: Snapshot, report: Report, learned_from: str, seen: int | None
+) -> None:
+    """What the model learned of them is counted, the bag of words is no rival, and the report beside it stays."""
+    sides = {Side.TRAIN: snapshot.examples(Side.TEST)[:20]}
+    sides |= {side: [example(number, side) for number in range(500, 510)] for side in (Side.VALIDATION, Side.TEST)}
+    other = write_folder(smoke.snapshots_dir, sides, now=NOW).name if learned_from == "other" else "0" * 16
+    folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=other)
+    found = evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW)
+    assert report.elsewhere is None
+    assert "No model has learned from these rows" in draw(report)
+    assert found.elsewhere is not None
+    assert (found.elsewhere.learned_from, found.elsewhere.seen) == (other, seen)
+    page, said = draw(found), "\n".join(summary(found))
+    assert "No model has learned from these rows" not in page
+    assert (f"learned from {seen} of them" if seen else "nobody knows how many") in said
+    assert "bag of words" not in said
+    written = kept.keep(smoke, found)
+    assert written.json.exists()
+    assert kept.of_version(smoke, found.version) is None
+    for path in (written.json, written.html):
+        path.unlink()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"PK\x03\x04 cut off", b"no archive"])
+def test_a_damaged_cache_of_the_bag_of_words_is_made_anew(snapshot: Snapshot, tmp_path: Path, damaged: bytes) -> None:
+    """Whole and readable afterwards, with nothing beside it."""
+    first = baselines(snapshot, folder=tmp_path, max_rows=50)
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == READABLE
+    whole = path.read_bytes()
+    for content in (damaged, whole[: len(whole) // 2], whole.replace(whole[60:70], b"0123456789")):
+        path.write_bytes(content)
+        again = baselines(snapshot, folder=tmp_path, max_rows=50)
+        assert (again[TFIDF] == first[TFIDF]).all()
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.read_bytes() == whole
+
+
+def test_the_commonest_class_is_counted_without_rows_that_were_selected(smoke: Settings, tmp_path: Path) -> None:
+    """People's rows weigh much and were chosen: they do not make their class common."""
+    rows = [example(number, Side.TRAIN) for number in range(50)]
+    rows += [
+        replace(row, review_id=f"p-{row.review_id}", text=f"{row.text} again", truth=Sentiment.NEGATIVE, weight=9.0)
+        for row in (replace(row, truth_source=TruthSource.PEOPLE) for row in rows)
+    ]
+    held_out = {side: [example(number, side) for number in range(5)] for side in (Side.VALIDATION, Side.TEST)}
+    chosen = load(write_folder(smoke.snapshots_dir, {Side.TRAIN: rows, **held_out}, now=NOW))
+    answers = baselines(chosen, folder=tmp_path, max_rows=1000)[MAJORITY]
+    assert answers[0].tolist() == pytest.approx([0.2, 0.2, 0.6])
+
+
+def test_the_page_says_how_many_slices_were_judged(report: Report) -> None:
+    """Those of 30 rows or more that are not all rows: for so many the test is corrected."""
+    judged = sum(30 <= one.rows < report.rows for one in report.slices)
+    assert 0 < judged < len(report.slices)
+    assert f"corrected for {judged} slices" in draw(report)
 
 
 def test_the_bag_of_words_is_learned_once_per_snapshot(

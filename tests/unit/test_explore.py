@@ -28,7 +28,7 @@ def example(number: int, side: Side, *, text: str | None = None) -> Example:
     named = " with Zebulon" * (by_people and number < 30 and side is Side.TRAIN)
     return Example(
         review_id=f"{side.value}-{number:03}",
-        text=text or said + named + (" and so on" * 20 if rating == 1 else ""),
+        text=text or said + named + (f" and so on{number}{side.value}" * 20 if rating == 1 else ""),
         truth=Sentiment.NEUTRAL if by_people else weak_label(rating),
         truth_source=TruthSource.PEOPLE if by_people else TruthSource.STARS,
         weight=0.5 if rating == 1 else 1.25,
@@ -55,12 +55,12 @@ def found(smoke: Settings, snapshot: Snapshot) -> Exploration:
 
 
 def test_shares_are_told_as_drawn_and_as_natural(found: Exploration) -> None:
-    """The weights undo what enriched the rare class."""
+    """The weights undo what enriched the rare class; people's rows were selected and are left out."""
     train = found.sides[0]
     negative = next(one for one in train.classes if one.sentiment == "negative")
     assert (train.rows, train.people) == (91, 9)
     assert negative.rows == 27
-    assert negative.natural == pytest.approx(27 * 0.5 / (30 * 0.5 + 61 * 1.25))
+    assert negative.natural == pytest.approx(27 * 0.5 / (27 * 0.5 + 55 * 1.25))
 
 
 def test_people_against_stars_and_stars_against_length_are_told(found: Exploration) -> None:
@@ -87,6 +87,16 @@ def test_near_copies_share_most_of_their_runs() -> None:
     assert near_copies([one, one.replace(" t", " z"), "a b c d e f g h i j " + one[::-1]]) == [(0, 1)]
     phrase = "i bought this for my son and he"
     assert near_copies([f"{phrase} {number} {' '.join(str(number) * 12)}" for number in range(40)]) == []
+
+
+def test_every_copy_of_a_text_that_is_copied_often_is_found() -> None:
+    """Not every pair of them, but each copy in one, and the sides that it stands on."""
+    words = [f"w{place}" for place in range(60)]
+    copies = [" ".join([*words[:place], "changed", *words[place + 1 :]]) for place in range(31)]
+    assert len(near_copies(copies[:30])) == 435
+    found = near_copies(copies)
+    assert {place for pair in found for place in pair} == set(range(31))
+    assert sum(one < 20 <= other for one, other in found) >= 10
 
 
 def test_telling_words_are_told_and_no_persons_text_is(smoke: Settings, snapshot: Snapshot, found: Exploration) -> None:
