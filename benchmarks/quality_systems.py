@@ -143,7 +143,7 @@ def ours(task: Task, *, name: str) -> Answers:
         kept[f"{side}_truth"] = truth_of(rows)
     np.savez(folder / "logits.npz", **kept)
     natural = np.bincount(truth_of(task.split.older), minlength=len(SENTIMENTS)) / len(task.split.older)
-    task.notes |= {"training": OURS[name], "model": folder.name, "train_rows": len(split.train)}
+    task.notes.update({"training": OURS[name], "model": folder.name, "train_rows": len(split.train)})
     task.notes["powers"] = powers(kept, natural, learned=OURS[name].get("class_weight_power", 0.35))
     return Answers.of(softmax(kept["test"] / engine.info.temperature))
 
