@@ -113,7 +113,7 @@ class Learner:
 
         people = np.array([row.truth_source is TruthSource.PEOPLE for row in rows])
         # The sentences of a review stay together: none is judged by a model that has learned the review's stars.
-        reviews = [row.review_id for row in rows]
+        reviews = np.array([row.review_id for row in rows])
         doubted = doubt_weights(features, truth_of(rows), weights, people, seed=self._config.seed, groups=reviews)
         self._progress(
             f"confident learning doubts the stars of {int((doubted < weights).sum()):,} rows: they weigh less"
