@@ -96,7 +96,7 @@ def main_table(found: Mapping[str, Sequence[Result]]) -> str:
             NAMES[system],
             str(len(runs)),
             *(_cell(runs, name) for name in COLUMNS),
-            " / ".join(f"{seconds(runs, kind) / 60:.1f}" for kind in KINDS),
+            " / ".join(_minutes(seconds(runs, kind)) for kind in KINDS),
         ]
         for system, runs in found.items()
     ]
@@ -159,8 +159,13 @@ def mean(runs: Sequence[Result], name: str) -> float | str:
 
 
 def seconds(runs: Sequence[Result], kind: str) -> float:
-    """Seconds of one run, the mean over the seeds."""
-    return float(np.mean([run["seconds"][kind] for run in runs]))
+    """Seconds of one run, the mean over the seeds; not a number where a training was read from disk."""
+    kept = [run["seconds"][kind] for run in runs]
+    return float("nan") if None in kept else float(np.mean(kept))
+
+
+def _minutes(seconds: float) -> str:
+    return "not kept" if np.isnan(seconds) else f"{seconds / 60:.1f}"
 
 
 def _cell(runs: Sequence[Result], name: str) -> str:
