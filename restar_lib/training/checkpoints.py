@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from restar_lib.registry.artifact import WORK_PREFIX
@@ -43,4 +43,6 @@ def checkpoints_of(models_dir: Path, question: str) -> Iterator[Path]:
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
     finally:
+        with suppress(OSError):  # where it holds something to go on from, or is gone
+            folder.rmdir()
         os.close(held)
