@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from restar_lib.cli.edge import now
-from restar_lib.errors import ArtifactError, SnapshotError
+from restar_lib.cli.edge import find_snapshot, now
+from restar_lib.errors import ArtifactError
 from restar_lib.settings import Settings, settings
 
 commands = typer.Typer()
@@ -33,7 +33,7 @@ def evaluate(
 
     current = settings()
     folder = _model(current, version)
-    chosen = load(_snapshot(current, snapshot or ModelInfo.read(folder).snapshot_hash))
+    chosen = load(find_snapshot(current, snapshot or ModelInfo.read(folder).snapshot_hash))
     report = evaluate_version(current, folder=folder, snapshot=chosen, sources=sources_of(current, chosen), now=now())
     written = kept.keep(current, report)
     for line in summary(report):
@@ -51,7 +51,7 @@ def explore(*, snapshot: SnapshotHash = "") -> None:
     from restar_lib.evaluation.sources import stored_of
 
     current = settings()
-    chosen = load(_snapshot(current, snapshot))
+    chosen = load(find_snapshot(current, snapshot))
     found = look(current, chosen, stored=stored_of(current, chosen), now=now())
     written = explored.keep(current, found)
     print(explored.headline(found))
@@ -73,17 +73,3 @@ def _model(current: Settings, version: str) -> Path:
     if folder is None:
         raise ArtifactError("there is no champion yet: name a version (`restar evaluate --version rs-...`)")
     return folder
-
-
-def _snapshot(current: Settings, wanted: str) -> Path:
-    """The folder of the one snapshot whose hash begins so; the newest where nothing is asked for."""
-    from restar_lib.dataset.snapshot_folder import MANIFEST
-
-    folders = [path.parent for path in current.snapshots_dir.glob(f"[!.]*/{MANIFEST}")]
-    if not wanted and folders:
-        return max(folders, key=lambda folder: (folder / MANIFEST).stat().st_mtime_ns)
-    found = [folder for folder in folders if folder.name.startswith(wanted)]
-    if len(found) != 1:
-        known = ", ".join(sorted(folder.name for folder in folders)) or "none"
-        raise SnapshotError(f"{len(found)} snapshots are named {wanted!r}; in {current.snapshots_dir} are: {known}")
-    return found[0]
