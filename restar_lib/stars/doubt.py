@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from restar_lib.training.scaling import scale_of
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -28,8 +30,6 @@ EVENNESS: Final = 0.35
 INVERSE_L2: Final = 2.0
 """scikit-learn's C on features of unit norm; `training.regularisation` has the same default."""
 MAX_ITERATIONS: Final = 300
-FLAT: Final = 1e-3
-"""Share of the median deviation of a feature, below which it counts as constant; as in `training.head`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +129,4 @@ def _fewest(truth: Integers, groups: Groups | None) -> int:
 
 
 def _standardised(features: Floats) -> NDArray[np.float32]:
-    # Rows of norm 1 on average, as in `training.head` (which loads torch): C means the same for every encoder. And as
-    # there, a feature that hardly varies is not blown up: what is left of it is the rounding of its last bits.
-    deviation = features.std(axis=0)
-    floor = FLAT * np.median(deviation) or 1.0
-    scale = np.maximum(deviation, floor) * np.sqrt(features.shape[1])
-    return np.asarray((features - features.mean(axis=0)) / scale, dtype=np.float32)
+    return np.asarray((features - features.mean(axis=0)) * scale_of(features), dtype=np.float32)

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from restar_lib.training.imbalance import Plan
 from restar_lib.training.model import SentimentModel
+from restar_lib.training.scaling import scale_of
 
 MAX_ITERATIONS: Final = 1000
-FLAT: Final = 1e-3
-"""A feature that varies less than this share of the median one says nothing."""
 Floats = NDArray[np.float64]
 
 
@@ -33,17 +32,6 @@ def fit_head(
     regression.fit((features - centre) * scale, truth, sample_weight=plan.weights)
     weight = regression.coef_ * scale
     _set_head(model, weight=weight, bias=regression.intercept_ - weight @ centre - plan.offset)
-
-
-def scale_of(features: Floats) -> Floats:
-    """What each of the d features is multiplied by, so that a row of [n, d] has norm 1 on average.
-
-    So the strength of a regularisation means the same for every encoder. A feature that hardly varies is not blown up:
-    the last bits of its rounding would get weights of 1e29, and a network with such a head cannot be fine-tuned.
-    """
-    deviation = features.std(axis=0)
-    floor = FLAT * np.median(deviation) or 1.0
-    return np.asarray(1.0 / (np.maximum(deviation, floor) * np.sqrt(features.shape[1])))
 
 
 def _set_head(model: SentimentModel, *, weight: Floats, bias: Floats) -> None:

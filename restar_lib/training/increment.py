@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from restar_lib.domain import SENTIMENTS, Example
-from restar_lib.training.head import scale_of
 from restar_lib.training.model import SentimentModel
+from restar_lib.training.scaling import scale_of
 
 MAX_ITERATIONS: Final = 500
 CLASSES: Final = len(SENTIMENTS)
