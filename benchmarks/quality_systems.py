@@ -34,7 +34,7 @@ ITERATIONS = 1000
 COMMON: dict[str, Any] = {
     "mode": "fine_tune",
     "imbalance": "logit_adjustment",
-    "class_weight_power": 0.3,
+    "class_weight_power": 0.0,  # the most accurate on the validation rows (docs/benchmarks.md, table of powers)
     "learning_rate": 1e-4,
     "layer_decay": 0.85,
     "batch_size": 32,
