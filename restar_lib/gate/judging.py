@@ -2,8 +2,9 @@
 
 The gate rows are the snapshot's test side: texts that no model may learn from or be calibrated on. The same question
 (challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without running a
-model. A challenger that cannot be loaded is refused with that reason; a champion that cannot be loaded is an error,
-because somebody has to repair what serves. Needs ONNX Runtime, no torch. It releases nothing.
+model, unless the machine or the disk alone refused it (`Verdict.of_the_moment`). A challenger that cannot be loaded is
+refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what serves.
+Needs ONNX Runtime, no torch. It releases nothing.
 
 The table is the truth; JSON and page beside the model folder and the page among the reports are for people, and are
 written again where a kill lost them.
@@ -25,6 +26,7 @@ from sqlalchemy import Engine
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
+from restar_lib.evaluation.kept import page_url
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.gate import page, verdict_log
 from restar_lib.gate.behaviour import run_cases
@@ -76,23 +78,25 @@ def judge(
         rules_hash=verdict_log.rules_hash(settings.gate, cases_hash=cases_hash(cases)),
     )
     known = verdict_log.find(engine, question)
-    if known is not None:
+    if known is not None and not known.of_the_moment:
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
         page.write_missing(settings, known)  # a run was killed between the table and the files
-        return known
+        return verdict_log.asked_again(engine, known, run_key=run_key)
     bench = _Bench(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
     lines, provisional = _ask(engine, bench, challenger_folder, champion_folder)
+    read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has used no row up
     verdict = verdict_log.record(
         engine,
         question,
         run_key=run_key,
         lines=lines,
         provisional=provisional,
-        review_ids=[row.review_id for row in bench.rows],
+        review_ids=[row.review_id for row in bench.rows] if read else [],
+        instead_of=known,
     )
     report = page.write(settings, verdict)
     log.info("verdict %d: %s", verdict.verdict_id, verdict.headline)
-    log.info("its page: %s", report)
+    log.info("its page: %s", page_url(settings, f"{page.FOLDER}/{report.name}"))
     return verdict
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from restar_lib.durable import READABLE, write_text
+from restar_lib.gate.remedies import remedy_of
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.registry import artifact
 from restar_lib.settings import Settings
@@ -53,18 +54,22 @@ TITLES: Final = {
 
 def write(settings: Settings, verdict: Verdict) -> Path:
     """Write JSON and page beside the model folder, and the page among the reports; returns the last one."""
-    html = render(verdict, notice=settings.simulated_notice)
-    beside, page, report = _files(settings, verdict)
-    write_text(beside, json.dumps(verdict.to_dict(), indent=1) + "\n", mode=READABLE)
-    for path in (page, report):
-        write_text(path, html, mode=READABLE)
-    return report
+    return _write(settings, verdict, again=True)
 
 
 def write_missing(settings: Settings, verdict: Verdict) -> None:
-    """Write what a kill between the table and the files has lost."""
-    if not all(path.exists() for path in _files(settings, verdict)):
-        write(settings, verdict)
+    """Write what a kill between the table and the files has lost; what is there may be a newer verdict's."""
+    _write(settings, verdict, again=False)
+
+
+def _write(settings: Settings, verdict: Verdict, *, again: bool) -> Path:
+    html = render(verdict, notice=settings.simulated_notice)
+    beside, page, report = _files(settings, verdict)
+    contents = {beside: json.dumps(verdict.to_dict(), indent=1) + "\n", page: html, report: html}
+    for path, content in contents.items():
+        if again or not path.exists():
+            write_text(path, content, mode=READABLE)
+    return report
 
 
 def report_path(settings: Settings, verdict: Verdict) -> Path:
@@ -81,6 +86,7 @@ def render(verdict: Verdict, *, notice: str | None) -> str:
         verdict=verdict,
         answer=_answer(verdict),
         reason=_reason(verdict),
+        remedy="" if verdict.passed else remedy_of(verdict.refusing[0].name),
         titles=TITLES,
         judged_at=f"{verdict.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         notice=notice,

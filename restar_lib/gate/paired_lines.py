@@ -42,7 +42,8 @@ def comparison_line(metrics: Metrics, paired: Paired | None, config: Gate, *, pe
         return VerdictLine(
             name="comparison",
             passed=True,
-            detail=f"no champion to compare with on {metrics.rows:,} gate rows: the floors alone decide",
+            detail=f"no champion to compare with on {metrics.rows:,} gate rows: the floors alone decide; "
+            + _whose_truth(metrics.rows, people_rows),
             numbers={"rows": metrics.rows, "people_rows": people_rows},
         )
     found = paired.comparison
@@ -64,6 +65,7 @@ def comparison_line(metrics: Metrics, paired: Paired | None, config: Gate, *, pe
         "mcnemar_p": found.mcnemar_p,
     }
     detail = _comparison_detail(paired, config) if enough else _too_few(metrics.rows, config)
+    detail += f"; smallest detectable difference {found.detectable:.3f}; {_whose_truth(metrics.rows, people_rows)}"
     return VerdictLine(name="comparison", passed=enough and holds(found, config), detail=detail, numbers=numbers)
 
 
@@ -102,8 +104,12 @@ def _comparison_detail(paired: Paired, config: Gate) -> str:
         f"macro-F1 {found.difference:+.3f} against {paired.champion} ({paired.metrics.macro_f1:.3f}), at least "
         f"{found.lower:+.3f} with 95 % confidence ({above} {threshold:+g}, policy {config.policy}{chance}); only the "
         f"new one is right on {found.better_rows}, only the old one on {found.worse_rows} "
-        f"(McNemar p = {found.mcnemar_p:.3f}); smallest detectable difference {found.detectable:.3f}"
+        f"(McNemar p = {found.mcnemar_p:.3f})"
     )
+
+
+def _whose_truth(rows: int, people_rows: int) -> str:
+    return f"truth: {people_rows:,} rows from people, {rows - people_rows:,} from stars"
 
 
 def _too_few(rows: int, config: Gate) -> str:
@@ -126,7 +132,7 @@ def _slice_line(name: str, changes: Sequence[SliceChange], config: Gate, *, leve
     return VerdictLine(
         name=line,
         passed=not refuses(worst, config, level=level),
-        detail=f"worst of {len(judged)} values of {name}: {worst.value}, accuracy {-worst.drop:+.3f} on "
+        detail=f"worst of {len(judged)} values of {name}: {worst.value}, accuracy {-worst.drop:+z.3f} on "
         f"{worst.rows:,} rows ({_judgement(worst, config, level=level)})",
         numbers={
             "values": len(changes),

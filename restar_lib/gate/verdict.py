@@ -11,12 +11,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+from restar_lib.gate.remedies import remedy_of
+
 Number = float | int | str | None
 
 FLOORS: Final = frozenset(
     {"accuracy", "macro_f1", "recall_negative", "recall_neutral", "recall_positive", "calibration_error", "behaviour"}
 )
 """The lines that a first model may miss and still serve as provisional."""
+MOMENTARY: Final = frozenset({"artifact", "clean_process", "latency"})
+"""The lines that tell of this machine and this moment. None of them is a floor: such a refusal has released nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,11 @@ class Verdict:
     def refusing(self) -> tuple[VerdictLine, ...]:
         """The lines that did not hold; a provisional model has some too."""
         return tuple(line for line in self.lines if not line.passed)
+
+    @property
+    def of_the_moment(self) -> bool:
+        """Whether nothing but the machine or the disk refused: asked again, it is measured again."""
+        return bool(self.refusing) and {line.name for line in self.refusing} <= MOMENTARY
 
     @property
     def word(self) -> str:
@@ -140,4 +149,6 @@ def _consequence(verdict: Verdict) -> str:
             return "it may be released as provisional, and every answer will say so"
         case _:
             stays = f"{verdict.champion} keeps serving" if verdict.champion else "nothing is released"
-            return f"{stays}; refused by {', '.join(line.name for line in verdict.refusing)}"
+            first = verdict.refusing[0].name
+            refused = ", ".join(line.name for line in verdict.refusing)
+            return f"{stays}; refused by {refused}. What to do about {first}: {remedy_of(first)}"

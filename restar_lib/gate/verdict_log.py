@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, Connection, Engine, Row, Text, any_, delete, func, literal, select
+from sqlalchemy import ARRAY, Connection, Engine, Row, Text, any_, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
@@ -62,7 +62,7 @@ def newest(engine: Engine, *, limit: int, challenger: str | None = None) -> tupl
 
 
 def verdict_of(engine: Engine, *, run_key: str) -> Verdict | None:
-    """The newest verdict that the run `run_key` asked for; None where it asked for none."""
+    """The newest verdict that the run `run_key` asked for last; None where it asked for none."""
     statement = select(*_COLUMNS).where(VerdictRow.run_key == run_key).order_by(VerdictRow.verdict_id.desc()).limit(1)
     with engine.connect() as connection:
         return _verdict(connection.execute(statement).one_or_none())
@@ -98,6 +98,16 @@ def times_used(engine: Engine, review_ids: Sequence[str]) -> int:
         return connection.execute(select(func.count()).select_from(used.subquery())).scalar_one()
 
 
+def asked_again(engine: Engine, verdict: Verdict, *, run_key: str | None) -> Verdict:
+    """A verdict that was given before, now the answer to the run `run_key` as well: who asked last is kept."""
+    if run_key is None or run_key == verdict.run_key:
+        return verdict
+    with engine.begin() as connection:
+        statement = update(VerdictRow).where(VerdictRow.verdict_id == verdict.verdict_id).values(run_key=run_key)
+        connection.execute(statement)
+    return replace(verdict, run_key=run_key)
+
+
 def record(
     engine: Engine,
     question: Question,
@@ -106,22 +116,30 @@ def record(
     lines: Sequence[VerdictLine],
     provisional: bool,
     review_ids: Sequence[str],
+    instead_of: Verdict | None = None,
 ) -> Verdict:
-    """Store a verdict with its rows, in one commit; where the question was answered meanwhile, that answer stands."""
-    values = {
-        **asdict(question),
+    """Store a verdict with its rows, in one commit; where the question was answered meanwhile, that answer stands.
+
+    `instead_of` is the refusal of the moment that it replaces, in its row.
+    """
+    answer = {
         "run_key": run_key,
         "passed": all(line.passed for line in lines),
         "provisional": provisional,
         "lines": [line.to_dict() for line in lines],
     }
     with engine.begin() as connection:
-        made = connection.execute(
-            insert(VerdictRow).values(values).on_conflict_do_nothing().returning(VerdictRow.verdict_id)
-        ).scalar_one_or_none()
+        statement = (
+            insert(VerdictRow).values({**asdict(question), **answer}).on_conflict_do_nothing()
+            if instead_of is None
+            else update(VerdictRow)
+            .values({**answer, "created_at": func.now()})
+            .where(VerdictRow.verdict_id == instead_of.verdict_id, VerdictRow.created_at == instead_of.created_at)
+        )
+        made = connection.execute(statement.returning(VerdictRow.verdict_id)).scalar_one_or_none()
         if made is not None and review_ids:
             used = [{"verdict_id": made, "review_id": review_id} for review_id in review_ids]
-            connection.execute(insert(VerdictReview), used)
+            connection.execute(insert(VerdictReview).on_conflict_do_nothing(), used)
     found = find(engine, question)
     if found is None:
         raise LookupError(f"the verdict on {question.challenger} was stored and is gone")

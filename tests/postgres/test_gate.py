@@ -193,6 +193,33 @@ def test_a_damaged_challenger_is_refused_with_the_file(house: House, name: str) 
     assert f"{name} is missing" in verdict.headline
 
 
+def test_a_refusal_of_the_disk_is_no_last_word(house: House) -> None:
+    """The folder is restored, and the same question is measured again; a model that nobody asked used no row up."""
+    challenger = house.model(BETTER)
+    whole = (challenger / "model.onnx").read_bytes()
+    (challenger / "model.onnx").unlink()
+    refused = house.judge(challenger)
+    assert house.count(VerdictReview) == 0
+    (challenger / "model.onnx").write_bytes(whole)
+    passed = house.judge(challenger)
+    assert (refused.word, passed.word) == ("refused", "passed")
+    assert passed.verdict_id == refused.verdict_id
+    assert (house.count(VerdictRow), house.count(VerdictReview)) == (1, 120)
+
+
+def test_a_refusal_of_the_clock_is_measured_again(house: House) -> None:
+    """A busy machine says nothing about a model; whatever a floor refused too stays as it was said."""
+    challenger = house.model(BETTER)
+    slow = house.judge(challenger, max_latency_ms=1e-6)
+    assert names(slow) == {"latency"}
+    assert slow.of_the_moment
+    again = house.judge(challenger, max_latency_ms=1e-6)
+    assert (again.verdict_id, again.created_at > slow.created_at) == (slow.verdict_id, True)
+    both = house.judge(challenger, max_latency_ms=1e-6, max_calibration_error=0.0001)
+    assert not both.of_the_moment
+    assert house.judge(challenger, max_latency_ms=1e-6, max_calibration_error=0.0001) == both
+
+
 def test_a_damaged_champion_is_an_error_and_no_verdict(house: House) -> None:
     """Somebody has to repair what serves; nothing is judged against it."""
     champion = house.model(WORSE)
@@ -214,18 +241,27 @@ def test_rows_that_judged_too_often_ask_for_fresh_ones(house: House) -> None:
     assert times_used(house.engine, [*rows[:59], *(f"new {n}" for n in range(61))]) == 0
 
 
-def test_a_verdict_is_found_by_the_run_that_asked(house: House) -> None:
-    """What a summary shows for a run."""
-    verdict = gate.judge(
-        house.engine,
-        house.settings,
-        challenger_folder=house.model(BETTER),
-        champion_folder=None,
-        snapshot=house.snapshot,
-        run_key="manual__1",
-    )
+def test_a_verdict_is_found_by_the_run_that_asked_last(house: House) -> None:
+    """What a summary shows for a run, also for one that goes on where another was killed."""
+    challenger = house.model(BETTER)
+
+    def asked_by(run_key: str) -> gate.Verdict:
+        return gate.judge(
+            house.engine,
+            house.settings,
+            challenger_folder=challenger,
+            champion_folder=None,
+            snapshot=house.snapshot,
+            run_key=run_key,
+        )
+
+    verdict = asked_by("manual__1")
     assert gate.verdict_of(house.engine, run_key="manual__1") == verdict
     assert gate.verdict_of(house.engine, run_key="manual__2") is None
+    asked_by("manual__2")
+    found = gate.verdict_of(house.engine, run_key="manual__2")
+    assert found is not None
+    assert found.verdict_id == verdict.verdict_id
 
 
 def test_a_version_that_no_verdict_passed_counts_as_provisional(house: House) -> None:

@@ -16,8 +16,9 @@ from restar_lib.gate.behaviour import Behaviour, GroupResult
 from restar_lib.gate.cases import GROUPS
 from restar_lib.gate.clean_process import CleanProbe
 from restar_lib.gate.leakage import Leak, Leakage, TrainingSet
-from restar_lib.gate.lines import Latency, Measured, all_lines
+from restar_lib.gate.lines import Latency, Measured, all_lines, artifact_refusal
 from restar_lib.gate.paired_lines import Paired
+from restar_lib.gate.remedies import remedy_of
 from restar_lib.gate.slices import SLICES, SliceChange
 from restar_lib.gate.statistics import Comparison
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional, render, render_markdown
@@ -150,6 +151,21 @@ def test_too_few_rows_cannot_tell_and_refuse() -> None:
     (line,) = [line for line in all_lines(measured, CONFIG) if not line.passed]
     assert line.name == "comparison"
     assert "cannot tell: 900 gate rows" in line.detail
+    assert "smallest detectable difference 0.030" in line.detail
+
+
+def test_the_verdict_says_whose_truth_it_rests_on() -> None:
+    """Figures against stars and against people are not the same; with a champion and without."""
+    for paired in (PAIRED, None):
+        (line,) = [one for one in all_lines(replace(GOOD, paired=paired), CONFIG) if one.name == "comparison"]
+        stars = GOOD.metrics.rows - GOOD.people_rows
+        assert line.detail.endswith(f"truth: {GOOD.people_rows:,} rows from people, {stars:,} from stars")
+
+
+def test_every_line_that_may_refuse_has_a_remedy() -> None:
+    """Whoever reads a refusal is told what to do next."""
+    for line in (*all_lines(GOOD, CONFIG), *artifact_refusal("gone")):
+        assert remedy_of(line.name) != remedy_of("unknown"), line.name
 
 
 def test_the_verdict_says_the_smallest_difference_it_could_have_seen() -> None:
@@ -325,7 +341,7 @@ def test_names_from_reviews_are_no_markup_in_the_approval_form() -> None:
 
 
 def test_a_verdict_reads_as_text_and_survives_json() -> None:
-    """Every line with its mark and its numbers; the refusing ones are named at the end."""
+    """Every line with its mark and its numbers; the refusing ones are named at the end, with what to do."""
     verdict = Verdict(
         verdict_id=3,
         challenger="rs-1111111111",
@@ -341,7 +357,7 @@ def test_a_verdict_reads_as_text_and_survives_json() -> None:
         "verdict 3: rs-1111111111 against rs-0000000000: REFUSED",
         "  ok accuracy  accuracy detail",
         "  NO latency   latency detail",
-        "  rs-0000000000 keeps serving; refused by latency",
+        f"  rs-0000000000 keeps serving; refused by latency. What to do about latency: {remedy_of('latency')}",
     ]
     assert verdict.headline == "refused: latency detail"
     assert render_markdown(verdict).splitlines()[2:4] == ["- **NO** latency detail", "- ok accuracy detail"]

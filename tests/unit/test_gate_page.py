@@ -44,6 +44,7 @@ def test_the_line_that_refused_first_is_the_headline() -> None:
     html = page.render(VERDICT, notice=None)
     assert re.search(r"<h1>Refused by: Against the champion</h1>\s*<p class=\"reason\">macro-F1 -0.040</p>", html)
     assert re.search(r"Also refused by: .*Slice: category", html)
+    assert "<b>What to do:</b> nothing, if it is no better" in html
     assert "<h1>Passed all" in page.render(replace(VERDICT, passed=True, lines=VERDICT.lines[:1]), notice=None)
 
 
@@ -67,6 +68,10 @@ def test_the_page_lies_beside_the_model_and_among_the_reports(tmp_path: Path) ->
         lost.unlink()
         page.write_missing(settings, VERDICT)
         assert lost.exists()
+    beside.write_text("a newer verdict's")
+    report.unlink()
+    page.write_missing(settings, VERDICT)
+    assert beside.read_text() == "a newer verdict's"
 
 
 def test_an_interval_is_drawn_where_all_of_its_numbers_are_known() -> None:
