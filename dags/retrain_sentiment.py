@@ -4,19 +4,22 @@ Merges finished labels, freezes a snapshot, trains a challenger, and lets the ga
 learned from; before that `evaluate` writes the report that people read (in Reports; its log has the link). A
 challenger that passes is released by policy or by a person; the serving API follows without a restart.
 **A refusal is a good answer**: the run succeeds, `choose_approval` is skipped, and its log has the lines that refused.
+Whatever the gate says, `ask_people` puts the training reviews whose stars are doubted most into the queue
+(`selection.doubted_tasks` at most); where nobody is asked it is skipped, and its log says why.
 
 **When**: as soon as `labeling.enough` labels are finished (a trigger looks at the database), weekly, after a drift
 alert where configured, and by hand. Automatic runs respect `training.cooldown_minutes`; nothing new is a skip.
 
 **Again**: safe. Labels are merged once, a snapshot is found by its content, a verdict is given once per challenger,
-champion and snapshot, and releasing what serves changes nothing.
+champion and snapshot, releasing what serves changes nothing, and no person is asked twice.
 
 **Approval**: in Required Actions. Silence rejects: after `release.approval_timeout_hours` the answer is Reject. Until
 then the next training waits.
 
 **When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
 clear it to train again on the same snapshot. Where the operating system killed it for memory, the mail and the last
-line of the log say so, and what to lower. A report that fails holds nothing up: the gate judges all the same.
+line of the log say so, and what to lower. A report that fails holds nothing up: the gate judges all the same. Nothing
+waits for `ask_people`: where it fails the run is red, and what was judged is released all the same; clear it.
 The champion keeps serving whatever happens here.
 """
 
@@ -36,7 +39,7 @@ from restar_lib.settings import settings
 if TYPE_CHECKING:
     from restar_lib.dataset.snapshot import Snapshot
     from restar_lib.registry.release import Release
-    from restar_lib.retraining.steps import Challenger, Evaluated, Judgement, Merge
+    from restar_lib.retraining.steps import Challenger, Doubts, Evaluated, Judgement, Merge
 
 config = settings()
 
@@ -97,6 +100,15 @@ def retrain_sentiment() -> None:
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
         return steps.judge(my.engine, my.settings, run_key=my.run_key, **ids)
 
+    # After the gate, so that its latency is measured alone; whatever it says, for the stars are none of the model's.
+    @task(trigger_rule="all_done_min_one_success")
+    @step
+    def ask_people(my: Duty, challenger: Summary) -> Doubts:
+        from restar_lib.retraining import steps
+
+        ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
+        return steps.ask_people(my.engine, my.settings, **ids)
+
     @task.branch(multiple_outputs=False)
     @step
     def choose_approval(my: Duty, judgement: Summary) -> str:
@@ -129,7 +141,7 @@ def retrain_sentiment() -> None:
     asked = choose_approval(judgement)
     merge_labels() >> frozen
     # One after the other: the gate measures the latency, and two at once would measure each other.
-    evaluate(challenger) >> judgement
+    evaluate(challenger) >> judgement >> ask_people(challenger)
     # The release asks for the answer itself: a person who marks `approve` as successful has not approved.
     asked >> approve >> release_challenger(judgement, asked)
 

@@ -6,7 +6,8 @@ share of the stream, whatever the model says, the same reviews on every re-run; 
 kept with each, so that production accuracy can be estimated by inverse-probability weighting.
 
 Reads no database, draws no random number, spreads nothing over clusters yet. Called by batch scoring; what it returns
-goes to `labeling.queue.enqueue`. `stars.asking` queues reviews for another reason, whose audit draw must not be lost.
+goes to `labeling.queue.enqueue`. `stars.asking` queues reviews for another reason (`disagreement`, after a training and
+by hand), whose audit draw must not be lost.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from restar_lib.embedded.airflow_api import DagRun
 from restar_lib.embedded.services import ADMIN, LABELER, House
 from restar_lib.gate import Verdict, verdict_of
 from restar_lib.ingest.reviews import ReviewCounts, RunSummary, count_reviews, latest_runs
-from restar_lib.labeling.queue import QueueCounts, counts
+from restar_lib.labeling.queue import QueueCounts, count_doubted, counts
 from restar_lib.monitoring import drift
 from restar_lib.monitoring.drift import DriftReport
 from restar_lib.registry.release import Release, current
@@ -34,6 +34,8 @@ class TurnSummary:
     scored: Scored | None
     reviews: ReviewCounts
     queue: QueueCounts
+    doubted: int
+    """Reviews in it, answered or not, whose stars are doubted."""
     verdict: Verdict | None
     before: Release | None
     after: Release | None
@@ -57,6 +59,7 @@ def collect(
         scored=scored_by(engine, before.model_version) if before else None,
         reviews=count_reviews(engine),
         queue=counts(engine),
+        doubted=count_doubted(engine),
         verdict=verdict_of(engine, run_key=retraining.run_id) if retraining else None,
         before=before,
         after=current(engine),
@@ -90,6 +93,7 @@ def _reviews(summary: TurnSummary) -> Table:
     table.add_row("in the queue: open", f"{queue.open + queue.claimed:,}", "")
     table.add_row("  answered, not merged", f"{queue.done:,}", "")
     table.add_row("  merged into snapshots", f"{queue.merged:,}", "")
+    table.add_row("  of all these: stars are doubted", f"{summary.doubted:,}", "asked about after a training")
     table.add_row(
         "stored in all", f"{summary.reviews.reviews:,}", f"{summary.reviews.quarantined:,} rows in quarantine"
     )

@@ -9,7 +9,7 @@ Chooses no review (`selection`), trains on nothing, and does not call the clock:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,12 +20,14 @@ from sqlalchemy import (
     Connection,
     Engine,
     Text,
+    all_,
     any_,
     case,
     cast,
     delete,
     func,
     literal,
+    or_,
     select,
     update,
 )
@@ -63,7 +65,7 @@ class Merged:
 def enqueue(connection: Connection, selected: Sequence[Selected], *, model_version: str | None) -> int:
     """Open a task for each review that has none yet; returns how many are new. An existing task stays as it is.
 
-    `model_version` is the model whose predictions chose them, None where something else did.
+    `model_version` is the model whose predictions or whose training chose them, None where something else did.
     """
     rows = [
         {
@@ -81,6 +83,21 @@ def enqueue(connection: Connection, selected: Sequence[Selected], *, model_versi
         return 0
     statement = insert(LabelTask).on_conflict_do_nothing(index_elements=["review_id"]).returning(LabelTask.task_id)
     return len(connection.execute(statement, rows).all())
+
+
+def asked_about(connection: Connection, review_ids: Collection[str], *, but_for: Collection[str]) -> set[str]:
+    """Which of these reviews have a task that was not opened because a model of `but_for` doubts their stars."""
+    wanted = LabelTask.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    doubted = literal(Reason.DISAGREEMENT, REASON) == any_(LabelTask.reasons)
+    by_others = func.coalesce(LabelTask.model_version, "") != all_(literal(list(but_for), ARRAY(Text)))
+    return set(connection.scalars(select(LabelTask.review_id).where(wanted, or_(~doubted, by_others))))
+
+
+def count_doubted(engine: Engine) -> int:
+    """How many reviews people were asked about because their stars are doubted, answered or not."""
+    doubted = literal(Reason.DISAGREEMENT, REASON) == any_(LabelTask.reasons)
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(LabelTask).where(doubted)).scalar_one()
 
 
 def count_uncertain(connection: Connection, *, ingest_runs: Sequence[int]) -> int:

@@ -63,7 +63,7 @@ def queue_details(finding: Finding | None, *, open_tasks: int, at: datetime, run
         numbers=(Number(name="Open tasks", value=f"{open_tasks:,}", normal="waiting for a person", bad=False),),
         actions=(
             "Open the label desk and answer a few: single keys, about ten seconds each.",
-            "If nobody can, lower selection.max_tasks or selection.audit_rate, so that less is asked.",
+            "If nobody can, lower selection.max_tasks, doubted_tasks or audit_rate, so that less is asked.",
         ),
         dag_id=WATCH_DAG,
         run_key=run_key,

@@ -38,6 +38,7 @@ from restar_lib.registry import artifact, release_log
 from restar_lib.scoring import predictions, unread
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
+from restar_lib.stars import doubted
 from restar_lib.stars import kept as stars
 from restar_lib.store.engine import lock
 from restar_lib.store.tables import ForgottenPerson
@@ -131,7 +132,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         person = _look_up(connection, settings, wanted)
         seen = rewriting.sightings(settings.snapshots_dir, person.texts)
         found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
-        shown = evaluations.naming(settings, person.texts)
+        shown = (*evaluations.naming(settings, person.texts), *doubted.naming(settings.models_dir, person.texts))
         deleted = _delete(connection, person)
         sets = _remember(connection, key, person, seen, now=now)
         places = sorted({trace.path for trace in found} | set(shown))
@@ -139,9 +140,10 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         if dry_run:
             transaction.rollback()
         else:
-            # First: both are found by the ids in their data, which must still be what it was.
+            # First: all are found by the ids in their data, which must still be what it was.
             evaluations.forget(settings, person.texts)
             stars.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
+            doubted.forget(settings.models_dir, person.texts)
             traces.erase(found, person.needles)
             _withdraw(settings.published_dir / "datasets", person.texts)
             transaction.commit()
@@ -166,12 +168,14 @@ def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> int:
 
 
 def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
-    """Take what has a tombstone out of evaluations and audits that ran while it was set; how many files changed."""
+    """Take what has a tombstone out of what was being evaluated, audited or trained; how many files changed."""
+    shown = evaluations.shown(settings) | stars.shown(settings) | doubted.shown(settings.models_dir)
     with engine.connect() as connection:
-        gone = forgotten_reviews(connection, key, evaluations.shown(settings) | stars.shown(settings))
+        gone = forgotten_reviews(connection, key, shown)
     if not gone:
         return 0
     changed = evaluations.forget(settings, gone) + stars.forget(settings, gone)
+    changed += doubted.forget(settings.models_dir, gone)
     log.info("%d files of reports still showed %d forgotten reviews", changed, len(gone))
     return changed
 

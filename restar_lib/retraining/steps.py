@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from restar_lib import gate
 from restar_lib.dataset.snapshot import Snapshot, freeze, load
 from restar_lib.errors import NothingToDo
+from restar_lib.gate.verdict_log import challengers_on
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.registry import artifact, mlflow_log
 from restar_lib.registry.release import Release, champion_folder, release
@@ -30,6 +31,8 @@ from restar_lib.retraining.reasons import Approval, Asked, reason_to_train
 from restar_lib.retraining.standing import cooldown_of, standing
 from restar_lib.scoring.engine import ModelInfo
 from restar_lib.settings import Settings
+from restar_lib.stars import doubted
+from restar_lib.stars.asking import ask_doubted
 from restar_lib.training.checkpoints import checkpoints_of
 from restar_lib.training.encoder import find_encoder
 
@@ -99,9 +102,10 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     champion = champion_folder(engine, settings)
     question = _question(config, snapshot_hash=snapshot_hash, champion=champion)
     with checkpoints_of(settings.models_dir, question) as checkpoints, _work_folder(settings) as work:
-        train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
+        trained = train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
         version = artifact.seal(work, settings.models_dir)
         RunRecord.of(config, champion=champion.name if champion else None).write(settings.models_dir, version)
+        trained.doubted.write(settings.models_dir, version)
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)
@@ -219,6 +223,59 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.refusing),
         text=gate.render_markdown(verdict),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubts:
+    """What came of the stars that a training doubts."""
+
+    version: str
+    judged: int
+    """Stars that no person has answered."""
+    doubted: int
+    """How many of them the training takes for wrong."""
+    asked: int
+    """New tasks with reason `disagreement`."""
+    asked_before: int
+    """Those that an earlier call had opened for the same training set."""
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        before = f" ({self.asked_before:,} were before)" if self.asked_before else ""
+        return (
+            f"{self.asked:,} reviews queued{before}, reason disagreement: of {self.judged:,} stars that no person has"
+            f" answered {self.version} doubts {self.doubted:,}, these the most"
+        )
+
+
+def ask_people(engine: Engine, settings: Settings, *, version: str, snapshot_hash: str) -> Doubts:
+    """Ask people about the stars that a training doubts most, whatever the gate says of its model.
+
+    Again: nobody is asked twice, and about no more of one training set. Raises `NothingToDo` where nobody is asked.
+    """
+    found = doubted.read(settings.models_dir, version) or doubted.Doubted(unjudged=f"{version} left no word of them")
+    off = "selection.doubted_tasks is 0" if settings.selection.doubted_tasks == 0 else ""
+    if why := off or found.unjudged:
+        raise NothingToDo(f"nobody is asked about doubted stars: {why}")
+    with engine.connect() as connection:
+        same_set = challengers_on(connection, [snapshot_hash])
+    asked = ask_doubted(engine, found, settings.selection, version=version, same_set=same_set)
+    if not asked.chosen:
+        left = f"{found.doubted:,} are doubted" + (
+            ", and people were asked about those before" if found.doubted else ""
+        )
+        raise NothingToDo(
+            f"nobody is asked about doubted stars: of {found.judged:,} that no person has answered {left}"
+        )
+    doubts = Doubts(
+        version=version,
+        judged=found.judged,
+        doubted=found.doubted,
+        asked=asked.new,
+        asked_before=asked.chosen - asked.new,
+    )
+    log.info("%s", doubts)
+    return doubts
 
 
 def needs_person(judgement: Mapping[str, Any], *, policy: str, settings: Settings) -> bool:

@@ -196,6 +196,9 @@ class Selection(Section):
     audit_key: str = Field(default="restar-audit-1", min_length=1)
     max_tasks: int = Field(default=300, ge=1)
     """New uncertain tasks at most per scoring run; audits are never cut."""
+    doubted_tasks: int = Field(default=30, ge=0, le=500)
+    """After each training people are asked about so many training reviews at most, those whose stars are doubted most;
+    0: about none. Keep it below labeling.enough, or the answers to one training start the next one by themselves."""
 
 
 class Labeling(Section):

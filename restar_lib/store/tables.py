@@ -211,7 +211,7 @@ class LabelTask(Base):
     audit_rate: Mapped[float | None]
     """The audit rate in force when it was drawn; null where it was not drawn as an audit."""
     model_version: Mapped[str | None]
-    """Whose prediction put it here."""
+    """Whose prediction put it here, or whose training where stars are doubted."""
     claimed_by: Mapped[str | None]
     claimed_at: Mapped[datetime | None]
     claim_token: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -290,7 +290,7 @@ class VerdictRow(Base):
     champion: Mapped[str | None]
     snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.snapshot_hash"))
     run_key: Mapped[str | None]
-    """Who asked first: an Airflow run id; null where a person asked by hand."""
+    """Who asked last: an Airflow run id; null where a person asked by hand."""
     rules_hash: Mapped[str]
     """Of the gate's configuration: with other floors the same question is asked anew."""
     passed: Mapped[bool]

@@ -5,12 +5,14 @@
     lora        the same head as a start, then adapters
     increment   the champion, its head moved by the rows that it has not learned from
 
-It prepares the rows (sentences, doubted stars, rare classes), fits and calibrates; the export is `train`'s.
+It prepares the rows (sentences, doubted stars, rare classes), fits and calibrates, and says on the way which stars are
+doubted most (`stars.doubted`), from features that are there anyway. The export is `train`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,7 @@ from restar_lib import sentences
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import NothingToDo
 from restar_lib.settings import Training
+from restar_lib.stars.doubted import Doubted, most_doubted
 from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import Plan, plan
@@ -29,26 +32,44 @@ from restar_lib.training.increment import fresh_rows, update_head
 from restar_lib.training.model import Progress, SentimentModel, features_of, logits_of
 
 START_ROWS: Final = 4000
-"""Rows that the head is fitted on before fine-tuning: it only has to point somewhere sensible."""
+"""Rows that the head is fitted on before fine-tuning: it only has to point somewhere sensible. Of so many the stars are
+judged too, whatever the mode: that takes seconds however large the training set is."""
 RARE_ROWS: Final = 50
 """Of each class among them, where there are so many."""
 History = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What a training leaves beside the network."""
+
+    history: History = ()
+    """The curves."""
+    doubted: Doubted
+    """The stars that it doubts."""
 
 
 class Learner:
     """Trains one network by one configuration."""
 
     def __init__(
-        self, model: SentimentModel, tokenizer: PreTrainedTokenizerBase, config: Training, *, progress: Progress
+        self,
+        model: SentimentModel,
+        tokenizer: PreTrainedTokenizerBase,
+        config: Training,
+        *,
+        progress: Progress,
+        unjudged: str = "",
     ) -> None:
-        """`model` is trained in place."""
+        """`model` is trained in place. `unjudged` says why stars are not to be judged; empty: they are."""
         self._model = model
         self._tokenizer = tokenizer
         self._config = config
         self._progress = progress
+        self._unjudged = unjudged
 
-    def learn(self, rows: Mapping[Side, Sequence[Example]], *, checkpoints: Path) -> History:
-        """Train on the training rows, by the validation rows where it takes steps; returns the curves."""
+    def learn(self, rows: Mapping[Side, Sequence[Example]], *, checkpoints: Path) -> Learned:
+        """Train on the training rows, by the validation rows where it takes steps."""
         train = rows[Side.TRAIN]
         if self._config.sentences:
             train = sentences.inherit(train)
@@ -56,16 +77,20 @@ class Learner:
         weights = np.array([row.weight for row in train])
         if self._config.mode == "head" or self._config.doubt_stars:
             features = self._features(train)
+            doubted = self._judge(train, features, weights, whole=whole_rows(train))
             if self._config.doubt_stars:
-                weights = self._doubted(train, features, weights)
+                weights = self._doubt(train, features, weights)
             self._fit(features, train, weights)
         else:
             some = _some(truth_of(train), seed=self._config.seed)
             start = [train[row] for row in some]
-            self._fit(self._features(start), start, weights[some])
+            features = self._features(start)
+            doubted = self._judge(start, features, weights[some], whole=whole_rows(train)[some])
+            self._fit(features, start, weights[some])
         if self._config.mode == "head":
-            return ()
-        return self._fine_tune(train, weights, rows[Side.VALIDATION], checkpoints=checkpoints)
+            return Learned(doubted=doubted)
+        history = self._fine_tune(train, weights, rows[Side.VALIDATION], checkpoints=checkpoints)
+        return Learned(history=history, doubted=doubted)
 
     def move(self, train: Sequence[Example], *, seen: Sequence[Example]) -> None:
         """Move the champion's head by the rows of `train` that are not in `seen`, what the champion learned from.
@@ -106,7 +131,27 @@ class Learner:
             progress=self._progress,
         )
 
-    def _doubted(
+    def _judge(
+        self,
+        rows: Sequence[Example],
+        features: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        *,
+        whole: NDArray[np.bool_],
+    ) -> Doubted:
+        """Which stars are doubted most, among the rows that are `whole` reviews."""
+        if self._unjudged:
+            return Doubted(unjudged=self._unjudged)
+        reviews = np.flatnonzero(whole)
+        judged = reviews[_some(truth_of(rows)[reviews], seed=self._config.seed)]
+        found = most_doubted([rows[row] for row in judged], features[judged], weights[judged], seed=self._config.seed)
+        self._progress(
+            f"stars that nobody has answered: of {found.judged:,} that were judged {found.doubted:,} are doubted"
+            + (f" ({found.unjudged})" if found.unjudged else "")
+        )
+        return found
+
+    def _doubt(
         self, rows: Sequence[Example], features: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         from restar_lib.stars.doubt import doubt_weights
@@ -159,6 +204,12 @@ def truth_of(examples: Sequence[Example]) -> NDArray[np.int64]:
 def texts_of(examples: Sequence[Example]) -> list[str]:
     """The text of each row."""
     return [example.text for example in examples]
+
+
+def whole_rows(examples: Sequence[Example]) -> NDArray[np.bool_]:
+    """Which rows are whole reviews and no sentence of one, [n]: the first of each review."""
+    _, first = np.unique([example.review_id for example in examples], return_index=True)
+    return np.isin(np.arange(len(examples)), first)
 
 
 def _some(truth: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:

@@ -25,12 +25,13 @@ from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.scoring.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
 from restar_lib.settings import Settings, Training
+from restar_lib.stars.doubted import Doubted
 from restar_lib.training import description
 from restar_lib.training.encoder import find_encoder
 from restar_lib.training.ensemble import average_weights, keep_own_head
 from restar_lib.training.export import export_onnx
 from restar_lib.training.imbalance import refuse_missing_classes
-from restar_lib.training.learning import History, Learner, truth_of
+from restar_lib.training.learning import Learned, Learner, truth_of
 from restar_lib.training.model import (
     Progress,
     SentimentModel,
@@ -56,6 +57,8 @@ class TrainedModel:
     """On the validation rows, which also chose the temperature: a little flattering, the gate judges on others."""
     validation_against_stars: Metrics
     """The same predictions with the stars alone as truth."""
+    doubted: Doubted
+    """Which stars of the training rows it doubts; no part of the folder, for it names reviews."""
     seconds: Mapping[str, float]
     """How long each step took."""
 
@@ -88,13 +91,14 @@ def train(
         progress(f"starts from the champion {champion_folder.name}")
     watch.lap("load")
 
-    learner = Learner(model, tokenizer, config, progress=progress)
+    unjudged = _unjudged(settings, champion_folder)
+    learner = Learner(model, tokenizer, config, progress=progress, unjudged=unjudged)
     if config.mode == "increment":
         learner.move(rows[Side.TRAIN], seen=seen_by(champion_folder, settings, snapshot))
-        history: History = ()
+        learned = Learned(doubted=Doubted(unjudged=unjudged))
     else:
         with _checkpoints(checkpoints) as kept:
-            history = learner.learn(rows, checkpoints=kept)
+            learned = learner.learn(rows, checkpoints=kept)
     watch.lap("train")
 
     out.mkdir(parents=True, exist_ok=True)
@@ -116,9 +120,9 @@ def train(
     description.write_drift_reference(out, rows, probabilities, engine=InferenceEngine.load(out))
     watch.lap("reference")
 
-    trained = _trained(out, info, rows, probabilities, seconds=watch.laps)
+    trained = _trained(out, info, rows, probabilities, doubted=learned.doubted, seconds=watch.laps)
     description.write_metrics(out, trained)
-    description.write_history(out, history)
+    description.write_history(out, learned.history)
     progress(description.summary(trained))
     return trained
 
@@ -155,7 +159,13 @@ def _write_network(
 
 
 def _trained(
-    out: Path, info: ModelInfo, rows: Sides, probabilities: NDArray[np.float64], *, seconds: Mapping[str, float]
+    out: Path,
+    info: ModelInfo,
+    rows: Sides,
+    probabilities: NDArray[np.float64],
+    *,
+    doubted: Doubted,
+    seconds: Mapping[str, float],
 ) -> TrainedModel:
     validation, abstain_below = rows[Side.VALIDATION], info.abstain_below
     stars = np.array([weak_label(row.rating).position for row in validation if row.rating], dtype=np.int64)
@@ -166,8 +176,18 @@ def _trained(
         train_rows=len(rows[Side.TRAIN]),
         validation=evaluate(truth_of(validation), probabilities, abstain_below=abstain_below),
         validation_against_stars=evaluate(stars, probabilities[rated], abstain_below=abstain_below),
+        doubted=doubted,
         seconds=seconds,
     )
+
+
+def _unjudged(settings: Settings, champion_folder: Path | None) -> str:
+    """Why a training is not to say which stars it doubts; empty where it is."""
+    if settings.selection.doubted_tasks == 0:
+        return "selection.doubted_tasks is 0"
+    if champion_folder is not None and starts_from_champion(settings):
+        return "the training began at the champion's weights, which have learned from these stars and would excuse them"
+    return ""
 
 
 def _refuse_unusable(train: Sequence[Example], config: Training) -> None:

@@ -14,6 +14,7 @@ EXPECTED = {
     "release": ["release_version"],
     "retrain_sentiment": [
         "approve",
+        "ask_people",
         "choose_approval",
         "evaluate",
         "freeze_snapshot",
@@ -93,6 +94,15 @@ def test_a_report_that_fails_keeps_nobody_from_judging(described: dict[str, Any]
     upstream = {task_id for task_id, task in tasks.items() if "judge" in task["downstream"]}
     assert upstream == {"train_challenger", "evaluate"}
     assert tasks["judge"]["trigger_rule"] == "all_done_min_one_success"
+
+
+def test_nothing_waits_for_the_questions_about_stars(described: dict[str, Any]) -> None:
+    """They come after the gate, whose latency is measured alone, whatever it says; and no release comes after them."""
+    tasks = described["retrain_sentiment"]["tasks"]
+    upstream = {task_id for task_id, task in tasks.items() if "ask_people" in task["downstream"]}
+    assert upstream == {"train_challenger", "judge"}
+    assert tasks["ask_people"]["downstream"] == []
+    assert tasks["ask_people"]["trigger_rule"] == "all_done_min_one_success"
 
 
 def test_dags_talk_through_assets(described: dict[str, Any]) -> None:

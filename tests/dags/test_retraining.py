@@ -136,7 +136,22 @@ def test_nothing_is_trained_on_the_champions_own_snapshot(story: dict[str, Told]
     told = story["nothing new"]
     assert told.states("merge_labels", "freeze_snapshot", "train_challenger") == ["success", "skipped", "skipped"]
     assert told.run["state"] == "success"
+    assert told.states("judge", "ask_people", "release_challenger") == ["skipped"] * 3
     assert told.verdict is None
+
+
+def test_people_are_asked_about_doubted_stars_whatever_the_gate_said(
+    story: dict[str, Told], house: AirflowHouse
+) -> None:
+    """A refused challenger's training asks too, or its log says why nobody is asked."""
+    for name in ("refused", "approved", "forced"):
+        told = story[name]
+        (state,) = told.states("ask_people")
+        assert state in {"success", "skipped"}
+        if state == "success":
+            answer = told.run["answers"]["ask_people"]
+            assert 0 < answer["asked"] + answer["asked_before"] <= 5
+    assert " reviews queued, reason disagreement: of " in house.log.read_text()
 
 
 def test_every_challenger_has_its_report(story: dict[str, Told]) -> None:

@@ -92,6 +92,14 @@ def judge(call: Call) -> Any:
     return steps.judge(call.engine, call.settings, run_key=RUN, **ids)
 
 
+def ask_people(call: Call) -> Any:
+    """`retrain_sentiment`, beside the approval."""
+    trained = call.handed["train_challenger"]
+    return steps.ask_people(
+        call.engine, call.settings, **{name: trained[name] for name in ("version", "snapshot_hash")}
+    )
+
+
 def release_challenger(call: Call) -> Any:
     """`retrain_sentiment`, last task."""
     judgement = call.handed["judge"]
@@ -139,6 +147,7 @@ STAGES = {
     "merge": Stage(steps=(merge_labels, freeze_snapshot)),
     "train": Stage(steps=(train_challenger,)),
     "evaluate": Stage(steps=(evaluate, judge)),
+    "ask": Stage(steps=(ask_people,)),
     "release": Stage(steps=(release_challenger,)),
     "roll_back": Stage(steps=(choose_target, release_target)),
 }

@@ -1,16 +1,22 @@
 """Reviews whose stars are doubted go to people: once, and never from the test side."""
 
+import logging
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import Engine, insert, select
 
 from restar_lib.domain import Reason, Sentiment, Side
+from restar_lib.errors import NothingToDo
+from restar_lib.labeling.queue import count_doubted, enqueue
+from restar_lib.retraining import steps
 from restar_lib.selection import audit_draw
-from restar_lib.settings import Selection
+from restar_lib.settings import Selection, Settings
 from restar_lib.stars.asking import ask_people
 from restar_lib.stars.audit import Audit, Listed
-from restar_lib.store.tables import LabelTask, PredictionRow
-from tests.tasks import add_reviews
+from restar_lib.stars.doubted import Doubted
+from restar_lib.store.tables import LabelTask, PredictionRow, SnapshotRow, VerdictRow
+from tests.tasks import add_reviews, selected
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 NO_AUDITS = Selection(audit_rate=0.0)
@@ -67,3 +73,122 @@ def test_a_doubted_review_that_nobody_has_scored_keeps_its_audit_draw(engine: En
     for review_id, task in tasks.items():
         assert task.reasons == [Reason.DISAGREEMENT, *([Reason.AUDIT] if review_id in audits else [])]
         assert (task.audit_rate, task.inclusion_probability) == (0.5 if review_id in audits else None, 1.0)
+
+
+FIRST, SECOND = "rs-1111111111", "rs-2222222222"
+"""Versions that two trainings made."""
+SET, OTHER_SET = "a" * 16, "b" * 16
+"""Training sets."""
+
+
+@pytest.fixture
+def three(smoke: Settings) -> Settings:
+    """At most three reviews a training; no audits."""
+    selection = smoke.selection.model_copy(update={"doubted_tasks": 3, "audit_rate": 0.0})
+    return smoke.model_copy(update={"selection": selection})
+
+
+def doubts(settings: Settings, version: str, *review_ids: str) -> None:
+    """A training of this version doubted these stars, the first one most."""
+    most = tuple((review_id, round(0.99 - at / 100, 2)) for at, review_id in enumerate(review_ids))
+    Doubted(judged=200, doubted=len(most), most=most).write(settings.models_dir, version)
+
+
+def asks(engine: Engine, settings: Settings, version: str = FIRST, snapshot_hash: str = SET) -> steps.Doubts:
+    """The DAG's step."""
+    return steps.ask_people(engine, settings, version=version, snapshot_hash=snapshot_hash)
+
+
+def asked(engine: Engine) -> dict[str, tuple[list[Reason], str | None]]:
+    """Every task's reasons and model, by review."""
+    with engine.connect() as connection:
+        return {
+            row.review_id: (row.reasons, row.model_version) for row in connection.execute(select(LabelTask.__table__))
+        }
+
+
+def judged_on_set(engine: Engine, version: str) -> None:
+    """The gate has judged this version, which learned from `SET`."""
+    rows = dict.fromkeys(("train_rows", "validation_rows", "test_rows", "people_rows"), 1)
+    verdict = {"rules_hash": "0", "passed": False, "provisional": False, "lines": []}
+    with engine.begin() as connection:
+        connection.execute(insert(SnapshotRow).values(snapshot_hash=SET, **rows))
+        connection.execute(insert(VerdictRow).values(challenger=version, snapshot_hash=SET, **verdict))
+
+
+def test_after_a_training_people_are_asked_about_what_it_doubts_most(
+    engine: Engine, three: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As many as configured, by doubt; not who has a task, not who is gone; one line says how many of how many."""
+    add_reviews(engine, *"abcdef")
+    with engine.begin() as connection:
+        enqueue(connection, [selected("r1")], model_version="rs-0000000000")
+    doubts(three, FIRST, "forgotten", "r0", "r1", "r2", "r3", "r4")
+    with caplog.at_level(logging.INFO):
+        found = asks(engine, three)
+    assert (found.asked, found.asked_before, found.doubted, found.judged) == (3, 0, 6, 200)
+    because = ([Reason.DISAGREEMENT], FIRST)
+    assert asked(engine) == {
+        "r1": ([Reason.UNCERTAIN], "rs-0000000000"), "r0": because, "r2": because, "r3": because,
+    }  # fmt: skip
+    assert count_doubted(engine) == 3
+    assert (
+        "3 reviews queued, reason disagreement: of 200 stars that no person has answered rs-1111111111 doubts 6, these"
+        " the most" in caplog.text
+    )
+
+
+def test_asking_again_asks_nobody_else(engine: Engine, three: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """The task was killed after its transaction, or cleared: the same three are its choice, and they have their tasks."""
+    add_reviews(engine, *"abcdef")
+    doubts(three, FIRST, "r0", "r1", "r2", "r3", "r4")
+    asks(engine, three)
+    before = asked(engine)
+    with caplog.at_level(logging.INFO):
+        again = asks(engine, three)
+    assert (again.asked, again.asked_before) == (0, 3)
+    assert "0 reviews queued (3 were before)" in caplog.text
+    assert asked(engine) == before
+
+
+def test_a_training_set_has_one_share_however_often_it_is_trained_on(engine: Engine, three: Settings) -> None:
+    """Another mode on the same rows is no reason to ask more; another training set is."""
+    add_reviews(engine, *"abcdefgh")
+    for version in (FIRST, SECOND):
+        doubts(three, version, "r0", "r1", "r2", "r3", "r4", "r5", "r6")
+    asks(engine, three)
+    judged_on_set(engine, FIRST)
+    assert asks(engine, three, SECOND).asked == 0
+    assert set(asked(engine)) == {"r0", "r1", "r2"}
+    assert asks(engine, three, SECOND, OTHER_SET).asked == 3
+    assert set(asked(engine)) == {f"r{number}" for number in range(6)}
+
+
+def test_where_nobody_is_asked_the_log_says_why(engine: Engine, three: Settings) -> None:
+    """Switched off, a training that could not judge, one that says nothing, nothing doubted, nobody left."""
+    add_reviews(engine, "a")
+    off = three.model_copy(update={"selection": three.selection.model_copy(update={"doubted_tasks": 0})})
+    doubts(three, FIRST, "r0")
+    with pytest.raises(NothingToDo, match=r"selection\.doubted_tasks is 0"):
+        asks(engine, off)
+    with pytest.raises(NothingToDo, match=f"{SECOND} left no word of them"):
+        asks(engine, three, SECOND)
+    asks(engine, three)
+    doubts(three, SECOND, "r0")
+    with pytest.raises(NothingToDo, match="1 are doubted, and people were asked about those before"):
+        asks(engine, three, SECOND, OTHER_SET)
+    Doubted(judged=200).write(three.models_dir, SECOND)
+    with pytest.raises(NothingToDo, match=r"of 200 that no person has answered 0 are doubted$"):
+        asks(engine, three, SECOND, OTHER_SET)
+    Doubted(unjudged="it began at the champion's weights").write(three.models_dir, SECOND)
+    with pytest.raises(NothingToDo, match="it began at the champion's weights"):
+        asks(engine, three, SECOND, OTHER_SET)
+
+
+def test_what_a_training_doubts_keeps_its_audit_draw(engine: Engine, three: Settings) -> None:
+    """Its task may be opened before scoring comes to it, which then opens none: the random draw goes along."""
+    add_reviews(engine, "a", "b")
+    every = three.model_copy(update={"selection": three.selection.model_copy(update={"audit_rate": 1.0})})
+    doubts(every, FIRST, "r0")
+    asks(engine, every)
+    assert asked(engine) == {"r0": ([Reason.DISAGREEMENT, Reason.AUDIT], FIRST)}

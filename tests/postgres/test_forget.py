@@ -21,7 +21,9 @@ from restar_lib.ingest.upsert import ingest
 from restar_lib.labeling import queue
 from restar_lib.operation.forget import ForgetReport, finish, forget
 from restar_lib.settings import Settings
+from restar_lib.stars import doubted
 from restar_lib.stars.audit import Audit, Listed
+from restar_lib.stars.doubted import Doubted
 from restar_lib.stars.kept import keep
 from restar_lib.store.tables import Base, ReviewRow, SnapshotRow
 from tests.reviews import answer
@@ -277,6 +279,21 @@ def test_an_audit_that_ran_while_they_were_forgotten_is_deleted_by_housekeeping(
     written = keep(house, late)
     assert finish(engine, house) == 3
     assert [path.exists() for path in (written.html, written.json, written.csv)] == [False] * 3
+
+
+def test_what_a_training_doubts_no_longer_names_their_reviews(engine: Engine, house: Settings) -> None:
+    """Ids alone stand there, and others' stay; a training that ended meanwhile is found by tombstone."""
+    hers, bens = ids_of(engine, ANNA)[0], ids_of(engine, BEN)[0]
+    doubts = Doubted(judged=9, doubted=2, most=((hers, 0.9), (bens, 0.8)))
+    doubts.write(house.models_dir, "rs-1111111111")
+    file = "models/rs-1111111111.doubted.json"
+    assert [file in forgotten(engine, house, dry_run=dry).files for dry in (True, False)] == [True, True]
+    assert hers not in (house.home / file).read_text()
+    doubts.write(house.models_dir, "rs-2222222222")
+    assert finish(engine, house) == 1
+    assert finish(engine, house) == 0
+    left = [doubted.read(house.models_dir, version) for version in ("rs-1111111111", "rs-2222222222")]
+    assert left == [doubts.model_copy(update={"most": ((bens, 0.8),)})] * 2
 
 
 def audit_of(*review_ids: str, name: str) -> Audit:

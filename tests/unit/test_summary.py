@@ -66,6 +66,7 @@ def refused() -> TurnSummary:
         scored=None,
         reviews=ReviewCounts(originals=10, copies=1, quarantined=2),
         queue=QueueCounts(open=1, claimed=0, done=0, merged=3, oldest_open_at=None),
+        doubted=7,
         verdict=verdict,
         before=champion,
         after=champion,
@@ -95,6 +96,12 @@ def test_a_refusal_names_its_line_and_the_champion_that_stays(refused: TurnSumma
     for figure in ("0.801", "0.737", "0.842", "0.648", "0.655", "0.283"):
         assert figure in text
     assert f"serving: {CHAMPION} (release 1, unchanged)" in text
+
+
+def test_it_says_how_many_were_asked_about_for_their_stars(refused: TurnSummary, house: House) -> None:
+    """They come from the training, not from the reviews of this turn."""
+    (row,) = (line for line in shown(refused, house).splitlines() if "stars are doubted" in line)
+    assert " 7 " in row
 
 
 def test_a_provisional_model_is_marked(refused: TurnSummary, house: House) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch  # noqa: TID253 - it compares the weights of networks
 
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
@@ -19,11 +20,13 @@ from restar_lib.registry import artifact
 from restar_lib.scoring.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
+from restar_lib.stars.doubted import Doubted
 from restar_lib.training.checkpoints import checkpoints_of
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
 from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import plan
-from restar_lib.training.model import load_model
+from restar_lib.training.learning import Learner
+from restar_lib.training.model import SentimentModel, load_model, load_tokenizer
 from restar_lib.training.train import TrainedModel, train
 from tests.tiny_encoder import make_tiny_encoder
 
@@ -130,6 +133,47 @@ def test_training_again_gives_the_same_version(
     again, _ = trained(snapshot, settings, tmp_path / "again")
     bytes_of = [{path.name: path.read_bytes() for path in one.folder.iterdir()} for one in (head[0], again)]
     assert [name for name in bytes_of[0] if bytes_of[0][name] != bytes_of[1][name]] == []
+
+
+def learner(settings: Settings, lines: list[str], **options: str) -> tuple[SentimentModel, Learner]:
+    """A network that has learned nothing yet, and who trains it; no export, so this is quick."""
+    encoder, config = find_encoder(settings.training.encoder), settings.training
+    model = load_model(encoder, pooled_layers=config.pooled_layers)
+    tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
+    return model, Learner(model, tokenizer, config, progress=lines.append, **options)
+
+
+def test_judging_stars_reads_nothing_twice_and_changes_nothing(
+    snapshot: Snapshot, settings: Settings, tmp_path: Path
+) -> None:
+    """One reading of the training rows; the head is to the bit that of a training that nobody asked."""
+    rows = {side: snapshot.examples(side) for side in Side}
+    lines: list[str] = []
+    (asked, judging), (silent, other) = learner(settings, lines), learner(settings, [], unjudged="off")
+    assert judging.learn(rows, checkpoints=tmp_path).doubted.judged == 240
+    assert other.learn(rows, checkpoints=tmp_path).doubted == Doubted(unjudged="off")
+    assert sum(line.startswith("reads ") for line in lines) == 1
+    assert all(torch.equal(one, silent.state_dict()[name]) for name, one in asked.state_dict().items())
+
+
+@pytest.mark.parametrize("changes", [{"sentences": True}, {"doubt_stars": True}, {"mode": "fine_tune", "epochs": 1}])
+def test_stars_that_lie_are_doubted_whatever_the_mode(
+    snapshot: Snapshot, settings: Settings, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    """Whole reviews alone are judged, each once. Here every text has two sentences that are nothing but tone."""
+    rng, rows = np.random.default_rng(3), {side: list(snapshot.examples(side)) for side in Side}
+    for at, row in enumerate(rows[Side.TRAIN]):
+        tone = [" ".join(rng.choice(TONES[row.truth][1], size=6)) for _ in range(2)]
+        rows[Side.TRAIN][at] = replace(row, text=f"{tone[0]}. The {tone[1]}.")
+    lying = [at for at, row in enumerate(rows[Side.TRAIN]) if row.rating == 1][:10]
+    for at in lying:
+        rows[Side.TRAIN][at] = replace(rows[Side.TRAIN][at], rating=5, truth=Sentiment.POSITIVE)
+    _, judging = learner(with_training(settings, **changes), [])
+    found = judging.learn(rows, checkpoints=tmp_path).doubted
+    named = [review_id for review_id, _ in found.most]
+    wanted = {rows[Side.TRAIN][at].review_id for at in lying}
+    assert (found.judged, len(set(named))) == (240, len(named))
+    assert len(wanted & set(named[: len(lying)])) >= len(lying) // 2
 
 
 def copy_of(folder: Path) -> Path:
@@ -349,6 +393,7 @@ def test_training_goes_on_from_the_champion_where_configured(
     challenger, lines = trained(snapshot, onward, tmp_path / "challenger", champion_folder=champion)
     assert np.array_equal(embeddings(champion), embeddings(challenger.folder))
     assert "starts from the champion rs-tuned" in lines
+    assert "would excuse them" in challenger.doubted.unjudged  # it has learned from the stars
 
 
 def test_a_champion_of_another_shape_is_refused(
