@@ -6,6 +6,7 @@ calibrates on its validation rows.
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -169,7 +170,8 @@ def model_folder(task: Task, split: Split, name: str) -> Path:
     from restar_lib.training.train import train
 
     snapshot = split.snapshot(task.work / "snapshots")
-    final = task.work / "models" / f"{name}-{snapshot.snapshot_hash}-{task.seed}"
+    chosen = sha256(json.dumps(OURS[name], sort_keys=True).encode()).hexdigest()[:8]
+    final = task.work / "models" / f"{name}-{chosen}-{snapshot.snapshot_hash}-{task.seed}"
     if not final.is_dir():
         partial, checkpoints = (final.with_name(f"{final.name}.{kind}") for kind in ("partial", "checkpoints"))
         shutil.rmtree(partial, ignore_errors=True)
