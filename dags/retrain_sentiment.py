@@ -121,6 +121,7 @@ def retrain_sentiment() -> None:
         task_id="approve",
         subject="Release {{ ti.xcom_pull(task_ids='judge', key='challenger') }}?",
         body="{{ ti.xcom_pull(task_ids='judge', key='text') }}"
+        "\n\n[The verdict's page]({{ ti.xcom_pull(task_ids='judge', key='url') }})"
         "{% set report = ti.xcom_pull(task_ids='evaluate', key='url') %}"
         "{% if report %}\n\n[The evaluation report]({{ report }}){% endif %}",
         defaults=[ApprovalOperator.REJECT],
@@ -132,7 +133,8 @@ def retrain_sentiment() -> None:
     def release_challenger(my: Duty, judgement: Summary, asked: str) -> Release:
         from restar_lib.retraining import steps
 
-        approval = answer_of("approve") if asked == "approve" else BY_POLICY
+        # A branch that somebody marked as successful has said nothing: that is no release by policy.
+        approval = BY_POLICY if asked == "release_challenger" else answer_of("approve")
         return steps.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
 
     frozen = freeze_snapshot()

@@ -26,7 +26,6 @@ from sqlalchemy import Engine
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
-from restar_lib.evaluation.kept import page_url
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.gate import page, verdict_log
 from restar_lib.gate.behaviour import run_cases
@@ -94,9 +93,9 @@ def judge(
         review_ids=[row.review_id for row in bench.rows] if read else [],
         instead_of=known,
     )
-    report = page.write(settings, verdict)
+    page.write(settings, verdict)
     log.info("verdict %d: %s", verdict.verdict_id, verdict.headline)
-    log.info("its page: %s", page_url(settings, f"{page.FOLDER}/{report.name}"))
+    log.info("its page: %s", page.address(settings, verdict))
     return verdict
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from restar_lib.durable import READABLE, write_text
+from restar_lib.evaluation.kept import page_url
 from restar_lib.gate.remedies import remedy_of
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.registry import artifact
@@ -75,6 +76,11 @@ def _write(settings: Settings, verdict: Verdict, *, again: bool) -> Path:
 def report_path(settings: Settings, verdict: Verdict) -> Path:
     """Where the page lies among the reports."""
     return settings.reports_dir / FOLDER / f"{verdict.challenger}-verdict-{verdict.verdict_id}.html"
+
+
+def address(settings: Settings, verdict: Verdict) -> str:
+    """Where Airflow shows the page."""
+    return page_url(settings, f"{FOLDER}/{report_path(settings, verdict).name}")
 
 
 def render(verdict: Verdict, *, notice: str | None) -> str:

@@ -199,6 +199,8 @@ class Judgement:
     """The lines of the verdict that say no."""
     text: str
     """All lines as Markdown, for the person who approves."""
+    url: str
+    """Its page in Airflow."""
 
 
 def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: str, run_key: str) -> Judgement:
@@ -222,6 +224,7 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         provisional=verdict.provisional,
         refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.refusing),
         text=gate.render_markdown(verdict),
+        url=gate.page.address(settings, verdict),
     )
 
 
