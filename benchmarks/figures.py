@@ -1,8 +1,9 @@
 """What a system is worth on rows with a truth, with intervals: the figures that benchmarks of quality share.
 
-Intervals are percentile bootstraps over the test rows (Efron & Tibshirani 1993, chapter 13), 95 %, two-sided; they say
-how far other rows of the same kind could move a figure, not what another seed of the training would. Confidence that is
-tied (always saying one class is as sure everywhere) counts with the mean of its rows, so no order flatters anybody.
+Intervals are percentile bootstraps over the test rows (Efron & Tibshirani 1993, chapter 13), 95 %, two-sided, but for the
+calibration error, whose interval is the basic one (`evaluation.intervals`). They say how far other rows of the same kind
+could move a figure, not what another seed of the training would. Confidence that is tied (always saying one class is as
+sure everywhere) counts with the mean of its rows, so no order flatters anybody.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.domain import SENTIMENTS, Example
+from restar_lib.evaluation.intervals import basic
 from restar_lib.evaluation.metrics import (
     CLASSES,
     Floats,
@@ -59,6 +61,9 @@ def figures(truth: Integers, answers: Answers, *, seed: int = 0) -> dict[str, An
     found = point(truth, answers)
     low, high = (np.quantile([list(one.values()) for one in drawn], end, axis=0) for end in (0.025, 0.975))
     intervals = dict(zip(found, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    if answers.calibrated:
+        error = basic(found["ece"], [one["ece"] for one in drawn])
+        intervals["ece"] = (error.low, error.high)
     return {
         "rows": len(truth),
         "values": {name: round(value, 5) for name, value in found.items()},

@@ -4,6 +4,11 @@ Pure functions; the generator is passed in. Proportions (accuracy, precision, re
 which needs no resampling and stays inside [0, 1]. Figures that a confusion matrix decides (macro-F1, differences of two
 systems on the same rows) are resampled over its cells: drawing n rows with replacement is one multinomial draw over
 them. What needs the probabilities (calibration error, ROC AUC, area under the curve) is resampled over rows.
+
+Ends are percentiles, but for the calibration error: chance only adds to it, in the rows and once more in each resample,
+so percentiles lie above the truth (at a true 0.010 and 2,000 rows they held it in 42 of 100 simulations). It has the
+basic interval, which takes off what resampling added: it holds a true error of 0.01 to 0.05 in 86 to 92 of 100
+simulations (500 and 2,000 rows), and one of nothing at all in 72 to 77. So its ends are still a little narrow.
 """
 
 from __future__ import annotations
@@ -16,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from restar_lib.evaluation.metrics import CLASSES, Floats, Integers, accuracy, confusion_matrix, macro_f1
+from restar_lib.evaluation.metrics import (
+    CLASSES,
+    Floats,
+    Integers,
+    accuracy,
+    confusion_matrix,
+    expected_calibration_error,
+    macro_f1,
+)
 
 Z: Final = 1.959964
 """The standard normal quantile of a two-sided 95 % interval."""
@@ -63,6 +76,25 @@ def macro_f1_interval(confusion: Integers, *, resamples: int, rng: np.random.Gen
     return _measure(float(macro_f1(confusion)), np.asarray(macro_f1(drawn)))
 
 
+def calibration_error_interval(
+    confidence: Floats, right: NDArray[np.bool_], *, resamples: int, rng: np.random.Generator
+) -> Measure:
+    """Expected calibration error of n > 0 answers with its basic interval."""
+    draws = (rng.integers(0, len(right), size=len(right)) for _ in range(resamples))
+    drawn = [expected_calibration_error(confidence[at], right[at]) for at in draws]
+    return basic(expected_calibration_error(confidence, right), drawn)
+
+
+def basic(value: float, drawn: Sequence[float]) -> Measure:
+    """A figure that is never under 0 with the basic interval of its resamples (Davison & Hinkley 1997, section 5.2).
+
+    What resampling adds to the figure is taken off it at both ends: right where chance can only add, as it does to the
+    calibration error, of which the figure itself is therefore an estimate from above.
+    """
+    low, high = np.quantile(drawn, TAILS)
+    return Measure(value=value, low=min(value, max(0.0, 2 * value - high)), high=max(value, 2 * value - low))
+
+
 def difference(
     truth: Integers, ours: Integers, theirs: Integers, *, resamples: int, rng: np.random.Generator
 ) -> Difference:
@@ -104,5 +136,5 @@ def measured(value: float | None, drawn: Sequence[float | None]) -> Measure | No
 
 def _measure(value: float, drawn: Floats) -> Measure:
     low, high = np.quantile(drawn, TAILS)
-    # A figure that resampling biases (calibration error only grows) still lies in its own interval.
+    # A figure that resampling biases (most of its resamples are above it, or below) still lies in its own interval.
     return Measure(value=value, low=min(float(low), value), high=max(float(high), value))

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 from restar_lib.domain import SENTIMENTS, Example, TruthSource, weak_label
 from restar_lib.evaluation.baselines import truth_of
 from restar_lib.evaluation.curves import mean_of, roc_auc
-from restar_lib.evaluation.intervals import Measure, difference, macro_f1_interval, measured, over_rows, wilson
+from restar_lib.evaluation.intervals import (
+    Measure,
+    calibration_error_interval,
+    difference,
+    macro_f1_interval,
+    measured,
+    wilson,
+)
 from restar_lib.evaluation.metrics import (
     Floats,
     Integers,
     confusion_matrix,
-    expected_calibration_error,
     f1_by_class,
     log_loss,
 )
@@ -76,16 +82,14 @@ def figures(system: str, truth: Integers, probabilities: Floats, *, resamples: i
     rng = np.random.default_rng(seed)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     right, confusion = predicted == truth, confusion_matrix(truth, predicted)
-    error = over_rows(
-        lambda at: expected_calibration_error(confidence[at], right[at]), len(truth), resamples=resamples, rng=rng
-    )
+    error = calibration_error_interval(confidence, right, resamples=resamples, rng=rng)
     areas = _areas(truth, probabilities, resamples=min(resamples, AUC_RESAMPLES), rng=rng)
     return SystemFigures(
         system=system,
         accuracy=wilson(int(right.sum()), len(truth)),
         macro_f1=macro_f1_interval(confusion, resamples=resamples, rng=rng),
         roc_auc=areas[-1],
-        calibration_error=_known(error),
+        calibration_error=error,
         log_loss=log_loss(truth, probabilities),
         per_class=_per_class(confusion, areas),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
@@ -137,9 +141,3 @@ def _people_and_stars(people: Integers, stars: Integers, ours: Integers) -> Peop
         model_agrees_with_people=wilson(int((ours == people).sum()), len(people)),
         model_agrees_with_stars=wilson(int((ours == stars).sum()), len(people)),
     )
-
-
-def _known(measure: Measure | None) -> Measure:
-    if measure is None:
-        raise ValueError("this figure is defined for any row")
-    return measure
