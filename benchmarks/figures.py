@@ -1,9 +1,9 @@
 """What a system is worth on rows with a truth, with intervals: the figures that benchmarks of quality share.
 
-Intervals are percentile bootstraps over the test rows (Efron & Tibshirani 1993, chapter 13), 95 %, two-sided, but for the
-calibration error, whose interval is the basic one (`evaluation.intervals`). They say how far other rows of the same kind
-could move a figure, not what another seed of the training would. Confidence that is tied (always saying one class is as
-sure everywhere) counts with the mean of its rows, so no order flatters anybody.
+Intervals are percentile bootstraps over the test rows (Efron & Tibshirani 1993, chapter 13), 95 %, two-sided; that of
+the calibration error is the basic one (`evaluation.intervals`). They say how far other rows of the same kind could move
+a figure, not what another seed of the training would. Confidence that is tied (always saying one class is as sure
+everywhere) counts with the mean of its rows, so no order flatters anybody.
 """
 
 from __future__ import annotations

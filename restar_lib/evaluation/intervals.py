@@ -28,6 +28,7 @@ from restar_lib.evaluation.metrics import (
     accuracy,
     confusion_matrix,
     expected_calibration_error,
+    f1_by_class,
     macro_f1,
 )
 
@@ -73,7 +74,7 @@ def macro_f1_interval(confusion: Integers, *, resamples: int, rng: np.random.Gen
     """Macro-F1 of a confusion matrix [3, 3] with its percentile interval."""
     rows = int(confusion.sum())
     drawn = rng.multinomial(rows, confusion.ravel() / rows, size=resamples).reshape(-1, CLASSES, CLASSES)
-    return _measure(float(macro_f1(confusion)), np.asarray(macro_f1(drawn)))
+    return _measure(float(macro_f1(confusion)), _macro_f1_of(drawn, confusion))
 
 
 def calibration_error_interval(
@@ -109,7 +110,7 @@ def difference(
         ),
         macro_f1=_measure(
             float(macro_f1(now) - macro_f1(before)),
-            np.asarray(macro_f1(drawn.sum(axis=2)) - macro_f1(drawn.sum(axis=3))),
+            _macro_f1_of(drawn.sum(axis=2), now) - _macro_f1_of(drawn.sum(axis=3), before),
         ),
     )
 
@@ -132,6 +133,15 @@ def measured(value: float | None, drawn: Sequence[float | None]) -> Measure | No
     if value is None:
         return None
     return _measure(value, np.array([value if one is None else one for one in drawn]))
+
+
+def _macro_f1_of(drawn: Integers, confusion: Integers) -> Floats:
+    """Macro-F1 of resamples [n, 3, 3] of a confusion matrix [3, 3]: the mean over the classes that the matrix has.
+
+    A class that vanished in a resample counts with its F1 in the matrix. Left out, it would make the figure jump.
+    """
+    f1 = np.where(drawn.sum(axis=-1) > 0, f1_by_class(drawn), f1_by_class(confusion))
+    return np.asarray(f1[:, confusion.sum(axis=-1) > 0].mean(axis=-1))
 
 
 def _measure(value: float, drawn: Floats) -> Measure:

@@ -107,14 +107,19 @@ def _view(name: str, truth: Integers, answers: Answers, *, resamples: int, seed:
 def _areas(
     truth: Integers, probabilities: Floats, *, resamples: int, rng: np.random.Generator
 ) -> tuple[Measure | None, ...]:
-    """Area under the ROC curve of each class, and last the mean over them: four figures from one ranking."""
+    """Area under the ROC curve of each class, and last the mean over them: four figures from one ranking.
+
+    A class that vanished in a resample counts with its area on all rows, in the mean as well.
+    """
+    whole = roc_auc(truth, probabilities)
 
     def of_rows(at: NDArray[np.int64]) -> tuple[float | None, ...]:
-        by_class = roc_auc(truth[at], probabilities[at])
+        areas = zip(roc_auc(truth[at], probabilities[at]), whole, strict=True)
+        by_class = [ours if one is None else one for one, ours in areas]
         return (*by_class, mean_of(by_class))
 
     drawn = [of_rows(rng.integers(0, len(truth), size=len(truth))) for _ in range(resamples)]
-    return tuple(measured(value, column) for value, *column in zip(of_rows(np.arange(len(truth))), *drawn, strict=True))
+    return tuple(measured(value, column) for value, *column in zip((*whole, mean_of(whole)), *drawn, strict=True))
 
 
 def _per_class(confusion: NDArray[np.int64], areas: Sequence[Measure | None]) -> tuple[ClassFigures, ...]:

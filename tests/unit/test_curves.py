@@ -140,6 +140,18 @@ def test_a_difference_is_measured_row_by_row() -> None:
     assert confusion_matrix(TRUTH, TRUTH).sum() == 500
 
 
+def test_a_class_that_vanishes_in_a_resample_makes_no_figure_jump() -> None:
+    """Two neutral rows of 300, in one of seven resamples gone: macro-F1 stays where three classes have it."""
+    missed, found = (np.array([[100, 0, 0], [0, right, 2 - right], [0, 0, 198]]) for right in (0, 2))
+    low, high = (macro_f1_interval(one, resamples=500, rng=np.random.default_rng(1)) for one in (missed, found))
+    assert (low.value, low.low, low.high) == pytest.approx((0.665, 0.66, 0.667), abs=0.003)
+    assert (high.low, high.high) == (1.0, 1.0)
+    truth = np.repeat([0, 1, 2], [100, 2, 198])
+    ours, theirs = truth.copy(), np.where(truth == 1, 2, truth)
+    gain = difference(truth, ours, theirs, resamples=500, rng=np.random.default_rng(1)).macro_f1
+    assert (gain.low, gain.high) == pytest.approx((0.333, 0.34), abs=0.003)
+
+
 def test_a_figure_that_resampling_moves_stays_in_its_interval() -> None:
     """All of its resamples may lie above it."""
     found = measured(0.01, [0.02, 0.03, None])
