@@ -79,7 +79,7 @@ def evaluate_version(
     tables, people = views(test.rows, answers, resamples=config.resamples, seed=SEED)
     compared = against(test.rows, answers, resamples=config.resamples, seed=SEED)
     slices = _slices(test.rows, sources)
-    sliced = slicing.slice_figures(_answered(test, settings), slices, resamples=config.resamples, rng=rng)
+    sliced = slicing.slice_figures(_answered(test, model), slices, resamples=config.resamples, rng=rng)
     watch.lap("figures")
     behaviour = language.behaviour(model)
     watch.lap("behaviour")
@@ -105,7 +105,7 @@ def evaluate_version(
         abstention=abstention(
             test.sure,
             validation.sure,
-            below=settings.scoring.abstain_below,
+            below=model.info.abstain_below,
             target=config.target_accuracy,
             resamples=config.resamples,
             rng=rng,
@@ -136,11 +136,11 @@ def _elsewhere(settings: Settings, learned_from: str, snapshot: Snapshot, rows: 
     return Elsewhere(learned_from=learned_from, seen=seen)
 
 
-def _answered(test: Answers, settings: Settings) -> slicing.Answered:
+def _answered(test: Answers, model: InferenceEngine) -> slicing.Answered:
     return slicing.Answered(
         truth=test.truth,
         predicted=np.asarray(test.probabilities.argmax(axis=1)),
-        covered=test.probabilities.max(axis=1) >= settings.scoring.abstain_below,
+        covered=test.probabilities.max(axis=1) >= model.info.abstain_below,
     )
 
 

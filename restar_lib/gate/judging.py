@@ -160,7 +160,7 @@ def _measure(model: InferenceEngine, serving: InferenceEngine | None, bench: _Be
     truth = np.array([row.truth.position for row in bench.rows], dtype=np.int64)
     answers = _answers(model, bench)
     return Measured(
-        metrics=_evaluate(truth, answers, settings),
+        metrics=_evaluate(truth, answers, model),
         people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in bench.rows),
         paired=None if serving is None else _pair(serving, bench, truth, answers),
         behaviour=run_cases(model, bench.cases),
@@ -179,7 +179,7 @@ def _pair(serving: InferenceEngine, bench: _Bench, truth: Integers, answers: Flo
     rng = np.random.default_rng(config.seed)
     return Paired(
         champion=serving.version,
-        metrics=_evaluate(truth, of_champion, bench.settings),
+        metrics=_evaluate(truth, of_champion, serving),
         comparison=compare(truth, before, now, resamples=config.resamples, rng=rng),
         slices=slice_changes(truth, before, now, gate_slices(bench.rows)),
         behaviour=run_cases(serving, bench.cases),
@@ -196,8 +196,8 @@ def _leakage(model: InferenceEngine, serving: InferenceEngine | None, bench: _Be
     return find_leaks(bench.rows, sets)
 
 
-def _evaluate(truth: Integers, answers: Floats, settings: Settings) -> Metrics:
-    return evaluate(truth, answers, abstain_below=settings.scoring.abstain_below)
+def _evaluate(truth: Integers, answers: Floats, model: InferenceEngine) -> Metrics:
+    return evaluate(truth, answers, abstain_below=model.info.abstain_below)
 
 
 def _answers(model: InferenceEngine, bench: _Bench) -> Floats:

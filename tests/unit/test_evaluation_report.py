@@ -236,6 +236,15 @@ def test_the_commonest_class_is_counted_without_rows_that_were_selected(smoke: S
     assert answers[0].tolist() == pytest.approx([0.2, 0.2, 0.6])
 
 
+def test_the_threshold_is_the_one_that_the_version_serves_with(smoke: Settings, snapshot: Snapshot) -> None:
+    """A configuration that was changed after the training changes nothing of what the version does."""
+    later = smoke.model_copy(update={"scoring": smoke.scoring.model_copy(update={"abstain_below": 0.99})})
+    folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash)
+    found = evaluate_version(later, folder=folder, snapshot=snapshot, now=NOW)
+    assert (found.abstention.below, found.abstention.coverage.value) == (0.65, 1.0)
+    assert {one.coverage for one in found.slices} == {1.0}
+
+
 def test_the_page_says_how_many_slices_were_judged(report: Report) -> None:
     """Those of 30 rows or more that are not all rows: for so many the test is corrected."""
     judged = sum(30 <= one.rows < report.rows for one in report.slices)
