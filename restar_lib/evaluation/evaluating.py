@@ -28,6 +28,7 @@ from restar_lib.evaluation.intervals import wilson
 from restar_lib.evaluation.metrics import Floats, Integers, slices_of
 from restar_lib.evaluation.report import MODEL, Curve, Elsewhere, Mistake, ReliabilityBin, Report
 from restar_lib.evaluation.systems import against, views
+from restar_lib.evaluation.wording import titles_apart
 from restar_lib.gate.leakage import TrainingSet, find_leaks
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Settings
@@ -117,6 +118,7 @@ def evaluate_version(
         behaviour=behaviour,
         mistakes=tuple(mistakes[: config.worst]),
         mistakes_in_all=len(mistakes),
+        warnings=_warnings(model, snapshot),
         elsewhere=_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
         notes=(*_notes(snapshot, settings, sources), *slicing.left_out(slices)),
     )
@@ -131,7 +133,11 @@ def _elsewhere(settings: Settings, learned_from: str, snapshot: Snapshot, rows: 
     """What the model has learned of rows that are of another training set than its own."""
     if learned_from == snapshot.snapshot_hash:
         return None
-    found = find_leaks(rows, [TrainingSet(whose="challenger", folder=settings.snapshots_dir / learned_from)])
+    found = find_leaks(
+        rows,
+        [TrainingSet(whose="challenger", folder=settings.snapshots_dir / learned_from)],
+        titles=snapshot.titles,
+    )
     seen = None if found.unread else len({leak.gate_id for leak in found.leaks})
     return Elsewhere(learned_from=learned_from, seen=seen)
 
@@ -185,6 +191,12 @@ def _mistakes(test: Answers) -> list[Mistake]:
         )
         for place, row in ((place, test.rows[place]) for place in order)
     ]
+
+
+def _warnings(model: InferenceEngine, snapshot: Snapshot) -> tuple[str, ...]:
+    if model.info.reads_titles == snapshot.titles:
+        return ()
+    return (titles_apart(model.version, titles=snapshot.titles),)
 
 
 def _notes(snapshot: Snapshot, settings: Settings, sources: Mapping[str, str] | None) -> list[str]:

@@ -218,6 +218,8 @@ class Report(Part):
     behaviour: tuple[BehaviourGroup, ...]
     mistakes: tuple[Mistake, ...]
     mistakes_in_all: int
+    warnings: tuple[str, ...] = ()
+    """What makes these figures others than those that the version serves with: said above all else."""
     elsewhere: Elsewhere | None = None
     """None on the model's own snapshot: no model has learned from its test rows."""
     notes: tuple[str, ...]

@@ -61,6 +61,16 @@ def headline(report: Report) -> str:
     return f"{report.version} reads {_share(report.model.accuracy)} of {report.rows:,} reviews right"
 
 
+def titles_apart(version: str, *, titles: bool) -> str:
+    """That the rows, with `titles` in front of their texts or without, are not as this version learned to read them."""
+    apart = (
+        "learned from texts without titles, and these rows have them in front"
+        if titles
+        else "learned from texts with their titles in front, and these rows have none"
+    )
+    return f"{version} {apart}: it serves otherwise than it is measured here"
+
+
 def share(measure: Measure) -> str:
     """A share in words, with its interval."""
     return f"{_share(measure)} ({100 * measure.low:.1f} to {100 * measure.high:.1f})"
@@ -85,6 +95,8 @@ def _commonest(report: Report) -> str:
 
 
 def _points(report: Report) -> Iterator[Point]:
+    for warning in report.warnings:
+        yield Point(kind="bad", text=f"{warning}.")
     bags = [one for one in report.against if one.system in {TFIDF, TFIDF_BALANCED}]
     if report.elsewhere is not None:
         yield _elsewhere(report.elsewhere)

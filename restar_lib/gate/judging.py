@@ -27,6 +27,7 @@ from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
 from restar_lib.evaluation.metrics import Metrics, evaluate
+from restar_lib.evaluation.wording import titles_apart
 from restar_lib.gate import page, verdict_log
 from restar_lib.gate.behaviour import run_cases
 from restar_lib.gate.cases import Case, cases_hash, load_cases, refuse_missing_groups
@@ -170,6 +171,11 @@ def _measure(model: InferenceEngine, serving: InferenceEngine | None, bench: _Be
         clean_probe=probe_cleanly(model.folder, timeout=settings.gate.probe_timeout_seconds),
         artifact_mb=sum(path.stat().st_size for path in model.folder.iterdir()) / 1e6,
         latency=measure_latency(model, bench.texts, ceiling_ms=settings.gate.max_latency_ms),
+        unfair=tuple(
+            titles_apart(one.version, titles=bench.snapshot.titles)
+            for one in (model, serving)
+            if one is not None and one.info.reads_titles != bench.snapshot.titles
+        ),
     )
 
 
@@ -193,7 +199,7 @@ def _leakage(model: InferenceEngine, serving: InferenceEngine | None, bench: _Be
     sets = [TrainingSet(whose="challenger", folder=own or snapshots / model.info.snapshot_hash)]
     if serving is not None and serving.info.snapshot_hash != model.info.snapshot_hash:
         sets.append(TrainingSet(whose="champion", folder=snapshots / serving.info.snapshot_hash))
-    return find_leaks(bench.rows, sets)
+    return find_leaks(bench.rows, sets, titles=bench.snapshot.titles)
 
 
 def _evaluate(truth: Integers, answers: Floats, model: InferenceEngine) -> Metrics:

@@ -50,6 +50,8 @@ class Measured:
     clean_probe: CleanProbe
     artifact_mb: float
     latency: Latency
+    unfair: tuple[str, ...] = ()
+    """What handicaps a model on these rows, in words."""
 
 
 def all_lines(measured: Measured, config: Gate) -> tuple[VerdictLine, ...]:
@@ -57,7 +59,9 @@ def all_lines(measured: Measured, config: Gate) -> tuple[VerdictLine, ...]:
     return (
         leakage_line(measured.leakage),
         *floor_lines(measured.metrics, config),
-        comparison_line(measured.metrics, measured.paired, config, people_rows=measured.people_rows),
+        comparison_line(
+            measured.metrics, measured.paired, config, people_rows=measured.people_rows, unfair=measured.unfair
+        ),
         *slice_lines(measured.paired, config),
         *behaviour_lines(measured.behaviour, measured.paired, config, simulated=measured.simulated),
         freshness_line(measured, config),
@@ -160,7 +164,14 @@ def _leakage_detail(found: Leakage, *, unknown: bool) -> str:
             f"that a model has seen ({where}); freeze a snapshot whose test side neither of them has seen"
         )
     unread = " (the champion's training set is not on this disk)" if found.unread else ""
-    return f"none of {found.gate_rows:,} gate texts among {found.learned_rows:,} that were learned from{unread}"
+    by_review = "".join(
+        f"; titles stand in front of the {one.whose}'s texts or of the gate's, not of both, so these were compared by "
+        "review alone"
+        for one in found.by_review
+    )
+    return (
+        f"none of {found.gate_rows:,} gate texts among {found.learned_rows:,} that were learned from{unread}{by_review}"
+    )
 
 
 def _leaks_by_side(found: Leakage) -> Counter[tuple[str, Side]]:

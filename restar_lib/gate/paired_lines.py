@@ -36,14 +36,21 @@ class Paired:
     """The champion's."""
 
 
-def comparison_line(metrics: Metrics, paired: Paired | None, config: Gate, *, people_rows: int) -> VerdictLine:
-    """Against the champion: the lower end of the interval of the macro-F1 difference decides."""
+def comparison_line(
+    metrics: Metrics, paired: Paired | None, config: Gate, *, people_rows: int, unfair: Sequence[str] = ()
+) -> VerdictLine:
+    """Against the champion: the lower end of the interval of the macro-F1 difference decides.
+
+    What is `unfair` about these rows decides nothing and is said: who approves must know.
+    """
+    said = "".join(f"; {one}" for one in unfair)
     if paired is None:
         return VerdictLine(
             name="comparison",
             passed=True,
             detail=f"no champion to compare with on {metrics.rows:,} gate rows: the floors alone decide; "
-            + _whose_truth(metrics.rows, people_rows),
+            + _whose_truth(metrics.rows, people_rows)
+            + said,
             numbers={"rows": metrics.rows, "people_rows": people_rows},
         )
     found = paired.comparison
@@ -65,7 +72,9 @@ def comparison_line(metrics: Metrics, paired: Paired | None, config: Gate, *, pe
         "mcnemar_p": found.mcnemar_p,
     }
     detail = _comparison_detail(paired, config) if enough else _too_few(metrics.rows, config)
-    detail += f"; smallest detectable difference {found.detectable:.3f}; {_whose_truth(metrics.rows, people_rows)}"
+    detail += (
+        f"; smallest detectable difference {found.detectable:.3f}; {_whose_truth(metrics.rows, people_rows)}{said}"
+    )
     return VerdictLine(name="comparison", passed=enough and holds(found, config), detail=detail, numbers=numbers)
 
 

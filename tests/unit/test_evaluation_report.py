@@ -245,6 +245,16 @@ def test_the_threshold_is_the_one_that_the_version_serves_with(smoke: Settings, 
     assert {one.coverage for one in found.slices} == {1.0}
 
 
+def test_a_model_that_reads_titles_is_said_to_be_measured_without_them(
+    smoke: Settings, snapshot: Snapshot, report: Report
+) -> None:
+    """First of all, and of no other model."""
+    folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash, reads_titles=True)
+    found = evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW)
+    assert "with their titles in front, and these rows have none" in summary(found)[1]
+    assert report.warnings == ()
+
+
 def test_the_page_says_how_many_slices_were_judged(report: Report) -> None:
     """Those of 30 rows or more that are not all rows: for so many the test is corrected."""
     judged = sum(30 <= one.rows < report.rows for one in report.slices)

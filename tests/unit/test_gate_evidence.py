@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from restar_lib.dataset.snapshot_folder import write_folder
+from restar_lib.dataset.snapshot_folder import read_side, write_folder
 from restar_lib.domain import Example, Side, TruthSource, weak_label
 from restar_lib.gate.clean_process import probe_cleanly
 from restar_lib.gate.leakage import TrainingSet, find_leaks
+from restar_lib.gate.lines import leakage_line
 from restar_lib.gate.slices import SLICES, gate_slices, slice_changes
 from tests.tiny_model import make_tiny_model
 
@@ -49,6 +50,19 @@ def test_a_gate_text_in_a_training_or_validation_side_is_found(tmp_path: Path) -
         ("champion", Side.TRAIN, "other"),
     ]
     assert (found.gate_rows, found.learned_rows, found.unread) == (2, 4, ())
+
+
+def test_a_review_is_found_where_only_one_of_two_sets_has_titles(tmp_path: Path) -> None:
+    """By its id, since the texts differ; and it is said that copies under another id could not be."""
+    mine = training_set(tmp_path, train="a very good lamp")
+    (learned,) = (row for row in read_side(mine.folder, Side.TRAIN))
+    titled = [example(learned.review_id, "Lovely. A very good lamp"), example("copy", "Nice. A very good lamp")]
+    found = find_leaks(titled, [mine], titles=True)
+    assert [leak.gate_id for leak in found.leaks] == [learned.review_id]
+    assert found.by_review == (mine,)
+    assert find_leaks(titled, [mine], titles=False).by_review == ()
+    said = leakage_line(find_leaks(titled[1:], [mine], titles=True)).detail
+    assert said.endswith("compared by review alone")
 
 
 def test_a_training_set_that_is_gone_is_said(tmp_path: Path) -> None:

@@ -97,6 +97,15 @@ def refusing(measured: Measured, config: Gate = CONFIG) -> list[str]:
     return [line.name for line in all_lines(measured, config) if not line.passed]
 
 
+def test_what_is_unfair_about_the_rows_is_said_and_refuses_nothing() -> None:
+    """In the line of the comparison, with a champion and without one."""
+    for measured in (GOOD, replace(GOOD, paired=None)):
+        unfair = replace(measured, unfair=("rs-0000000000 learned from texts with their titles in front",))
+        (line,) = (one for one in all_lines(unfair, CONFIG) if one.name == "comparison")
+        assert line.detail.endswith("stars; rs-0000000000 learned from texts with their titles in front")
+        assert refusing(unfair) == refusing(measured)
+
+
 def test_a_good_challenger_passes_every_line() -> None:
     """With and without a champion."""
     assert refusing(GOOD) == []
