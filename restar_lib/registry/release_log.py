@@ -97,6 +97,13 @@ def in_use(engine: Engine) -> frozenset[str]:
     return frozenset(row.model_version for row in (*rows[-1:], predecessor(rows)) if row is not None)
 
 
+def withdrawn(engine: Engine) -> frozenset[str]:
+    """The versions that were rolled back from, or that serving refused, and that nobody has released again since."""
+    rows = history(engine)
+    standing = {row.model_version for row in line_of_succession(rows)}
+    return frozenset(row.model_version for row in rows) - standing
+
+
 def append(engine: Engine, change: Change, *, expected_previous: str | None) -> Release:
     """Commit `change` as the newest row; where its version is the champion already, return that row unchanged.
 

@@ -26,6 +26,7 @@ from restar_lib.gate.verdict_log import challengers_on
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.registry import artifact, mlflow_log
 from restar_lib.registry.release import Release, champion_folder, release
+from restar_lib.registry.release_log import withdrawn
 from restar_lib.registry.run_record import RunRecord, code_version
 from restar_lib.retraining.reasons import Approval, Asked, reason_to_train
 from restar_lib.retraining.standing import cooldown_of, standing
@@ -102,10 +103,16 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     champion = champion_folder(engine, settings)
     question = _question(config, snapshot_hash=snapshot_hash, champion=champion)
     with checkpoints_of(settings.models_dir, question) as checkpoints, _work_folder(settings) as work:
-        trained = train(snapshot, config, out=work, champion_folder=champion, checkpoints=checkpoints)
-        version = artifact.seal(work, settings.models_dir)
-        RunRecord.of(config, champion=champion.name if champion else None).write(settings.models_dir, version)
-        trained.doubted.write(settings.models_dir, version)
+        trained = train(
+            snapshot,
+            config,
+            out=work,
+            champion_folder=champion,
+            checkpoints=checkpoints,
+            withdrawn=withdrawn(engine),
+        )
+        record = RunRecord.of(config, champion=champion.name if champion else None)
+        version = artifact.seal(work, settings.models_dir, beside=(record, trained.doubted))
     folder = settings.models_dir / version
     seconds = time.monotonic() - began
     log.info("%s trained on snapshot %s in %.0f s (mode %s)", version, snapshot_hash, seconds, config.training.mode)

@@ -13,7 +13,7 @@ twice, so there older trainings fade away. Trains nothing, judges nothing, and l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -51,16 +51,19 @@ def last_versions(
     count: int,
     encoder_sha256: str,
     but: str,
+    withdrawn: Collection[str] = (),
     fits: Callable[[Path, ModelInfo], bool] = lambda _folder, _info: True,
 ) -> tuple[Path, ...]:
     """Up to `count` sealed folders to average with, the newest last.
 
     Only versions that grew from the same encoder, that the gate let pass (also as provisional), and that were not
-    trained on the snapshot `but`: the snapshot of this training, so that a second try finds the same members. `fits`
-    may ask for more.
+    trained on the snapshot `but`: the snapshot of this training, so that a second try finds the same members. Nor those
+    `withdrawn` from service, whose faults would come back through the average. `fits` may ask for more.
     """
     found = []
     for version in artifact.versions(models_dir):
+        if version in withdrawn:
+            continue
         info = ModelInfo.read(models_dir / version)
         related = info.encoder_sha256 == encoder_sha256 and info.snapshot_hash != but
         if related and _may_serve(models_dir, version) and fits(models_dir / version, info):

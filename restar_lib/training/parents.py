@@ -6,7 +6,7 @@ made-up reviews is one itself, and says so. It neither averages (`ensemble`) nor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,8 +61,13 @@ def seen_by(champion: Path | None, settings: Settings, snapshot: Snapshot) -> Se
     return load(folder).examples(Side.TRAIN)
 
 
-def members(model: SentimentModel, settings: Settings, snapshot: Snapshot, *, encoder: Encoder) -> tuple[Path, ...]:
-    """The versions that the training is averaged with, the newest last; none where `training.ensemble` is 1."""
+def members(
+    model: SentimentModel, settings: Settings, snapshot: Snapshot, *, encoder: Encoder, withdrawn: Collection[str] = ()
+) -> tuple[Path, ...]:
+    """The versions that the training is averaged with, the newest last; none where `training.ensemble` is 1.
+
+    None that is `withdrawn`: that was rolled back from, or that serving refused.
+    """
 
     def fits(folder: Path, info: ModelInfo) -> bool:
         same_kind = (info.mode in FROZEN) == (settings.training.mode in FROZEN)
@@ -75,6 +80,7 @@ def members(model: SentimentModel, settings: Settings, snapshot: Snapshot, *, en
         count=settings.training.ensemble - 1,
         encoder_sha256=encoder.sha256,
         but=snapshot.snapshot_hash,
+        withdrawn=withdrawn,
         fits=fits,
     )
 

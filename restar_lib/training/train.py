@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,13 +70,15 @@ def train(
     out: Path,
     champion_folder: Path | None = None,
     checkpoints: Path | None = None,
+    withdrawn: Collection[str] = (),
     progress: Progress = logger.info,
 ) -> TrainedModel:
     """Train a challenger on `snapshot` into the folder `out`, which is made.
 
     Starts from `champion_folder` where there is one and `training.start_from` says so. What a long training has
-    learned lies in `checkpoints`, where the same training goes on after a kill; the caller owns it. Raises
-    `SnapshotError` where there are too few rows, or none of a class.
+    learned lies in `checkpoints`, where the same training goes on after a kill; the caller owns it. An ensemble has no
+    member that is among the versions `withdrawn` from service. Raises `SnapshotError` where there are too few rows, or
+    none of a class.
     """
     config, watch = settings.training, _Stopwatch()
     rows = {side: snapshot.examples(side) for side in Side}
@@ -84,7 +86,7 @@ def train(
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    older = members(model, settings, snapshot, encoder=encoder)
+    older = members(model, settings, snapshot, encoder=encoder, withdrawn=withdrawn)
     built_on = [ModelInfo.read(folder) for folder in older]
     if champion_folder is not None and starts_from_champion(settings):
         built_on.append(take_weights(model, champion_folder, encoder=encoder))

@@ -157,10 +157,12 @@ def test_rolling_back_goes_back_one_version_at_a_time(engine: Engine, smoke: Set
     assert back(engine, smoke).model_version == versions[1]
     assert back(engine, smoke).model_version == versions[0]
     assert [row.kind for row in history(engine)[3:]] == [ReleaseKind.ROLL_BACK] * 2
+    assert release_log.withdrawn(engine) == {versions[1], versions[2]}
     assert previous(engine) is None
     with pytest.raises(ReleaseConflict, match="no earlier version"):
         back(engine, smoke)
     make(engine, smoke, versions[2])
+    assert release_log.withdrawn(engine) == {versions[1]}, "somebody wants the other one again"
     assert back(engine, smoke).model_version == versions[0]
 
 
@@ -339,6 +341,7 @@ def test_what_the_api_refuses_is_followed_by_a_return(engine: Engine, smoke: Set
     assert [row.kind for row in log] == [ReleaseKind.RELEASE, ReleaseKind.RELEASE, ReleaseKind.RETURN]
     assert (log[-1].model_version, served(smoke)) == (versions[0], versions[0])
     assert previous(engine) is None, "a refused version is nothing to roll back to"
+    assert release_log.withdrawn(engine) == {versions[1]}
 
 
 def test_a_damaged_champion_is_returned_from_when_its_release_runs_again(

@@ -115,3 +115,19 @@ def test_only_versions_that_may_serve_and_saw_other_rows_are_averaged(tmp_path: 
     assert found(2) == found(9)[-2:]
     assert found(0) == []
     assert last_versions(models, count=9, encoder_sha256="another", but="") == ()
+
+
+def test_a_version_withdrawn_from_service_is_not_averaged(tmp_path: Path) -> None:
+    """The gate let it pass and people rolled back from it: an older one takes its place."""
+    models = tmp_path / "models"
+    for number in (1, 2, 3):
+        version = sealed_tiny_model(models, snapshot_hash=str(number) * 64).name
+        artifact.sibling(models, version, "verdict.json").write_text('{"passed": true}')
+
+    def found(count: int, *withdrawn: str) -> list[str]:
+        kept = last_versions(models, count=count, encoder_sha256="0" * 64, but="", withdrawn=withdrawn)
+        return [path.name for path in kept]
+
+    everything = found(3)
+    assert found(2) == everything[1:]
+    assert found(2, everything[2]) == everything[:2]

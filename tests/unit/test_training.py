@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def with_training(settings: Settings, **changes: object) -> Settings:
     return settings.model_copy(update={"training": settings.training.model_copy(update=changes)})
 
 
-def trained(snapshot: Snapshot, settings: Settings, out: Path, **options: Path) -> Trained:
+def trained(snapshot: Snapshot, settings: Settings, out: Path, **options: Any) -> Trained:
     """A trained model and the lines that the person who waited has seen."""
     lines: list[str] = []
     return train(snapshot, settings, out=out, progress=lines.append, **options), lines
@@ -355,6 +356,8 @@ def test_an_ensemble_is_the_mean_of_the_newest_versions(
     artifact.sibling(settings.models_dir, older, "verdict.json").write_text('{"passed": true}')
     both, lines = trained(snapshot, pair, tmp_path / "both")
     assert f"averaged with {older} (exact)" in lines
+    _, without = trained(snapshot, pair, tmp_path / "without", withdrawn={older})
+    assert not any("averaged" in line for line in without)
     folders = [settings.models_dir / older, both.folder, head[0].folder]
     texts = [row.text for row in snapshot.examples(Side.TEST)]
     first, mean, second = (InferenceEngine.load(one).predict(texts).confidence for one in folders)
