@@ -16,7 +16,8 @@ RUN: Final = 5
 SIMILAR: Final = 0.6
 COMMON: Final = 30
 """A run that more texts share is a phrase or a text copied often: then not every pair of them is looked at."""
-WORD: Final = re.compile(r"[a-z0-9']+")
+WORD: Final = re.compile(r"\w[\w']*")
+"""In any script; where no blank stands between words (Chinese), what stands between two marks."""
 
 
 def near_copies(texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -59,4 +60,6 @@ def _are_similar(one: frozenset[int], other: frozenset[int]) -> bool:
 
 def _runs(text: str) -> frozenset[int]:
     words = WORD.findall(text.lower())
+    if not words:
+        return frozenset()  # a text of emoji alone is nobody's copy
     return frozenset(hash(tuple(words[start : start + RUN])) for start in range(max(1, len(words) - RUN + 1)))

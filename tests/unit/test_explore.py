@@ -89,6 +89,31 @@ def test_near_copies_share_most_of_their_runs() -> None:
     assert near_copies([f"{phrase} {number} {' '.join(str(number) * 12)}" for number in range(40)]) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "copy", "other"),
+    [
+        (
+            "отличная лампа, очень доволен покупкой и всем её рекомендую",
+            "Отличная лампа, очень доволен покупкой и всем её рекомендую!",
+            "ужасное качество, сломалась через день, верните мне мои деньги",
+        ),
+        (
+            "这个产品非常好。我很喜欢它的颜色和质量",
+            "这个产品非常好。我很喜欢它的颜色和质量。",
+            "太差了。一天就坏了。请退款",
+        ),
+        (
+            "c'était une très belle lampe, ma mère l'a adorée",
+            "c'était une très belle lampe, ma mère l'a adorée !",
+            "déçu",
+        ),
+    ],
+)
+def test_texts_of_any_script_are_compared_by_their_words(text: str, copy: str, other: str) -> None:
+    """Texts without Latin letters are no copies of each other for that; emoji alone are no copies at all."""
+    assert near_copies([text, other, "\U0001f44d\U0001f44d", copy, "\U0001f600", "!!!"]) == [(0, 3)]
+
+
 def test_every_copy_of_a_text_that_is_copied_often_is_found() -> None:
     """Not every pair of them, but each copy in one, and the sides that it stands on."""
     words = [f"w{place}" for place in range(60)]
