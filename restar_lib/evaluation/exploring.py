@@ -183,22 +183,23 @@ def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, StoredRevi
         bad=False,
         detail="a snapshot in which a review or a normalised text stands twice is refused when it is read",
     )
-    copies = near_copies([row.text for row in some])
-    across = [pair for pair in copies if len({side_of[some[place].review_id] for place in pair}) > 1]
+    pairs = near_copies([row.text for row in some])
+    copies = {place for pair in pairs for place in pair}
+    across = {place for pair in pairs for place in pair if len({side_of[some[one].review_id] for one in pair}) > 1}
     yield Leak(
         name="near copies",
         found=len(copies),
         of=len(some),
         bad=False,
-        detail="pairs of texts that share most of their runs of five words; of a text copied more than "
-        f"{COMMON} times not every pair",
+        detail="texts that share most of their runs of five words with another one",
     )
     yield Leak(
         name="near copies on two sides",
         found=len(across),
         of=len(some),
         bad=len(across) > 0.01 * len(some),
-        detail="pairs of them that stand on two sides: what a test row's near copy taught, it cannot test",
+        detail="those with a near copy on another side: what a test row's near copy taught, it cannot test; of a text "
+        f"copied more than {COMMON} times not every pair was looked at",
     )
     named = sum(NAMES_STARS.search(row.text) is not None for row in some)
     yield Leak(

@@ -76,9 +76,22 @@ def test_people_against_stars_and_stars_against_length_are_told(found: Explorati
 def test_a_near_copy_on_two_sides_is_a_leak(found: Exploration) -> None:
     """Found among the copies, counted across; a text that names stars too."""
     leaks = {leak.name: leak.found for leak in found.leaks}
-    assert leaks["near copies on two sides"] == 1
+    assert leaks["near copies on two sides"] == 2
     assert leaks["texts that name stars"] == 1
     assert leaks["the same text twice"] == 0
+
+
+def test_near_copies_are_counted_by_rows_and_not_by_pairs(smoke: Settings) -> None:
+    """Six copies make fifteen pairs, but six of the rows; a seventh on another side is near to each."""
+    sides = {side: [example(number, side) for number in range(30)] for side in Side}
+    copies = [example(90 + place, Side.TRAIN, text=COPY.format(word=f"changed{place}")) for place in range(6)]
+    sides[Side.TRAIN] += copies
+    one_side = explore(smoke, load(write_folder(smoke.snapshots_dir, sides, now=NOW)), now=NOW)
+    sides[Side.TEST].append(example(99, Side.TEST, text=COPY.format(word="told")))
+    two_sides = explore(smoke, load(write_folder(smoke.snapshots_dir, sides, now=NOW)), now=NOW)
+    found = [{leak.name: (leak.found, leak.of) for leak in one.leaks} for one in (one_side, two_sides)]
+    assert [one["near copies"] for one in found] == [(6, 96), (7, 97)]
+    assert [one["near copies on two sides"] for one in found] == [(0, 96), (7, 97)]
 
 
 def test_near_copies_share_most_of_their_runs() -> None:
