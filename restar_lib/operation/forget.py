@@ -140,10 +140,9 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         if dry_run:
             transaction.rollback()
         else:
-            # First: all are found by the ids in their data, which must still be what it was.
+            # First: both are found by the ids in their data, which must still be what it was.
             evaluations.forget(settings, person.texts)
             stars.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
-            doubted.forget(settings.models_dir, person.texts)
             traces.erase(found, person.needles)
             _withdraw(settings.published_dir / "datasets", person.texts)
             transaction.commit()
