@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -117,7 +117,7 @@ def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) ->
         dry_run=dry_run,
         expired_claims=queue.count_expired(engine, now=now) if dry_run else queue.expire(engine, now=now),
         model_versions=_old_models(engine, settings, sweep),
-        abandoned_folders=sweep.folders(_abandoned(settings, now=now)),
+        abandoned_folders=_abandoned(settings, sweep, now=now),
         snapshots=sweep.folders(_old_snapshots(settings, before=now - timedelta(days=keep.snapshot_days))),
         quarantined=_old_quarantined(engine, before=now - timedelta(days=keep.quarantine_days), dry_run=dry_run),
         predictions=_old_predictions(engine, before=now - timedelta(days=keep.prediction_days), dry_run=dry_run),
@@ -152,10 +152,12 @@ def _old_models(engine: Engine, settings: Settings, sweep: _Sweep) -> tuple[str,
     return old
 
 
-def _abandoned(settings: Settings, *, now: datetime) -> Iterator[Path]:
-    yield from artifact.abandoned(settings.models_dir, now=now)
+def _abandoned(settings: Settings, sweep: _Sweep, *, now: datetime) -> int:
+    before = now - artifact.ABANDONED_AFTER
+    sweep.files(_older(artifact.orphans(settings.models_dir), before=before), below=settings.models_dir)
     # A snapshot is written under a name with a leading dot, and renamed when it is whole.
-    yield from _older(settings.snapshots_dir.glob(".*"), before=now - artifact.ABANDONED_AFTER, folders=True)
+    unfinished = _older(settings.snapshots_dir.glob(".*"), before=before, folders=True)
+    return sweep.folders([*artifact.abandoned(settings.models_dir, now=now), *unfinished])
 
 
 def _old_snapshots(settings: Settings, *, before: datetime) -> list[Path]:

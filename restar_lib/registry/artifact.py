@@ -3,7 +3,8 @@
 `seal` turns a work folder into `models/rs-<10 hex>`: every file is flushed to disk, `manifest.json` written last, and
 one rename makes the folder visible. So a folder with that name is whole, or it was altered afterwards, and `verify`
 says which file. A sealed folder is never written to again; what is learned about a version later (its verdict) is a
-sibling file. Weights are safetensors and ONNX, never pickle.
+sibling file, and so is what must not change its name (the record of its run): that is written before the folder
+becomes visible. Weights are safetensors and ONNX, never pickle.
 
 It does not load models (`scoring.engine`), does not decide what serves (`registry.release`) and knows no database.
 Called by training, the gate, the release, serving and housekeeping.
@@ -17,10 +18,11 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from restar_lib.durable import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import ArtifactError
@@ -50,23 +52,33 @@ class SealedFile:
     bytes: int
 
 
+class Beside(Protocol):
+    """What lies beside a sealed folder from the first moment on."""
+
+    def write(self, models_dir: Path, version: str, /) -> None:
+        """Write it as a sibling of `version`, whose folder nobody sees yet."""
+
+
 def new_work_folder(models_dir: Path) -> Path:
     """An empty folder to train into, on the same file system as the sealed ones (a rename cannot cross one)."""
     models_dir.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=models_dir))
 
 
-def seal(work_folder: Path, models_dir: Path) -> str:
+def seal(work_folder: Path, models_dir: Path, *, beside: Sequence[Beside] = ()) -> str:
     """Move a complete `work_folder` to `models_dir/<version>` by one rename; returns the version.
 
-    The same content gives the same version: where that is already sealed, the work folder is dropped. Raises
-    `ArtifactError` naming a file that is missing, unexpected, or altered in the folder that is already there.
+    What belongs `beside` it is written first, so a folder that can be seen has it. The same content gives the same
+    version: where that is already sealed, the work folder is dropped. Raises `ArtifactError` naming a file that is
+    missing, unexpected, or altered in the folder that is already there.
     """
     _drop_unfinished_manifest(work_folder)
     _refuse_incomplete(work_folder)
     files = {path.name: _flushed(path) for path in _files(work_folder)}
     version = _version_of(files)
     _write_manifest(work_folder, version, files)
+    for one in beside:
+        one.write(models_dir, version)
     _move(work_folder, models_dir / version)
     verify(models_dir / version)
     return version
@@ -122,7 +134,7 @@ def delete(models_dir: Path, version: str) -> None:
     locate(models_dir, version).rename(grave)
     shutil.rmtree(grave)
     for path in models_dir.glob(f"{version}.*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def abandoned(models_dir: Path, *, now: datetime) -> tuple[Path, ...]:
@@ -130,6 +142,13 @@ def abandoned(models_dir: Path, *, now: datetime) -> tuple[Path, ...]:
     latest = (now - ABANDONED_AFTER).timestamp()
     work = (path for path in models_dir.glob(f"{WORK_PREFIX}*") if path.stat().st_mtime < latest)
     return (*sorted(work), *sorted(models_dir.glob(f"{DELETED_PREFIX}*")))
+
+
+def orphans(models_dir: Path) -> tuple[Path, ...]:
+    """Files beside a version that is not there: a seal was killed before its rename, or a deletion half-way."""
+    known = set(versions(models_dir))
+    beside = (path for path in models_dir.glob("rs-*.*") if VERSION.fullmatch(path.name.partition(".")[0]))
+    return tuple(sorted(path for path in beside if path.is_file() and path.name.partition(".")[0] not in known))
 
 
 _REMEDY = "restore the folder or release another version"

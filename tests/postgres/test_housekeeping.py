@@ -97,8 +97,10 @@ def test_what_a_killed_training_left_behind_goes_after_two_days(engine: Engine, 
         write(folder / "part", age=timedelta(0))
     for folder, age in ((old[0], 3), (old[1], 3), (new[0], 1), (new[1], 1), (new[2], 300)):
         aged(folder, timedelta(days=age))
+    beside = [write(smoke.models_dir / f"rs-{n}123456789.run.json", age=timedelta(days=n)) for n in (1, 3)]
     assert tidy(engine, smoke, now=NOW, dry_run=False).abandoned_folders == 2
     assert [folder.exists() for folder in (*old, *new)] == [False, False, True, True, True]
+    assert [path.exists() for path in beside] == [True, False]
 
 
 def test_old_predictions_go_but_for_the_champions_and_those_of_asked_reviews(engine: Engine, smoke: Settings) -> None:

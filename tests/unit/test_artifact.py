@@ -107,6 +107,14 @@ def test_an_incomplete_work_folder_is_never_sealed(models: Path) -> None:
     assert artifact.versions(models) == ()
 
 
+class Note:
+    """Something that belongs beside a model."""
+
+    def write(self, models_dir: Path, version: str) -> None:
+        """As the record of a training is written."""
+        write_text(artifact.sibling(models_dir, version, "note"), "of this model")
+
+
 def _seal_and_die(work: Path, models: Path, survive: int) -> None:
     """Seal, but die instead of the call number `survive` that flushes or renames."""
     calls = 0
@@ -122,12 +130,15 @@ def _seal_and_die(work: Path, models: Path, survive: int) -> None:
         return run
 
     os.fsync, os.replace, os.rename = dying(os.fsync), dying(os.replace), dying(os.rename)
-    artifact.seal(work, models)
+    artifact.seal(work, models, beside=[Note()])
     os._exit(0)
 
 
 def test_a_seal_killed_at_any_step_shows_nothing_or_a_whole_model(models: Path) -> None:
-    """Killed before each flush and rename in turn, a version is either absent or verifies; sealing again succeeds."""
+    """Killed before each flush and rename in turn, a version is absent, or verifies and has what belongs beside it.
+
+    Sealing again succeeds.
+    """
     context = multiprocessing.get_context("fork")
     outcomes = set()
     for survive in range(40):
@@ -136,9 +147,10 @@ def test_a_seal_killed_at_any_step_shows_nothing_or_a_whole_model(models: Path) 
         child = context.Process(target=_seal_and_die, args=(work, models, survive))
         child.start()
         child.join(30)
-        shown = list(models.glob("rs-*"))
+        shown = [path for path in models.glob("rs-*") if path.is_dir()]
         for folder in shown:
             artifact.verify(folder)
+            assert artifact.sibling(models, folder.name, "note").read_text() == "of this model"
         outcomes.add((child.exitcode, len(shown)))
         again = artifact.seal(make_tiny_model(artifact.new_work_folder(models)), models)
         assert artifact.versions(models) == (again,)
@@ -182,6 +194,15 @@ def test_only_old_work_folders_count_as_abandoned(models: Path) -> None:
     now = datetime.fromtimestamp(work.stat().st_mtime, tz=UTC)
     assert artifact.abandoned(models, now=now + timedelta(hours=3)) == ()
     assert artifact.abandoned(models, now=now + timedelta(days=3)) == (work,)
+
+
+def test_a_file_beside_no_model_is_an_orphan(models: Path) -> None:
+    """A seal that was killed before its rename leaves one, and so does a deletion."""
+    folder = sealed_tiny_model(models)
+    for version in (folder.name, "rs-0123456789"):
+        artifact.sibling(models, version, "run.json").touch()
+    (models / "notes.txt").touch()
+    assert artifact.orphans(models) == (models / "rs-0123456789.run.json",)
 
 
 def test_what_is_written_atomically_replaces_whole_files(tmp_path: Path) -> None:
