@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from restar_lib.cli.edge import find_snapshot
 from restar_lib.settings import process_environment, settings
 
 commands = typer.Typer()
@@ -43,7 +44,9 @@ def compare(
     first: Annotated[str, typer.Argument(help="A model version.")],
     second: Annotated[str, typer.Argument(help="Another one; differences are it minus the first.")],
     *,
-    snapshot: Annotated[str, typer.Option(help="On the gate rows of this snapshot; else of the newer of theirs.")] = "",
+    snapshot: Annotated[
+        str, typer.Option(help="Hash of the snapshot whose gate rows both answer (the beginning is enough).")
+    ] = "",
     html: Annotated[bool, typer.Option("--html", help="Also write a page into the reports folder.")] = False,
 ) -> None:
     """Put two versions side by side: what differs in their making, and both on the same gate rows."""
@@ -54,7 +57,8 @@ def compare(
 
     current = settings()
     known = engine() if current.database.url else None
-    found = side_by_side(current, first, second, engine=known, snapshot_hash=snapshot)
+    named = find_snapshot(current, snapshot).name if snapshot else ""
+    found = side_by_side(current, first, second, engine=known, snapshot_hash=named)
     for line in lines(found):
         print(line)
     if html:

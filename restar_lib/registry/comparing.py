@@ -1,8 +1,8 @@
 """Two versions side by side: what differs in how they were made, and what that did on the same rows.
 
 Both answer the same gate rows and the same behaviour cases now, on this machine, so the figures are comparable whatever
-each was judged on at its time. The texts of those rows are in nobody's training set: their side was decided at ingest.
-It decides nothing and stores nothing; `comparison_page` draws the page.
+each was judged on at its time. A version may have learned from rows of a snapshot that is not its own: that is looked
+up and said. It decides nothing and stores nothing; `comparison_page` draws the page.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from restar_lib.evaluation.report import SystemFigures
 from restar_lib.evaluation.systems import figures
 from restar_lib.gate import statistics
 from restar_lib.gate.behaviour import Behaviour, run_cases
+from restar_lib.gate.leakage import TrainingSet, find_leaks
 from restar_lib.registry import artifact, run_record
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Settings
@@ -56,6 +57,17 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a version has learned of the rows that it answers here."""
+
+    version: str
+    learned_from: str
+    """Hash of the snapshot that it learned from."""
+    rows: int | None
+    """Those whose text stood in it; None where it is not on this disk, so that nobody knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Behaviour cases of one group."""
 
@@ -75,6 +87,7 @@ class SideBySide:
     second: str
     snapshot_hash: str
     rows: int
+    seen: tuple[Seen, Seen]
     simulated: bool
     changed: tuple[Changed, ...]
     labels: Labels | None
@@ -107,6 +120,7 @@ def side_by_side(
         second=second,
         snapshot_hash=snapshot.snapshot_hash,
         rows=len(rows),
+        seen=(_seen(settings, models[0], snapshot, rows), _seen(settings, models[1], snapshot, rows)),
         simulated=any(model.info.simulated for model in models),
         changed=tuple(_changed(*(_facts(folder, model) for folder, model in zip(folders, models, strict=True)))),
         labels=None if engine is None else _labels(engine, hashes),
@@ -141,6 +155,15 @@ def _newer(settings: Settings, hashes: Sequence[str]) -> Snapshot:
     if not found:
         raise SnapshotError(f"no rows to compare on; name another snapshot with --snapshot. {' '.join(problems)}")
     return max(found, key=lambda snapshot: snapshot.frozen_at)
+
+
+def _seen(settings: Settings, model: InferenceEngine, snapshot: Snapshot, rows: Sequence[Example]) -> Seen:
+    learned_from = model.info.snapshot_hash
+    if learned_from == snapshot.snapshot_hash:  # its sides were compared when it was loaded
+        return Seen(version=model.version, learned_from=learned_from, rows=0)
+    found = find_leaks(rows, [TrainingSet(whose=model.version, folder=settings.snapshots_dir / learned_from)])
+    count = None if found.unread else len({leak.gate_id for leak in found.leaks})
+    return Seen(version=model.version, learned_from=learned_from, rows=count)
 
 
 def _answers(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Floats:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from restar_lib.evaluation import plots
 from restar_lib.evaluation.intervals import Measure
-from restar_lib.registry.comparing import Labels, SideBySide
+from restar_lib.registry.comparing import Labels, Seen, SideBySide
 
 HERE: Final = Path(__file__).resolve().parent
 LAYOUT: Final = HERE.parent / "evaluation" / "templates"
@@ -40,7 +40,7 @@ def lines(found: SideBySide) -> Iterator[str]:
     """The comparison for a terminal."""
     paired = found.paired
     yield headline(found)
-    yield f"on {found.rows:,} gate rows of snapshot {found.snapshot_hash}, which neither has learned from"
+    yield f"on {found.rows:,} gate rows of snapshot {found.snapshot_hash}; {learned(found)}"
     yield from ("", f"{'':<20}{found.first:>26}{found.second:>26}")
     for name, before, now in measures(found):
         yield f"{name:<20}{before!s:>26}{now!s:>26}"
@@ -60,6 +60,28 @@ def lines(found: SideBySide) -> Iterator[str]:
         yield f"  {one.name:<34}{one.first}  ->  {one.second}"
     if found.labels is not None:
         yield f"  {'labels of people':<34}{found.labels.first}  ->  {found.labels.second}: {told(found.labels)}"
+
+
+def learned(found: SideBySide) -> str:
+    """Which of the two has learned from the rows that they are compared on."""
+    if is_fresh(found):
+        return "neither has learned from them"
+    return "; ".join(map(_learned, found.seen))
+
+
+def is_fresh(found: SideBySide) -> bool:
+    """Whether it is known that neither has learned from any of the rows."""
+    return all(one.rows == 0 for one in found.seen)
+
+
+def _learned(one: Seen) -> str:
+    if one.rows is None:
+        return (
+            f"how many of them were seen by {one.version} is unknown: its training set {one.learned_from} is not here"
+        )
+    if one.rows:
+        return f"{one.rows:,} of them were seen by {one.version} in training: its figures flatter it"
+    return f"{one.version} has learned from none of them"
 
 
 def told(labels: Labels) -> str:
@@ -90,7 +112,15 @@ def draw(found: SideBySide) -> str:
     return (
         _templates()
         .get_template("comparison.html")
-        .render(found=found, headline=headline(found), measures=measures(found), told=told, picture=_picture(found))
+        .render(
+            found=found,
+            headline=headline(found),
+            measures=measures(found),
+            told=told,
+            learned=learned(found),
+            is_fresh=is_fresh(found),
+            picture=_picture(found),
+        )
     )
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert
+from typer.testing import CliRunner
 
 from restar_lib import gate
+from restar_lib.cli import app
 from restar_lib.dataset.snapshot import Snapshot, freeze
+from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import LabelSource, Reason, ReleaseKind, Sentiment, Side, TaskStatus
 from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.registry import artifact
@@ -111,6 +114,43 @@ def test_two_versions_are_compared_on_the_same_rows(engine: Engine, smoke: Setti
         "champion before": ("none", found.first),
     }
     assert "training.epochs" in "\n".join(lines(found))
+
+
+def test_rows_that_a_version_has_learned_from_are_counted(engine: Engine, smoke: Settings, snapshot: Snapshot) -> None:
+    """On a snapshot that is not its own; and where its training set is gone, nobody knows."""
+    fresh = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash).name
+    seen = sealed_tiny_model(smoke.models_dir, snapshot_hash=with_gate_rows(snapshot, rows=7)).name
+    unknown = sealed_tiny_model(smoke.models_dir, snapshot_hash="d" * 16).name
+
+    def beside(second: str) -> SideBySide:
+        return side_by_side(smoke, fresh, second, engine=engine, snapshot_hash=snapshot.snapshot_hash)
+
+    assert list(lines(beside(fresh)))[1].endswith("; neither has learned from them")
+    on_seen, on_unknown = beside(seen), beside(unknown)
+    assert [one.rows for one in (*on_seen.seen, *on_unknown.seen)] == [0, 7, 0, None]
+    assert f"7 of them were seen by {seen}" in list(lines(on_seen))[1]
+    assert f"7 of them were seen by {seen}" in draw(on_seen)
+    assert f"seen by {unknown} is unknown: its training set {'d' * 16} is not here" in list(lines(on_unknown))[1]
+    assert "neither has learned" not in draw(on_unknown)
+
+
+def with_gate_rows(snapshot: Snapshot, *, rows: int) -> str:
+    """The hash of a training set from elsewhere: it holds so many gate rows of `snapshot`."""
+    sides = {side: list(snapshot.examples(side)) for side in Side}
+    sides[Side.TRAIN] += sides[Side.TEST][:rows]
+    return write_folder(snapshot.folder.parent, sides, now=NOW).name
+
+
+def test_the_beginning_of_a_hash_names_the_snapshot_to_compare_on(
+    smoke: Settings, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everywhere; what names none says which there are."""
+    monkeypatch.setattr("restar_lib.cli.runs.settings", lambda: smoke)
+    version = sealed_tiny_model(smoke.models_dir).name
+    named = CliRunner().invoke(app, ["compare", version, version, "--snapshot", snapshot.snapshot_hash[:6]])
+    assert f"on 120 gate rows of snapshot {snapshot.snapshot_hash};" in named.output, named.exception
+    wrong = CliRunner().invoke(app, ["compare", version, version, "--snapshot", "no such"])
+    assert snapshot.snapshot_hash in str(wrong.exception)
 
 
 def test_labels_that_only_one_version_learned_from_are_named(
