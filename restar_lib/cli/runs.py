@@ -70,10 +70,13 @@ def compare(
 @commands.command("mlflow")
 def mlflow_pages(*, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Serve MLflow's own pages on this machine until Ctrl-C: loopback alone, because they have no login."""
-    from restar_lib.registry.mlflow_pages import HOST, serve
+    from restar_lib.registry.mlflow_pages import HOST, command, environment, serve
 
-    print(f"MLflow: http://{HOST}:{port} (this machine alone, no login; from elsewhere: ssh -L {port}:{HOST}:{port})")
-    raise typer.Exit(serve(settings(), process_environment(), port=port))
+    current = settings()
+    words, given = command(current, port=port), environment(current, process_environment())
+    where = f"http://{HOST}:{port} (this machine alone, no login; from elsewhere: ssh -L {port}:{HOST}:{port})"
+    print(f"MLflow: {where}", flush=True)
+    raise typer.Exit(serve(words, given))
 
 
 def _figure(value: float | None) -> str:

@@ -7,9 +7,13 @@ no artifact proxy, no jobs, no telemetry.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from restar_lib.errors import ConfigurationError
@@ -21,6 +25,9 @@ QUIET: Final = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
+TICK_SECONDS: Final = 0.2
+STOP_SECONDS: Final = 20.0
+"""Longer than a page takes; who has not ended by then is killed."""
 
 
 def command(settings: Settings, *, port: int) -> list[str]:
@@ -39,11 +46,24 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
     return {**inherited, **QUIET, "MLFLOW_BACKEND_STORE_URI": settings.database.mlflow_url.get_secret_value()}
 
 
-def serve(settings: Settings, inherited: Mapping[str, str], *, port: int) -> int:
-    """Serve the pages until Ctrl-C; returns the exit code."""
-    process = subprocess.Popen(command(settings, port=port), env=environment(settings, inherited))
+def serve(words: Sequence[str], given: Mapping[str, str]) -> int:
+    """Serve the pages until Ctrl-C or SIGTERM, and leave no process behind; returns the exit code."""
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: asked.append(received))
+    # A group of its own: MLflow's server is a child of its command, and both must go.
+    process = subprocess.Popen(words, env=dict(given), start_new_session=True)
+    while process.poll() is None and not asked:
+        time.sleep(TICK_SECONDS)
+    _signal(process, signal.SIGTERM)
     try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        return process.wait()
+        code = process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        _signal(process, signal.SIGKILL)
+        code = process.wait()
+    return 0 if asked else code
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

@@ -1,11 +1,14 @@
 """The record of a training, and the way to MLflow's pages."""
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from restar_lib.cli.runs import mlflow_pages
 from restar_lib.errors import ConfigurationError
 from restar_lib.registry import run_record
 from restar_lib.registry.mlflow_pages import command, environment
@@ -67,3 +70,33 @@ def test_without_an_mlflow_database_the_pages_say_what_to_do(settings: Settings)
     """The message names the key and the way out."""
     with pytest.raises(ConfigurationError, match="make run"):
         environment(settings, {})
+
+
+def test_without_an_mlflow_database_no_address_is_printed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing will answer there."""
+    monkeypatch.setattr("restar_lib.cli.runs.settings", lambda: settings)
+    with pytest.raises(ConfigurationError):
+        mlflow_pages(port=5000)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_the_pages_and_their_server(number: signal.Signals) -> None:
+    """A child of the command as well: the output closes when the last process that could write to it is gone."""
+    code = "import sys; from restar_lib.registry.mlflow_pages import serve; sys.exit(serve(sys.argv[1:], {}))"
+    words = [sys.executable, "-c", code, "/bin/sh", "-c", "/bin/sleep 60 & echo serving; wait"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pages:
+        assert pages.stdout is not None
+        assert pages.stdout.readline() == "serving\n"
+        pages.send_signal(number)
+        rest, _ = pages.communicate(timeout=30)
+    assert (rest, pages.returncode) == ("", 0)
+
+
+def test_pages_that_cannot_start_give_their_exit_code() -> None:
+    """For example where the port is taken."""
+    code = "import sys; from restar_lib.registry.mlflow_pages import serve; sys.exit(serve(sys.argv[1:], {}))"
+    words = [sys.executable, "-c", code, "/bin/sh", "-c", "exit 3"]
+    assert subprocess.run(words, check=False).returncode == 3
