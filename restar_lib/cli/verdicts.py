@@ -20,11 +20,14 @@ def verdicts(
     """List what the gate said, or show one verdict line by line."""
     from restar_lib.gate import newest, render
     from restar_lib.gate.page import report_path
+    from restar_lib.registry.artifact import locate
     from restar_lib.store.engine import engine
 
     found = newest(engine(), limit=limit, challenger=version)
     if not found:
-        print(f"no verdict on {version}" if version else "no verdict yet")
+        if version:
+            locate(settings().models_dir, version)  # raises where there is none
+        print(f"no verdict on {version} yet" if version else "no verdict yet")
         return
     if version:
         print(render(found[0]))

@@ -327,3 +327,8 @@ def test_verdicts_are_listed_in_the_terminal(
     assert good.challenger in older
     verdicts(version=good.challenger, limit=20)
     assert "ok accuracy" in capsys.readouterr().out
+    unjudged = house.model(BETTER, temperature=1.5).name
+    verdicts(version=unjudged, limit=20)
+    assert capsys.readouterr().out == f"no verdict on {unjudged} yet\n"
+    with pytest.raises(ArtifactError, match="there is no sealed model 'rs-zzz'"):
+        verdicts(version="rs-zzz", limit=20)
