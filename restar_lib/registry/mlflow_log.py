@@ -48,16 +48,17 @@ MOST_AT_ONCE: Final = 1000
 def log_training(settings: Settings, folder: Path) -> str | None:
     """Log the sealed model in `folder` as a run and register it; returns the run id, None where MLflow did not take it.
 
-    Running it again finds the same run and version, and adds what was learned about the version meanwhile: its verdict
-    and its evaluation.
+    Running it again finds the same run and version, and adds what MLflow does not know of it yet: what a killed process
+    left out, its verdict and its evaluation.
     """
     try:
         with _connected(settings, folder.name) as client:
             if client is None:
                 return None
             run_id = _run_of(client, settings, folder) or _new_run(client, settings, folder)
+            model_id = _described(client, folder, run_id)
             if _registered(client, folder.name) is None:
-                _register(client, folder, run_id)
+                _register(client, folder, run_id, model_id)
             _add_verdict(client, folder, run_id)
             _add_evaluation(client, settings, folder, run_id)
     except Exception as error:  # noqa: BLE001 - MLflow, SQLAlchemy and the driver share no base class; none may stop us
@@ -208,7 +209,7 @@ def _add_evaluation(client: MlflowClient, settings: Settings, folder: Path, run_
     client.set_tag(run_id, EVALUATED, known)
 
 
-def _register(client: MlflowClient, folder: Path, run_id: str) -> None:
+def _register(client: MlflowClient, folder: Path, run_id: str, model_id: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -216,30 +217,38 @@ def _register(client: MlflowClient, folder: Path, run_id: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    model_id = _described(client, folder, run_id)
     # The place itself, not `models:/<id>`: that would be looked up in whatever server this process has set globally.
     place = client.get_logged_model(model_id).artifact_location
     client.create_model_version(NAME, source=place, run_id=run_id, model_id=model_id, tags={TAG: folder.name})
 
 
 def _described(client: MlflowClient, folder: Path, run_id: str) -> str:
-    """The id of MLflow's own model: a file that says what goes in and out and where the sealed folder is."""
-    from mlflow.entities import LoggedModelOutput
+    """The id of MLflow's own model: a file that says what goes in and out and where the sealed folder is.
 
-    experiment = client.get_run(run_id).info.experiment_id
+    It is marked as ready when all of it is there; what a killed process has left before that is completed.
+    """
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+    run = client.get_run(run_id)
+    experiment = run.info.experiment_id
     known = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
-    if known:
+    if known and known[0].status == LoggedModelStatus.READY:
         return str(known[0].model_id)
-    model_id = str(
-        client.create_logged_model(
-            experiment, name=folder.name, source_run_id=run_id, tags={TAG: folder.name}, model_type="onnx"
-        ).model_id
+    tags = {TAG: folder.name}
+    model = (
+        known[0]
+        if known
+        else client.create_logged_model(
+            experiment, name=folder.name, source_run_id=run_id, tags=tags, model_type="onnx"
+        )
     )
+    model_id = str(model.model_id)
     with tempfile.TemporaryDirectory(prefix="restar-mlflow-") as place:
         mlflow_model.description(folder, run_id=run_id, model_id=model_id).save(f"{place}/{mlflow_model.DESCRIPTION}")
         client.log_model_artifacts(model_id, place)
+    if model_id not in {output.model_id for output in run.outputs.model_outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     client.finalize_logged_model(model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     return model_id
 
 

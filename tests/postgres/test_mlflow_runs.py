@@ -26,6 +26,7 @@ from tests.tiny_model import make_tiny_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SNAPSHOT = "5" * 16
@@ -102,6 +103,14 @@ def runs_of(settings: Settings, folder: Path) -> list[str]:
     return [run.info.run_id for run in runs]
 
 
+def models_of(settings: Settings, folder: Path) -> list[LoggedModel]:
+    """Every model of this name, finished or not."""
+    client = client_of(settings)
+    experiment = client.get_experiment_by_name("restar")
+    assert experiment is not None
+    return list(client.search_logged_models([experiment.experiment_id], f"name = '{folder.name}'"))
+
+
 def test_a_run_holds_where_a_version_came_from(house: Settings) -> None:
     """Settings, code, data hash, curves over the steps, and the labels by their ids: no name, no text."""
     folder = sealed(house)
@@ -150,7 +159,7 @@ def test_a_run_that_was_cut_short_is_completed(house: Settings, monkeypatch: pyt
     assert runs_of(house, folder) == [run_id]
 
 
-def _killed(*_: object) -> None:
+def _killed(*_: object, **__: object) -> None:
     raise ConnectionError("the process died here")
 
 
@@ -178,3 +187,39 @@ def test_the_registered_model_answers_by_its_signature(house: Settings, monkeypa
     assert answers["sentiment"].tolist() == ["positive", "negative"]
     assert set(answers.columns) == set(model.metadata.get_output_schema().input_names())
     assert model.metadata.get_input_schema().input_names() == ["text"]
+
+
+@pytest.mark.parametrize(
+    "step", ["log_model_artifacts", "log_outputs", "finalize_logged_model", "create_model_version"]
+)
+def test_a_model_that_was_cut_short_is_completed(house: Settings, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Killed before any step, the next call ends with one model that is ready, named by its run, and loads."""
+    import mlflow
+    import pandas as pd
+
+    folder = sealed(house)
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.MlflowClient, step, _killed)
+        assert mlflow_log.log_training(house, folder) is None
+    run_id = str(mlflow_log.log_training(house, folder))
+    assert mlflow_log.log_training(house, folder) == run_id
+    (model,) = models_of(house, folder)
+    (version,) = client_of(house).search_model_versions(f"name = 'restar' and tags.model_version = '{folder.name}'")
+    outputs = client_of(house).get_run(run_id).outputs.model_outputs
+    assert [output.model_id for output in outputs] == [model.model_id]
+    assert (version.source, model.status) == (model.artifact_location, "READY")
+    answers = mlflow.pyfunc.load_model(version.source).predict(pd.DataFrame({"text": ["excellent"]}))
+    assert answers["sentiment"].tolist() == ["positive"]
+
+
+def test_a_registered_model_without_its_file_is_completed(house: Settings) -> None:
+    """As an older Re*Star left it: registered, and nothing in it."""
+    folder = sealed(house)
+    run_id, client = mlflow_log.log_training(house, folder), client_of(house)
+    (model,) = models_of(house, folder)
+    description = Path(model.artifact_location.removeprefix("file://")) / "MLmodel"
+    description.unlink()
+    client.finalize_logged_model(model.model_id, "PENDING")
+    assert mlflow_log.log_training(house, folder) == run_id
+    assert description.is_file()
+    assert [found.status for found in models_of(house, folder)] == ["READY"]
