@@ -56,6 +56,7 @@ def log_training(settings: Settings, folder: Path) -> str | None:
             if client is None:
                 return None
             run_id = _run_of(client, settings, folder) or _new_run(client, settings, folder)
+            _add_parameters(client, folder, run_id)
             model_id = _described(client, folder, run_id)
             if _registered(client, folder.name) is None:
                 _register(client, folder, run_id, model_id)
@@ -142,22 +143,29 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
 
 
 def _new_run(client: MlflowClient, settings: Settings, folder: Path) -> str:
-    from mlflow.entities import Param, RunTag
-
     sealed_at = mlflow_content.milliseconds((folder / artifact.MANIFEST).stat().st_mtime)
     # A run that was cut short has everything but its tag: it is completed, and not left lying beside a second one.
     run_id = _search(client, settings, f"attributes.run_name = '{folder.name}'") or str(
         client.create_run(_experiment(client, settings), run_name=folder.name, start_time=sealed_at).info.run_id
     )
-    params = [Param(key, value) for key, value in mlflow_content.parameters(folder).items()]
-    tags = [RunTag(key, value) for key, value in mlflow_content.tags(folder).items()]
-    client.log_batch(run_id, params=params, tags=tags)
     _log(client, run_id, mlflow_content.metrics(folder, at=sealed_at))
     client.log_inputs(run_id, [mlflow_content.data_set(folder, settings.snapshots_dir)])
     _log_lineage(client, settings, folder, run_id)
     client.set_tag(run_id, TAG, folder.name)
     client.set_terminated(run_id, end_time=sealed_at)
     return run_id
+
+
+def _add_parameters(client: MlflowClient, folder: Path, run_id: str) -> None:
+    """Those that the run does not have yet: MLflow takes no second value, and the first told of the training."""
+    from mlflow.entities import Param, RunTag
+
+    told = client.get_run(run_id).data
+    found, marks = mlflow_content.parameters(folder), mlflow_content.tags(folder)
+    params = [Param(key, value) for key, value in found.items() if key not in told.params]
+    tags = [RunTag(key, value) for key, value in marks.items() if key not in told.tags]
+    if params or tags:
+        client.log_batch(run_id, params=params, tags=tags)
 
 
 def _log(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:

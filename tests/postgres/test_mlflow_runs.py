@@ -163,6 +163,23 @@ def _killed(*_: object, **__: object) -> None:
     raise ConnectionError("the process died here")
 
 
+def test_what_a_run_does_not_know_yet_is_added(house: Settings) -> None:
+    """Told before its record was there, or partly; what MLflow was told first stays, whatever is said later."""
+    folder, client = sealed(house), client_of(house)
+    beside = artifact.sibling(house.models_dir, folder.name, "run.json")
+    record = beside.read_text()
+    beside.unlink()
+    run_id = str(mlflow_log.log_training(house, folder))
+    assert "code_version" not in client.get_run(run_id).data.tags
+    client.log_param(run_id, "package.torch", "another")
+    beside.write_text(record)
+    assert mlflow_log.log_training(house, folder) == run_id
+    found = client.get_run(run_id).data
+    assert found.params["training.regularisation"] == str(house.training.regularisation)
+    assert found.params["package.torch"] == "another"
+    assert found.tags["code_version"].startswith(("git ", "restar "))
+
+
 def test_two_at_once_make_one_run(house: Settings) -> None:
     """The end of a training and housekeeping may tell MLflow of the same version at the same moment."""
     folder = sealed(house)
