@@ -13,12 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from restar_lib.registry import artifact, run_record
+from restar_lib.errors import ArtifactError
+from restar_lib.registry import artifact
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
     from restar_lib.evaluation.report import Report
+    from restar_lib.registry.run_record import RunRecord
 
 HISTORY: Final = "history.json"
 """Optional file of a sealed folder: a row for each step of the training at which something was measured."""
@@ -28,10 +30,9 @@ LONGEST: Final = 500
 """Characters of a parameter."""
 
 
-def parameters(folder: Path) -> dict[str, str]:
+def parameters(folder: Path, record: RunRecord | None) -> dict[str, str]:
     """All of `training` and `dataset`, and what `model.json` says."""
     found: dict[str, Any] = dict(read(folder / "model.json"))
-    record = run_record.read(folder.parent, folder.name)
     if record is not None:
         found |= {f"{section}.{key}": value for section, keys in record.settings.items() for key, value in keys.items()}
         found |= {f"package.{name}": number for name, number in record.packages.items()}
@@ -39,7 +40,7 @@ def parameters(folder: Path) -> dict[str, str]:
     return {key: str(value)[:LONGEST] for key, value in found.items()}
 
 
-def tags(folder: Path) -> dict[str, str]:
+def tags(folder: Path, record: RunRecord | None) -> dict[str, str]:
     """Where the files are, what data it saw, which code made it."""
     description = read(folder / "model.json")
     found = {
@@ -48,7 +49,6 @@ def tags(folder: Path) -> dict[str, str]:
         "simulated": str(description.get("simulated")),
         "mlflow.source.name": "restar",
     }
-    record = run_record.read(folder.parent, folder.name)
     if record is not None:
         found["code_version"] = record.code
         commit = re.match(r"git ([0-9a-f]{40})", record.code)
@@ -129,8 +129,11 @@ def verdict_beside(folder: Path) -> Mapping[str, Any] | None:
 
 
 def read(path: Path) -> Mapping[str, Any]:
-    """An object of JSON."""
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    """An object of JSON. Raises `ArtifactError` naming a file that is damaged."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from None
 
 
 def milliseconds(seconds: float) -> int:

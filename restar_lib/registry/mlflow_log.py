@@ -21,12 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from restar_lib.registry import artifact, mlflow_content, mlflow_model
+from restar_lib.errors import ArtifactError
+from restar_lib.registry import artifact, mlflow_content, mlflow_model, run_record
 from restar_lib.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
+
+    from restar_lib.registry.run_record import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -160,12 +163,20 @@ def _add_parameters(client: MlflowClient, folder: Path, run_id: str) -> None:
     """Those that the run does not have yet: MLflow takes no second value, and the first told of the training."""
     from mlflow.entities import Param, RunTag
 
-    told = client.get_run(run_id).data
-    found, marks = mlflow_content.parameters(folder), mlflow_content.tags(folder)
+    told, record = client.get_run(run_id).data, _record(folder)
+    found, marks = mlflow_content.parameters(folder, record), mlflow_content.tags(folder, record)
     params = [Param(key, value) for key, value in found.items() if key not in told.params]
     tags = [RunTag(key, value) for key, value in marks.items() if key not in told.tags]
     if params or tags:
         client.log_batch(run_id, params=params, tags=tags)
+
+
+def _record(folder: Path) -> RunRecord | None:
+    try:
+        return run_record.read(folder.parent, folder.name)
+    except ArtifactError as error:
+        log.warning("MLflow is told of %s without its settings, code and packages: %s", folder.name, error)
+        return None
 
 
 def _log(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:

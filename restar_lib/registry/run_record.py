@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError
 from restar_lib.registry import artifact
@@ -56,14 +58,20 @@ class RunRecord:
 
 
 def read(models_dir: Path, model_version: str) -> RunRecord | None:
-    """The record of a version; None where it has none (sealed by hand, pulled, or older than records)."""
+    """The record of a version; None where it has none (sealed by hand, pulled, or older than records).
+
+    Raises `ArtifactError` where it is damaged.
+    """
     path = artifact.sibling(models_dir, model_version, FILE)
     try:
-        return RunRecord(**json.loads(path.read_text(encoding="utf-8")))
+        return TypeAdapter(RunRecord).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: not the record of a training ({error}); delete the file") from None
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+    except OSError as error:
+        problem = str(error)
+    raise ArtifactError(f"{path}: not the record of a training ({problem}); restore it from a backup, or delete it")
 
 
 def code_version(root: Path = PROJECT_ROOT) -> str:

@@ -2,20 +2,21 @@
 
 From the sealed folders, the table of verdicts and the release log, which are the truth; MLflow is not asked, so this
 works where MLflow is away or was never set up. A version that was judged and whose folder housekeeping has deleted is
-still listed. Changes nothing.
+still listed, and so is one whose files cannot be read. Changes nothing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Engine
 
+from restar_lib.errors import ArtifactError
 from restar_lib.gate import Verdict, newest
 from restar_lib.registry import artifact, run_record
 from restar_lib.registry.release_log import current
@@ -35,23 +36,30 @@ class Run:
     version: str
     at: datetime
     """When it was sealed; where the folder is gone, when it was judged."""
-    mode: str
-    """With the largest number of members where it is an ensemble."""
-    encoder: str
-    train_rows: int | None
-    validation_macro_f1: float | None
     accuracy: float | None
     """On the gate rows of its newest verdict."""
     macro_f1: float | None
     verdict: str
     """`passed`, `provisional`, `refused`, or `-` where nobody has judged it."""
     is_champion: bool
-    is_deleted: bool
+    is_deleted: bool = False
+    damage: str = ""
+    """Why its files cannot be read; empty where they can."""
+    mode: str = "-"
+    """With the largest number of members where it is an ensemble."""
+    encoder: str = "-"
+    train_rows: int | None = None
+    validation_macro_f1: float | None = None
 
     @property
     def remark(self) -> str:
         """What sets it apart."""
-        return "champion" if self.is_champion else "deleted" if self.is_deleted else ""
+        words = {
+            "champion": self.is_champion,
+            "deleted": self.is_deleted and not self.is_champion,
+            f"damaged: {self.damage}": self.damage,
+        }
+        return ", ".join(word for word, applies in words.items() if applies)
 
 
 def runs(engine: Engine, settings: Settings) -> tuple[Run, ...]:
@@ -68,37 +76,31 @@ def runs(engine: Engine, settings: Settings) -> tuple[Run, ...]:
 
 
 def _on_disk(folder: Path, verdict: Verdict | None, champion: str | None) -> Run:
-    info, metrics = ModelInfo.read(folder), _metrics(folder)
-    return Run(
-        version=folder.name,
-        at=datetime.fromtimestamp((folder / artifact.MANIFEST).stat().st_mtime, UTC),
-        mode=_mode(folder, info),
-        encoder=info.encoder,
-        train_rows=metrics.get("train_rows"),
-        validation_macro_f1=metrics.get("validation", {}).get("macro_f1"),
-        accuracy=_figure(verdict, "accuracy"),
-        macro_f1=_figure(verdict, "macro_f1"),
-        verdict=verdict.word if verdict else "-",
-        is_champion=folder.name == champion,
-        is_deleted=False,
-    )
+    sealed_at = datetime.fromtimestamp((folder / artifact.MANIFEST).stat().st_mtime, UTC)
+    told = _told(folder.name, at=sealed_at, verdict=verdict, champion=champion)
+    try:
+        info, (rows, macro_f1) = ModelInfo.read(folder), _metrics(folder)
+        mode = _mode(folder, info)
+    except ArtifactError as error:
+        return replace(told, damage=str(error))
+    return replace(told, mode=mode, encoder=info.encoder, train_rows=rows, validation_macro_f1=macro_f1)
 
 
 def _deleted(verdicts: Mapping[str, Verdict], champion: str | None) -> Iterator[Run]:
     for version, verdict in verdicts.items():
-        yield Run(
-            version=version,
-            at=verdict.created_at,
-            mode="-",
-            encoder="-",
-            train_rows=None,
-            validation_macro_f1=None,
-            accuracy=_figure(verdict, "accuracy"),
-            macro_f1=_figure(verdict, "macro_f1"),
-            verdict=verdict.word,
-            is_champion=version == champion,
-            is_deleted=True,
-        )
+        yield replace(_told(version, at=verdict.created_at, verdict=verdict, champion=champion), is_deleted=True)
+
+
+def _told(version: str, *, at: datetime, verdict: Verdict | None, champion: str | None) -> Run:
+    """What the tables know, whatever is on disk."""
+    return Run(
+        version=version,
+        at=at,
+        accuracy=_figure(verdict, "accuracy"),
+        macro_f1=_figure(verdict, "macro_f1"),
+        verdict=verdict.word if verdict else "-",
+        is_champion=version == champion,
+    )
 
 
 def _mode(folder: Path, info: ModelInfo) -> str:
@@ -110,8 +112,15 @@ def _mode(folder: Path, info: ModelInfo) -> str:
     return f"{info.mode}, mean of {f'up to {members}' if members > 1 else 'several'}"
 
 
-def _metrics(folder: Path) -> Mapping[str, Any]:
-    return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+def _metrics(folder: Path) -> tuple[int | None, float | None]:
+    """Training rows, and macro-F1 on the validation rows. Raises `ArtifactError` where the file is damaged."""
+    path = folder / "metrics.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows, macro_f1 = content.get("train_rows"), content.get("validation", {}).get("macro_f1")
+        return None if rows is None else int(rows), None if macro_f1 is None else float(macro_f1)
+    except (OSError, AttributeError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from None
 
 
 def _figure(verdict: Verdict | None, line: str) -> float | None:

@@ -180,6 +180,22 @@ def test_what_a_run_does_not_know_yet_is_added(house: Settings) -> None:
     assert found.tags["code_version"].startswith(("git ", "restar "))
 
 
+def test_a_damaged_record_keeps_mlflow_from_nothing_else(house: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """The version is told of without it, and a warning names the file and what to do."""
+    folder = sealed(house)
+    beside = artifact.sibling(house.models_dir, folder.name, "run.json")
+    record = beside.read_text()
+    beside.write_text("{")
+    run_id = str(mlflow_log.log_training(house, folder))
+    (warning,) = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert f"{folder.name} without its settings, code and packages: {beside}" in warning
+    assert "restore it from a backup, or delete it" in warning
+    assert client_of(house).get_run(run_id).data.params["mode"] == "head"
+    beside.write_text(record)
+    mlflow_log.log_training(house, folder)
+    assert client_of(house).get_run(run_id).data.params["training.epochs"] == str(house.training.epochs)
+
+
 def test_two_at_once_make_one_run(house: Settings) -> None:
     """The end of a training and housekeeping may tell MLflow of the same version at the same moment."""
     folder = sealed(house)

@@ -92,6 +92,25 @@ def test_only_a_version_that_was_averaged_is_called_a_mean(engine: Engine, smoke
     assert found == {alone.name: "head", averaged.name: "head, mean of up to 4"}
 
 
+@pytest.mark.parametrize("name", ["model.json", "metrics.json", "run.json"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"validation": 3, "settings": 3}'])
+def test_one_damaged_version_does_not_hide_the_others(
+    engine: Engine, smoke: Settings, snapshot: Snapshot, name: str, content: str
+) -> None:
+    """It is listed with the file that is wrong and with what the tables know of it."""
+    whole = sealed_tiny_model(smoke.models_dir, bias=WORSE).name
+    damaged = judged(engine, smoke, snapshot, (0.0, 0.0, 0.0))
+    damaged.chmod(0o755)
+    (damaged / OWN_HEAD).touch()
+    beside = artifact.sibling(smoke.models_dir, damaged.name, name)
+    (beside if name == "run.json" else damaged / name).write_text(content)
+    found = {run.version: run for run in runs(engine, smoke)}
+    assert found[whole].remark == ""
+    assert found[damaged.name].remark.startswith("damaged: ")
+    assert name in found[damaged.name].remark
+    assert (found[damaged.name].accuracy, found[damaged.name].verdict, found[damaged.name].mode) == (1.0, "passed", "-")
+
+
 def compared(engine: Engine, settings: Settings, snapshot: Snapshot) -> SideBySide:
     """A model that says positive to everything, and a good one."""
     first = sealed_tiny_model(settings.models_dir, bias=WORSE, snapshot_hash=snapshot.snapshot_hash)

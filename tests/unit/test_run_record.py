@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from restar_lib.cli.runs import mlflow_pages
-from restar_lib.errors import ConfigurationError
+from restar_lib.errors import ArtifactError, ConfigurationError
 from restar_lib.registry import run_record
 from restar_lib.registry.mlflow_pages import command, environment
 from restar_lib.registry.run_record import RunRecord, code_version
@@ -36,6 +36,18 @@ def test_the_record_is_the_same_for_the_same_training(settings: Settings) -> Non
     assert found.settings["training"]["max_tokens"] == settings.training.max_tokens
     assert found.settings["dataset"]["max_rows"] == settings.dataset.max_rows
     assert run_record.read(settings.models_dir, "rs-9999999999") is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"settings": 3, "code": "", "packages": {}, "champion": null}']
+)
+def test_a_damaged_record_names_its_file_and_the_remedy(settings: Settings, content: str) -> None:
+    """In one line, whatever stands in it."""
+    RunRecord.of(settings, champion=None).write(settings.models_dir, VERSION)
+    path = settings.models_dir / f"{VERSION}.run.json"
+    path.write_text(content)
+    with pytest.raises(ArtifactError, match=rf"^{path}: not the record of a training \(.+\); restore it from a backup"):
+        run_record.read(settings.models_dir, VERSION)
 
 
 def test_the_code_version_is_the_commit_and_says_when_the_code_differs(tmp_path: Path) -> None:
