@@ -116,9 +116,9 @@ def people(ratings: Sequence[Floats]) -> dict[str, Any]:
     others = np.concatenate([(one.sum() - one) / (len(one) - 1) for one in ratings])
     truth, classes = class_of(others), class_of(own, within=0.0)
     ends = np.cumsum([0, *map(len, ratings)])
-    # Ratings of one sentence hang together: the interval is over sentences.
-    of_sentence = np.add.reduceat((truth == classes).astype(np.float64), ends[:-1]) / np.diff(ends)
-    return agreement(truth, classes) | {"interval": interval(of_sentence)} | correlation(others, own)
+    # Ratings of one sentence hang together: sentences are drawn, each with all of its ratings.
+    right = np.add.reduceat((truth == classes).astype(np.float64), ends[:-1])
+    return agreement(truth, classes) | {"interval": clustered(right, np.diff(ends))} | correlation(others, own)
 
 
 def sentences(file: Path, systems: Mapping[str, Callable[[Sequence[str]], Scored]]) -> dict[str, Any]:
@@ -169,6 +169,16 @@ def interval(right: Floats) -> list[float]:
     """95 % of a mean, by its standard error."""
     half = 1.959964 * float(right.std() / np.sqrt(len(right)))
     return [round(float(right.mean()) - half, 4), round(float(right.mean()) + half, 4)]
+
+
+def clustered(hits: Floats, sizes: Integers) -> list[float]:
+    """95 % of a share over all rows, `hits.sum() / sizes.sum()`, where rows come in groups that hang together.
+
+    By the standard error of a ratio of two sums over the groups (Cochran 1977, section 6.4).
+    """
+    share = float(hits.sum() / sizes.sum())
+    half = 1.959964 * float(np.sqrt(((hits - share * sizes) ** 2).sum()) / sizes.sum())
+    return [round(share - half, 4), round(share + half, 4)]
 
 
 def alpha_interval(ratings: Sequence[Floats]) -> float:
