@@ -12,6 +12,8 @@ import typer
 from restar_lib.errors import SnapshotError
 from restar_lib.settings import Settings
 
+CHAMPION = "champion"
+"""In the place of a version: the one that serves."""
 Reason = Annotated[str, typer.Option(help="Why; it stands in the release log for ever.")]
 
 
@@ -32,14 +34,20 @@ def who() -> str:
 
 
 def find_snapshot(current: Settings, wanted: str) -> Path:
-    """The folder of the one snapshot whose hash begins so; the newest where nothing is asked for."""
-    from restar_lib.dataset.snapshot_folder import MANIFEST
+    """The folder of the one snapshot whose hash begins so; the newest where nothing is asked for.
 
-    folders = [path.parent for path in current.snapshots_dir.glob(f"[!.]*/{MANIFEST}")]
-    if not wanted and folders:
-        return max(folders, key=lambda folder: (folder / MANIFEST).stat().st_mtime_ns)
-    found = [folder for folder in folders if folder.name.startswith(wanted)]
+    Where people in it were forgotten, that of what is left of it. Raises `SnapshotError` where there is not one.
+    """
+    from restar_lib.dataset.snapshot_folder import MANIFEST, NOTE, what_is_left
+
+    folders = {path.parent for name in (MANIFEST, NOTE) for path in current.snapshots_dir.glob(f"[!.]*/{name}")}
+    whole = [folder for folder in folders if not (folder / NOTE).exists()]
+    if not whole:
+        raise SnapshotError(f"no training set yet in {current.snapshots_dir}: `make run` freezes the first one")
+    if not wanted:
+        return max(whole, key=lambda folder: (folder / MANIFEST).stat().st_mtime_ns)
+    found = {what_is_left(folder) for folder in folders if folder.name.startswith(wanted)}
     if len(found) != 1:
-        known = ", ".join(sorted(folder.name for folder in folders)) or "none"
+        known = ", ".join(sorted(folder.name for folder in whole))
         raise SnapshotError(f"{len(found)} snapshots are named {wanted!r}; in {current.snapshots_dir} are: {known}")
-    return found[0]
+    return found.pop()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restar_lib.cli.edge import find_snapshot, now
-from restar_lib.errors import ArtifactError
+from restar_lib.cli.edge import CHAMPION, find_snapshot, now
+from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.settings import Settings, settings
 
+if TYPE_CHECKING:  # for `--help` nothing of it is needed
+    from restar_lib.dataset.snapshot import Snapshot
+
 commands = typer.Typer()
-CHAMPION = "champion"
 
 SnapshotHash = Annotated[str, typer.Option(help="Hash of the snapshot; the beginning is enough.")]
 
@@ -24,16 +26,14 @@ def evaluate(
     snapshot: SnapshotHash = "",
 ) -> None:
     """Report how good a model is: on the test rows of its own snapshot, or of another one."""
-    from restar_lib.dataset.snapshot import load
     from restar_lib.evaluation import kept
     from restar_lib.evaluation.evaluating import evaluate_version
     from restar_lib.evaluation.sources import sources_of
     from restar_lib.evaluation.wording import summary
-    from restar_lib.scoring.engine import ModelInfo
 
     current = settings()
     folder = _model(current, version)
-    chosen = load(find_snapshot(current, snapshot or ModelInfo.read(folder).snapshot_hash))
+    chosen = _snapshot(current, folder, snapshot)
     report = evaluate_version(current, folder=folder, snapshot=chosen, sources=sources_of(current, chosen), now=now())
     written = kept.keep(current, report)
     for line in summary(report):
@@ -59,6 +59,22 @@ def explore(*, snapshot: SnapshotHash = "") -> None:
         print(f" - {line}")
     print(f"page: {written.html}")
     print(f"json: {written.json}")
+
+
+def _snapshot(current: Settings, folder: Path, wanted: str) -> Snapshot:
+    from restar_lib.dataset.snapshot import load
+    from restar_lib.scoring.engine import ModelInfo
+
+    if wanted:
+        return load(find_snapshot(current, wanted))
+    own = ModelInfo.read(folder).snapshot_hash
+    try:
+        return load(find_snapshot(current, own))
+    except SnapshotError as error:
+        raise SnapshotError(
+            f"{folder.name} cannot be evaluated on its own snapshot {own}: {error}. Name another one: "
+            f"`restar evaluate --version {folder.name} --snapshot HASH`"
+        ) from None
 
 
 def _model(current: Settings, version: str) -> Path:

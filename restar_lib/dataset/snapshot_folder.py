@@ -62,6 +62,23 @@ class Manifest:
         return manifest
 
 
+def what_is_left(folder: Path) -> Path:
+    """The folder of a snapshot: its own or, where people in it were forgotten, of what it was rewritten as.
+
+    Its own as well where too little was left, or where it is not on this disk: reading it says so.
+    """
+    while new := _rewritten_as(folder):
+        folder = folder.with_name(new)
+    return folder
+
+
+def _rewritten_as(folder: Path) -> str | None:
+    try:
+        return json.loads((folder / NOTE).read_text(encoding="utf-8")).get("rewritten_as")  # type: ignore[no-any-return]
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def write_folder(parent: Path, sides: Sides, *, now: datetime, titles: bool = False) -> Path:
     """Write the folder `parent/<hash>` unless it exists; returns it."""
     contents = {side.value: [_line(row) for row in sides[side]] for side in Side}

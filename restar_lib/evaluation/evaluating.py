@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import SENTIMENTS, Example, Side, TruthSource
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation import kept, language, slicing, starring
@@ -30,7 +31,7 @@ from restar_lib.evaluation.report import MODEL, Curve, Elsewhere, Mistake, Relia
 from restar_lib.evaluation.systems import against, views
 from restar_lib.evaluation.wording import titles_apart
 from restar_lib.gate.leakage import TrainingSet, find_leaks
-from restar_lib.scoring.engine import InferenceEngine
+from restar_lib.scoring.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def evaluate_version(
         mistakes_in_all=len(mistakes),
         warnings=_warnings(model, snapshot),
         elsewhere=_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
-        notes=(*_notes(snapshot, settings, sources), *slicing.left_out(slices)),
+        notes=(*_notes(snapshot, settings, sources, model.info), *slicing.left_out(slices)),
     )
 
 
@@ -130,14 +131,14 @@ def _ask(model: InferenceEngine, rows: Sequence[Example], settings: Settings) ->
 
 
 def _elsewhere(settings: Settings, learned_from: str, snapshot: Snapshot, rows: Sequence[Example]) -> Elsewhere | None:
-    """What the model has learned of rows that are of another training set than its own."""
-    if learned_from == snapshot.snapshot_hash:
+    """What the model has learned of rows that are of another training set than its own.
+
+    What is left of its own, after people in it were forgotten, is its own: no row has changed sides.
+    """
+    own = what_is_left(settings.snapshots_dir / learned_from)
+    if snapshot.snapshot_hash in {learned_from, own.name}:
         return None
-    found = find_leaks(
-        rows,
-        [TrainingSet(whose="challenger", folder=settings.snapshots_dir / learned_from)],
-        titles=snapshot.titles,
-    )
+    found = find_leaks(rows, [TrainingSet(whose="challenger", folder=own)], titles=snapshot.titles)
     seen = None if found.unread else len({leak.gate_id for leak in found.leaks})
     return Elsewhere(learned_from=learned_from, seen=seen)
 
@@ -199,9 +200,13 @@ def _warnings(model: InferenceEngine, snapshot: Snapshot) -> tuple[str, ...]:
     return (titles_apart(model.version, titles=snapshot.titles),)
 
 
-def _notes(snapshot: Snapshot, settings: Settings, sources: Mapping[str, str] | None) -> list[str]:
+def _notes(snapshot: Snapshot, settings: Settings, sources: Mapping[str, str] | None, info: ModelInfo) -> list[str]:
     limit = settings.evaluation.max_baseline_rows
     notes = []
+    if what_is_left(settings.snapshots_dir / info.snapshot_hash).name == snapshot.snapshot_hash != info.snapshot_hash:
+        notes.append(
+            f"people were forgotten since the training: this is what is left of its snapshot {info.snapshot_hash}"
+        )
     if snapshot.train_rows > limit:
         notes.append(f"TF-IDF + LR learned from {limit:,} of {snapshot.train_rows:,} training rows")
     if sources is None:

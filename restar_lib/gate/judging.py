@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
 from restar_lib.evaluation.metrics import Metrics, evaluate
@@ -196,9 +197,9 @@ def _leakage(model: InferenceEngine, serving: InferenceEngine | None, bench: _Be
     """The gate rows beside what both models learned from: the challenger's own training set, whoever asks."""
     snapshots = bench.settings.snapshots_dir
     own = bench.snapshot.folder if model.info.snapshot_hash == bench.snapshot.snapshot_hash else None
-    sets = [TrainingSet(whose="challenger", folder=own or snapshots / model.info.snapshot_hash)]
+    sets = [TrainingSet(whose="challenger", folder=own or what_is_left(snapshots / model.info.snapshot_hash))]
     if serving is not None and serving.info.snapshot_hash != model.info.snapshot_hash:
-        sets.append(TrainingSet(whose="champion", folder=snapshots / serving.info.snapshot_hash))
+        sets.append(TrainingSet(whose="champion", folder=what_is_left(snapshots / serving.info.snapshot_hash)))
     return find_leaks(bench.rows, sets, titles=bench.snapshot.titles)
 
 
