@@ -2,7 +2,8 @@
 
 The bag of words learns from the snapshot's training side, with its weights, so from exactly what the model could learn
 from; its answers to the test rows are kept beside the reports by the snapshot's hash, so that the next version is
-compared with the same ones at once. Called by `evaluating`; scikit-learn is loaded only where nothing is kept yet.
+compared with the same ones at once. Where the training side has nothing to tell apart (one class, or no word that two
+rows share) there is no bag of words. Called by `evaluating`; scikit-learn is loaded only where nothing is kept yet.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SMALLEST_SHARE: Final = 1e-4
 
 
 def baselines(snapshot: Snapshot, *, folder: Path, max_rows: int) -> dict[str, Floats]:
-    """Probabilities [test rows, 3] of each baseline, in the order of the tables.
+    """Probabilities [test rows, 3] of each baseline, in the order of the tables; the commonest class is always there.
 
     `folder` holds what was computed before. At most `max_rows` training rows are read, evenly spread over time.
     """
@@ -63,13 +64,16 @@ def _fit(snapshot: Snapshot, *, max_rows: int) -> dict[str, Floats]:
     stars = np.array([example.truth_source is TruthSource.STARS for example in train])
     # People's rows were selected and outweigh stars: they say nothing of how common a class is.
     natural = _shares(truth[stars], weights[stars]) if stars.any() else _shares(truth, weights)
+    majority = {MAJORITY: np.tile(natural, (len(test), 1))}
+    if len(np.unique(truth)) == 1:
+        return majority
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=WORDS)
-    seen, unseen = (
-        vectorizer.fit_transform([example.text for example in train]),
-        vectorizer.transform([example.text for example in test]),
-    )
-    found = {
-        MAJORITY: np.tile(natural, (len(test), 1)),
+    try:
+        seen = vectorizer.fit_transform([example.text for example in train])
+    except ValueError:  # no word stands in two rows
+        return majority
+    unseen = vectorizer.transform([example.text for example in test])
+    found = majority | {
         TFIDF: _answers(seen, truth, weights, unseen),
         TFIDF_BALANCED: _answers(seen, truth, weights / _shares(truth, weights)[truth], unseen),
     }
@@ -102,7 +106,8 @@ def _read(path: Path, *, rows: int) -> dict[str, Floats] | None:
     """What is kept; None where there is nothing, where it is damaged, and where it is not for these rows."""
     try:
         with np.load(path, allow_pickle=False) as kept:
-            found: dict[str, NDArray[np.float64]] = {name: kept[name] for name in (MAJORITY, TFIDF, TFIDF_BALANCED)}
+            names = (MAJORITY, TFIDF, TFIDF_BALANCED) if TFIDF in kept.files else (MAJORITY,)
+            found: dict[str, NDArray[np.float64]] = {name: kept[name] for name in names}
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return found if all(one.shape == (rows, CLASSES) for one in found.values()) else None

@@ -27,7 +27,7 @@ from restar_lib.evaluation.baselines import baselines, truth_of
 from restar_lib.evaluation.curves import reliability, roc_curve, thinned
 from restar_lib.evaluation.intervals import wilson
 from restar_lib.evaluation.metrics import Floats, Integers, slices_of
-from restar_lib.evaluation.report import MODEL, Curve, Elsewhere, Mistake, ReliabilityBin, Report
+from restar_lib.evaluation.report import MODEL, TFIDF, Curve, Elsewhere, Mistake, ReliabilityBin, Report
 from restar_lib.evaluation.systems import against, views
 from restar_lib.evaluation.wording import titles_apart
 from restar_lib.gate.leakage import TrainingSet, find_leaks
@@ -121,7 +121,7 @@ def evaluate_version(
         mistakes_in_all=len(mistakes),
         warnings=_warnings(model, snapshot),
         elsewhere=_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
-        notes=(*_notes(snapshot, settings, sources, model.info), *slicing.left_out(slices)),
+        notes=(*_notes(snapshot, settings, sources, model.info), *_missing(beside), *slicing.left_out(slices)),
     )
 
 
@@ -212,6 +212,12 @@ def _notes(snapshot: Snapshot, settings: Settings, sources: Mapping[str, str] | 
     if sources is None:
         notes.append("no slice by source: a snapshot does not hold it, and no database was asked")
     return notes
+
+
+def _missing(beside: Mapping[str, Floats]) -> tuple[str, ...]:
+    if TFIDF in beside:
+        return ()
+    return ("no bag of words stands beside it: the training side has one class alone, or no word that two rows share",)
 
 
 class _Watch:

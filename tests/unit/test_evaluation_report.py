@@ -223,6 +223,22 @@ def test_a_damaged_cache_of_the_bag_of_words_is_made_anew(snapshot: Snapshot, tm
         assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("nothing", ["one class", "no word twice"])
+def test_where_a_bag_of_words_has_nothing_to_learn_from_it_is_left_out(smoke: Settings, nothing: str) -> None:
+    """With a note; the commonest class stays, now and where its answers are kept already."""
+    rows = [example(number, Side.TRAIN) for number in range(0, 15, 5 if nothing == "one class" else 1)]
+    if nothing == "no word twice":
+        rows = [replace(row, text=f"one{row.review_id[-3:]} two{row.review_id[-3:]}") for row in rows]
+    sides = {side: [example(number, side) for number in range(20)] for side in (Side.VALIDATION, Side.TEST)}
+    chosen = load(write_folder(smoke.snapshots_dir, {Side.TRAIN: rows, **sides}, now=NOW))
+    folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=chosen.snapshot_hash)
+    first, again = (evaluate_version(smoke, folder=folder, snapshot=chosen, now=NOW) for _ in range(2))
+    assert [one.system for one in first.truth.systems] == [MODEL, MAJORITY]
+    assert any("no bag of words stands beside it" in note for note in first.notes)
+    assert "no bag of words stands beside it" in draw(first)
+    assert again == first
+
+
 def test_the_commonest_class_is_counted_without_rows_that_were_selected(smoke: Settings, tmp_path: Path) -> None:
     """People's rows weigh much and were chosen: they do not make their class common."""
     rows = [example(number, Side.TRAIN) for number in range(50)]
