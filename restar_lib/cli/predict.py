@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restar_lib.cli.edge import CHAMPION
 from restar_lib.errors import ArtifactError
 from restar_lib.settings import Settings, settings
 
 if TYPE_CHECKING:  # the engine takes a second to import, and `--help` needs none
     from restar_lib.scoring.answers import Answer
+    from restar_lib.scoring.engine import ModelInfo
 
 commands = typer.Typer()
 
@@ -24,7 +27,7 @@ def predict(
     *,
     sentences: Annotated[bool, typer.Option("--sentences", help="Read each sentence as well.")] = False,
     title: Annotated[str, typer.Option(help="The review's title, for models that read titles.")] = "",
-    version: Annotated[str, typer.Option(help="A model version; empty: the one that serves.")] = "",
+    version: Annotated[str, typer.Option(help="A model version, or `champion`: the one that serves.")] = CHAMPION,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
 ) -> None:
     """Say what a text expresses, how sure the model is, and the stars to expect."""
@@ -40,8 +43,10 @@ def predict(
     if not read:
         raise typer.BadParameter("there is nothing to read in it but markup and blanks")
     model = InferenceEngine.load(_folder(current, version), threads=current.scoring.threads)
-    review = with_title(read, readable_title(title)) if model.info.reads_titles else read
-    found = answer_sentences(model, review, split(read) if sentences else ())
+    heading = readable_title(title) if model.info.reads_titles else None
+    found = answer_sentences(model, with_title(read, heading), split(read) if sentences else ())
+    for remark in _remarks(model.info, found.whole, title=title, read=heading):
+        print(f"restar: {remark}", file=sys.stderr)
     if as_json:
         parts = [
             {"text": one.text, "start": one.start, "end": one.end} | _fields(answer) for one, answer in found.sentences
@@ -58,12 +63,23 @@ def _folder(current: Settings, version: str) -> Path:
     from restar_lib.registry import artifact
     from restar_lib.registry.swap import read_pointer
 
-    if version:
+    if version != CHAMPION:
         return artifact.locate(current.models_dir, version)
     pointer = read_pointer(current.pointer_path)
     if pointer is None:
         raise ArtifactError("nothing was released yet: name a version (`restar predict --version rs-... TEXT`)")
     return artifact.locate(current.models_dir, pointer.model_version)
+
+
+def _remarks(info: ModelInfo, whole: Answer, *, title: str, read: str | None) -> Iterator[str]:
+    """What was not read, and why."""
+    if title and not info.reads_titles:
+        yield "the title was not read: this model has learned from texts alone (dataset.titles)"
+    elif title and read is None:
+        yield "the title was not read: it says nothing, or it names the stars"
+    if whole.truncated:
+        part = "its beginning" if info.long_texts == "head" else "its beginning and its end"
+        yield f"the text is longer than the {info.max_tokens} tokens that this model reads: only {part} was read"
 
 
 def _line(answer: Answer) -> str:

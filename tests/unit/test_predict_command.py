@@ -69,9 +69,22 @@ def test_without_a_release_it_says_what_to_do() -> None:
 
 def test_a_title_is_read_by_a_model_that_reads_titles(version: str) -> None:
     """And by no other, as in the API."""
-    assert version in predict("good").output
+    assert version in predict("good", "--version", "champion").stdout
     reader = sealed_tiny_model(settings().models_dir, reads_titles=True).name
     text, title = "The parcel came on a Tuesday", ("--title", "Excellent, great!")
-    assert predict(text, *title).output == predict(text).output
-    titled, untitled = (predict(text, "--version", reader, *more).output for more in (title, ()))
+    assert predict(text, *title).stdout == predict(text).stdout
+    titled, untitled = (predict(text, "--version", reader, *more).stdout for more in (title, ()))
     assert (titled.split()[0], titled == untitled) == ("positive", False)
+
+
+def test_what_was_not_read_is_said_where_no_program_reads(version: str) -> None:
+    """On standard error: a title by a model without titles, one that names the stars, and the rest of a long text."""
+    reader = sealed_tiny_model(settings().models_dir, reads_titles=True, max_tokens=5).name
+    assert predict("good", "--version", version).stderr == ""
+    ignored = predict("good", "--title", "Great", "--json")
+    assert "the title was not read: this model has learned from texts alone" in ignored.stderr
+    assert json.loads(ignored.stdout)["text"] == "good"
+    assert "it names the stars" in predict("good", "--version", reader, "--title", "Five Stars").stderr
+    assert predict("good", "--version", reader, "--title", "Great").stderr == ""
+    long = predict("good one, but it was much too long", "--version", reader).stderr
+    assert "longer than the 5 tokens that this model reads: only its beginning was read" in long
