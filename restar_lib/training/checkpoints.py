@@ -2,24 +2,31 @@
 
 A process that trains holds the folder by a lock that ends with it. Whoever asks the same at the same time (a task that
 was cleared while it ran, a worker that was thought dead) trains in a folder of its own: twice the work, the same model.
-What is in the folder is the Trainer's business. Needs no torch.
+What a checkpoint holds is the Trainer's business; whether it is whole is asked here. Needs no torch.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from restar_lib.registry.artifact import WORK_PREFIX
 
 log = logging.getLogger(__name__)
+
+CHECKPOINT: Final = "checkpoint-*"
+CHECKPOINT_FILES: Final = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+RANDOM_STATES: Final = "rng_state*.pth"
+"""One for each process."""
 
 
 @contextmanager
@@ -46,3 +53,28 @@ def checkpoints_of(models_dir: Path, question: str) -> Iterator[Path]:
         with suppress(OSError):  # where it holds something to go on from, or is gone
             folder.rmdir()
         os.close(held)
+
+
+def last_checkpoint(folder: Path, *, progress: Callable[[str], None] = log.info) -> Path | None:
+    """The newest whole checkpoint in `folder`; halves, left by a kill while one was written, are removed."""
+    whole = []
+    for path in folder.glob(CHECKPOINT):
+        if _is_whole(path):
+            whole.append(path)
+        else:
+            shutil.rmtree(path)
+    if not whole:
+        return None
+    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]))
+    progress(f"an earlier training on the same rows was cut short: goes on from {newest.name}")
+    return newest
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES) or not any(checkpoint.glob(RANDOM_STATES)):
+        return False
+    try:  # the Trainer writes this file last
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
