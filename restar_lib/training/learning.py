@@ -119,9 +119,9 @@ class Learner:
         config = self._config
         texts = texts_of(validation)
         logits = logits_of(self._model, self._tokenizer, texts, long_texts=config.long_texts, progress=self._progress)
-        return logits, fit_temperature(logits, truth_of(validation))
+        return logits, fit_temperature(logits, truth_of(validation), progress=self._progress)
 
-    def _features(self, rows: Sequence[Example]) -> NDArray[np.float64]:
+    def _features(self, rows: Sequence[Example]) -> Features:
         self._progress(f"reads {len(rows):,} training rows with the frozen encoder")
         return features_of(
             self._model,

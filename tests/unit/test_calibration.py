@@ -5,7 +5,7 @@ import pytest
 
 from restar_lib.evaluation.metrics import expected_calibration_error
 from restar_lib.scoring.engine import softmax
-from restar_lib.training.calibration import COLDEST, fit_temperature
+from restar_lib.training.calibration import COLDEST, HOTTEST, fit_temperature
 
 RNG = np.random.default_rng(3)
 HONEST = RNG.normal(size=(4000, 3)) * 2
@@ -30,6 +30,19 @@ def test_rows_that_a_model_never_gets_wrong_do_not_make_it_infinitely_sure() -> 
     """Perfect rows (a tiny validation side) stop at the bound instead of dividing by zero."""
     logits = np.eye(3)
     assert fit_temperature(logits, np.array([0, 1, 2])) == pytest.approx(COLDEST, rel=0.01)
+
+
+def test_a_temperature_at_a_bound_is_said() -> None:
+    """One line that names the number; a temperature that was found says nothing."""
+    lines: list[str] = []
+    fit_temperature(np.eye(3), np.array([0, 1, 2]), progress=lines.append)
+    fit_temperature(np.eye(3), np.array([1, 2, 0]), progress=lines.append)
+    assert [line.partition(":")[0] for line in lines] == [
+        f"temperature {COLDEST:.2f} is the lowest allowed",
+        f"temperature {HOTTEST:.2f} is the highest allowed",
+    ]
+    fit_temperature(HONEST, TRUTH, progress=lines.append)
+    assert len(lines) == 2
 
 
 def _calibration_error(logits: np.ndarray) -> float:
