@@ -24,7 +24,8 @@ def read(snapshot: Snapshot, config: Training, *, progress: Callable[[str], None
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
     progress(f"reads {len(rows):,} reviews with the frozen encoder")
-    features = features_of(model, tokenizer, [example.text for _, example in rows], progress=progress)
+    texts = [example.text for _, example in rows]
+    features = features_of(model, tokenizer, texts, long_texts=config.long_texts, progress=progress)
     return Read(
         snapshot=snapshot,
         examples=tuple(example for _, example in rows),
