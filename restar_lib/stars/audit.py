@@ -142,7 +142,7 @@ class _Judged:
 def audit(read: Read, *, top: int, stars: Collection[int] = (), simulated: bool, seed: int, now: datetime) -> Audit:
     """Audit the stars of a snapshot and list the `top` that are doubted most, where `stars` are named of those alone.
 
-    Raises `NothingToDo` where a class has too few reviews to judge any.
+    Raises `NothingToDo` where no review has stars, and where a class has too few reviews to judge any.
     """
     judged = _judge(read, seed=seed)
     doubted = sorted((one for one in judged if one.doubted), key=lambda one: (one.quality, one.example.review_id))
@@ -164,6 +164,8 @@ def audit(read: Read, *, top: int, stars: Collection[int] = (), simulated: bool,
 
 
 def _judge(read: Read, *, seed: int) -> list[_Judged]:
+    if all(one.rating is None for one in read.examples):
+        raise NothingToDo("no review of this snapshot has stars: there is nothing to audit")
     truth = np.array([one.truth.position for one in read.examples], dtype=np.int64)
     weights = np.array([one.weight for one in read.examples])
     counts = np.bincount(truth, minlength=len(SENTIMENTS))

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.dataset.snapshot import load as load_snapshot
+from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
-from restar_lib.settings import Settings, load
+from restar_lib.settings import Settings, Training, load
 from restar_lib.stars import audit as auditing
-from restar_lib.stars import kept, page
+from restar_lib.stars import kept, page, reading
 from restar_lib.stars.audit import Audit, Read
+from tests.tiny_encoder import make_tiny_encoder
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 TURNED = (*range(40, 50), 77)
@@ -113,6 +116,28 @@ def test_a_class_without_rows_cannot_be_audited() -> None:
     )
     with pytest.raises(NothingToDo, match="0 reviews are neutral"):
         auditing.audit(fewer, top=2, simulated=False, seed=1, now=NOON)
+
+
+def test_without_any_stars_there_is_nothing_to_audit() -> None:
+    """Feedback that people have answered: named, and no failure."""
+    read = read_rows()
+    with pytest.raises(NothingToDo, match="no review of this snapshot has stars"):
+        auditing.audit(
+            replace(read, examples=tuple(replace(one, rating=None) for one in read.examples)),
+            top=2, simulated=False, seed=1, now=NOON,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("long_texts", "alike"), [("head", True), ("head_and_tail", False)])
+def test_long_texts_are_read_as_the_training_reads_them(tmp_path: Path, long_texts: str, alike: bool) -> None:
+    """Two that differ in their last words alone are the same text to who reads the beginning."""
+    encoder = make_tiny_encoder(tmp_path / "encoder", ["lamp", "good", "bad"])
+    texts = [" ".join(["lamp"] * 40 + [last] * 4) for last in ("good", "bad")]
+    sides = {side: [_example(9 + place, 5, text=f"{side} lamp")] for place, side in enumerate(Side)}
+    sides[Side.TRAIN] = [_example(row, 5, text=text) for row, text in enumerate(texts)]
+    config = Training(encoder=str(encoder), max_tokens=16, long_texts=long_texts)
+    read = reading.read(load_snapshot(write_folder(tmp_path, sides, now=NOON)), config, progress=lambda _: None)
+    assert np.allclose(read.features[0], read.features[1]) is alike
 
 
 def test_the_page_says_the_answer_first_and_runs_nothing(found: Audit) -> None:
