@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from restar_lib.dataset.lineage import label_ids
 from restar_lib.dataset.snapshot import Snapshot, load
+from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import Example, Side
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.baselines import truth_of
@@ -149,7 +150,7 @@ def _newer(settings: Settings, hashes: Sequence[str]) -> Snapshot:
     found, problems = [], []
     for snapshot_hash in dict.fromkeys(hashes):
         try:
-            found.append(load(settings.snapshots_dir / snapshot_hash))
+            found.append(load(what_is_left(settings.snapshots_dir / snapshot_hash)))
         except SnapshotError as error:
             problems.append(str(error))
     if not found:
@@ -159,9 +160,10 @@ def _newer(settings: Settings, hashes: Sequence[str]) -> Snapshot:
 
 def _seen(settings: Settings, model: InferenceEngine, snapshot: Snapshot, rows: Sequence[Example]) -> Seen:
     learned_from = model.info.snapshot_hash
-    if learned_from == snapshot.snapshot_hash:  # its sides were compared when it was loaded
+    own = what_is_left(settings.snapshots_dir / learned_from)
+    if snapshot.snapshot_hash in {learned_from, own.name}:  # no row of it has changed sides
         return Seen(version=model.version, learned_from=learned_from, rows=0)
-    found = find_leaks(rows, [TrainingSet(whose=model.version, folder=settings.snapshots_dir / learned_from)])
+    found = find_leaks(rows, [TrainingSet(whose=model.version, folder=own)], titles=snapshot.titles)
     count = None if found.unread else len({leak.gate_id for leak in found.leaks})
     return Seen(version=model.version, learned_from=learned_from, rows=count)
 

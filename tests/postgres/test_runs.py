@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from restar_lib import gate
 from restar_lib.cli import app
 from restar_lib.dataset.snapshot import Snapshot, freeze
-from restar_lib.dataset.snapshot_folder import write_folder
+from restar_lib.dataset.snapshot_folder import NOTE, write_folder
 from restar_lib.domain import LabelSource, Reason, ReleaseKind, Sentiment, Side, TaskStatus
 from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.registry import artifact
@@ -151,6 +152,18 @@ def test_rows_that_a_version_has_learned_from_are_counted(engine: Engine, smoke:
     assert f"7 of them were seen by {seen}" in draw(on_seen)
     assert f"seen by {unknown} is unknown: its training set {'d' * 16} is not here" in list(lines(on_unknown))[1]
     assert "neither has learned" not in draw(on_unknown)
+
+
+def test_what_is_left_of_a_training_set_is_still_a_versions_own(
+    engine: Engine, smoke: Settings, snapshot: Snapshot
+) -> None:
+    """People in it were forgotten: both are compared on the rows that are left."""
+    before = smoke.snapshots_dir / ("e" * 16)
+    before.mkdir()
+    (before / NOTE).write_text(json.dumps({"rewritten_as": snapshot.snapshot_hash}))
+    version = sealed_tiny_model(smoke.models_dir, snapshot_hash=before.name).name
+    found = side_by_side(smoke, version, version, engine=engine)
+    assert (found.snapshot_hash, [one.rows for one in found.seen]) == (snapshot.snapshot_hash, [0, 0])
 
 
 def with_gate_rows(snapshot: Snapshot, *, rows: int) -> str:
