@@ -31,8 +31,11 @@ HEAD, HEAD_AND_TAIL = "head", "head_and_tail"
 HEAD_SHARE: Final = 0.25
 """Of the window, where the end of a long text is read too: 128 of 512 in Sun et al. 2019, "How to Fine-Tune BERT for
 Text Classification?", section 5.3.1."""
+PIECE: Final = 1024
+"""Texts that are cut into tokens at once: an encoding takes some 20 KiB, the ids that are kept of it half of one."""
 
 Floats = NDArray[np.float64]
+Ids = NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +139,7 @@ class InferenceEngine:
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 16) -> Predictions:
         """Answer every text, in the given order; a batch holds texts of like length."""
-        info, whole = self.info, tokens(self._tokenizer, texts)
+        info, whole = self.info, list(tokens(self._tokenizer, texts))
         read = [
             window(ids, max_tokens=info.max_tokens, long_texts=info.long_texts, ending=self._ending) for ids in whole
         ]
@@ -167,7 +170,7 @@ class InferenceEngine:
                 f" (allowed {PROBE_TOLERANCE}); train it again on this kind of machine"
             )
 
-    def _run(self, rows: Sequence[Sequence[int]]) -> Floats:
+    def _run(self, rows: Sequence[Ids]) -> Floats:
         (logits,) = self._session.run(["logits"], padded(rows, padding=self._padding))
         return np.asarray(logits, dtype=np.float64)
 
@@ -186,9 +189,11 @@ def record_probe(folder: Path, texts: Sequence[str]) -> None:
     probe.write_text(json.dumps({"texts": list(texts), "probabilities": answers}, indent=1) + "\n", encoding="utf-8")
 
 
-def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Ids]:
     """All tokens of every text, nothing cut; `tokenizer` as `open_tokenizer` gives it."""
-    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    for start in range(0, len(texts), PIECE):
+        for encoding in tokenizer.encode_batch(list(texts[start : start + PIECE])):
+            yield np.array(encoding.ids, dtype=np.int32)
 
 
 def ending_of(tokenizer: Tokenizer) -> int:
@@ -197,15 +202,15 @@ def ending_of(tokenizer: Tokenizer) -> int:
     return next((place for place, is_special in enumerate(reversed(special)) if not is_special), 0)
 
 
-def window(ids: list[int], *, max_tokens: int, long_texts: str, ending: int) -> list[int]:
+def window(ids: Ids, *, max_tokens: int, long_texts: str, ending: int) -> Ids:
     """What the network reads of a whole text's tokens, the last `ending` of which always stay."""
     if len(ids) <= max_tokens:
         return ids
     head = max_tokens - ending if long_texts == HEAD else round(max_tokens * HEAD_SHARE)
-    return ids[:head] + ids[len(ids) - (max_tokens - head) :]
+    return np.concatenate([ids[:head], ids[len(ids) - (max_tokens - head) :]])
 
 
-def padded(rows: Sequence[Sequence[int]], *, padding: int) -> dict[str, NDArray[np.int64]]:
+def padded(rows: Sequence[Ids], *, padding: int) -> dict[str, NDArray[np.int64]]:
     """The inputs of the network for one batch of tokens: every row as long as the longest."""
     length = max(1, *(len(ids) for ids in rows))
     batch = np.full((len(rows), length), padding, dtype=np.int64)
@@ -221,7 +226,7 @@ def padding_of(tokenizer: Tokenizer) -> int:
     return tokenizer.token_to_id(PADDING) or 0
 
 
-def batches_by_length(rows: Sequence[Sequence[int]], *, size: int) -> Iterator[list[int]]:
+def batches_by_length(rows: Sequence[Ids], *, size: int) -> Iterator[list[int]]:
     """Rows of like length together: little padding."""
     order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
     for start in range(0, len(order), size):

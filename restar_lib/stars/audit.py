@@ -14,13 +14,13 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
 from restar_lib.stars.doubt import FOLDS, judge, out_of_sample
+from restar_lib.training.scaling import Features
 
 FORMAT: Final = 1
 MIN_CATEGORY_ROWS: Final = 20
@@ -109,7 +109,7 @@ class Read:
     snapshot: Snapshot
     examples: tuple[Example, ...]
     sides: tuple[Side, ...]
-    features: NDArray[np.float64]
+    features: Features
     encoder: str
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.training.scaling import scale_of
+from restar_lib.training.scaling import Features, centre_of, scale_of, scaled
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -44,7 +44,7 @@ class Doubt:
     """[n]: confident learning takes the label for wrong."""
 
 
-def doubt(features: Floats, truth: Integers, weights: Floats, *, folds: int = FOLDS, seed: int) -> Doubt:
+def doubt(features: Features, truth: Integers, weights: Floats, *, folds: int = FOLDS, seed: int) -> Doubt:
     """Judge the labels `truth` [n] (class positions) by `features` [n, d]; `weights` [n] are row weights.
 
     Raises `ValueError` where a class has fewer rows than there are folds.
@@ -63,7 +63,7 @@ def judge(given: Integers, probabilities: Floats) -> Doubt:
 
 
 def doubt_weights(
-    features: Floats,
+    features: Features,
     truth: Integers,
     weights: Floats,
     people: Flags,
@@ -98,7 +98,7 @@ def _evened(probabilities: Floats) -> Floats:
 
 
 def out_of_sample(
-    features: Floats, truth: Integers, weights: Floats, *, folds: int, seed: int, groups: Groups | None = None
+    features: Features, truth: Integers, weights: Floats, *, folds: int, seed: int, groups: Groups | None = None
 ) -> Floats:
     """Class probabilities [n, classes] by cross-validation: no row is judged by a model that has seen its label.
 
@@ -111,13 +111,13 @@ def out_of_sample(
     fewest = _fewest(truth, groups)
     if fewest < folds:
         raise ValueError(f"a class has {fewest} {'rows' if groups is None else 'groups'}, too few for {folds} folds")
-    scaled = _standardised(features)
+    rows = scaled(features, centre_of(features), scale_of(features), dtype=np.float32)
     found = np.zeros((len(truth), int(truth.max()) + 1))
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    for learn, judge in kind(folds, shuffle=True, random_state=seed).split(scaled, truth, groups):
+    for learn, judge in kind(folds, shuffle=True, random_state=seed).split(rows, truth, groups):
         regression = LogisticRegression(C=INVERSE_L2, max_iter=MAX_ITERATIONS)
-        regression.fit(scaled[learn], truth[learn], sample_weight=weights[learn] / weights[learn].mean())
-        found[np.ix_(judge, regression.classes_)] = regression.predict_proba(scaled[judge])
+        regression.fit(rows[learn], truth[learn], sample_weight=weights[learn] / weights[learn].mean())
+        found[np.ix_(judge, regression.classes_)] = regression.predict_proba(rows[judge])
     return found
 
 
@@ -126,7 +126,3 @@ def _fewest(truth: Integers, groups: Groups | None) -> int:
     if groups is None:
         return int(np.unique(truth, return_counts=True)[1].min())
     return min(len(np.unique(groups[truth == one])) for one in np.unique(truth))
-
-
-def _standardised(features: Floats) -> NDArray[np.float32]:
-    return np.asarray((features - features.mean(axis=0)) * scale_of(features), dtype=np.float32)

@@ -20,6 +20,7 @@ from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError
 from restar_lib.registry import artifact
 from restar_lib.stars.doubt import FOLDS, judge, out_of_sample
+from restar_lib.training.scaling import Features
 
 FILE: Final = "doubted.json"
 KEPT: Final = 500
@@ -45,9 +46,7 @@ class Doubted(BaseModel):
         _write(artifact.sibling(models_dir, version, FILE), self)
 
 
-def most_doubted(
-    rows: Sequence[Example], features: NDArray[np.float64], weights: NDArray[np.float64], *, seed: int
-) -> Doubted:
+def most_doubted(rows: Sequence[Example], features: Features, weights: NDArray[np.float64], *, seed: int) -> Doubted:
     """Judge the stars of training rows, one a review, by models that have not learned from them; all of them learn.
 
     `features` [n, d] must come from an encoder that has not learned from these stars; `weights` [n] are row weights.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from restar_lib.domain import SENTIMENTS, Example
 from restar_lib.training.model import SentimentModel
-from restar_lib.training.scaling import scale_of
+from restar_lib.training.scaling import Features, centre_of, scale_of, scaled
 
 MAX_ITERATIONS: Final = 500
 CLASSES: Final = len(SENTIMENTS)
@@ -27,7 +27,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def update_head(model: SentimentModel, features: Floats, truth: Integers, weights: Floats, *, strength: float) -> None:
+def update_head(
+    model: SentimentModel, features: Features, truth: Integers, weights: Floats, *, strength: float
+) -> None:
     """Move the head of `model` (the champion's) by `features` [n, d], `truth` [n] and row `weights` [n], n > 0.
 
     `strength` is the precision of the prior for features of norm 1, in rows of weight 1. The weights are taken as they
@@ -42,13 +44,13 @@ def update_head(model: SentimentModel, features: Floats, truth: Integers, weight
 
 
 def updated(
-    weight: Floats, bias: Floats, features: Floats, truth: Integers, weights: Floats, *, strength: float
+    weight: Floats, bias: Floats, features: Features, truth: Integers, weights: Floats, *, strength: float
 ) -> tuple[Floats, Floats]:
     """`update_head` on plain arrays: a head's weight [3, d] and bias [3] in, the moved ones out."""
     from scipy.optimize import minimize
 
-    centre, scale = features.mean(axis=0), scale_of(features)
-    rows = np.column_stack([(features - centre) * scale, np.ones(len(features))])
+    centre, scale = centre_of(features), scale_of(features)
+    rows = np.column_stack([scaled(features, centre, scale), np.ones(len(features))])
     prior = np.column_stack([weight / scale, bias + weight @ centre])
     wanted = np.eye(CLASSES)[truth]
 

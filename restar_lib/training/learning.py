@@ -30,6 +30,7 @@ from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import Plan, plan
 from restar_lib.training.increment import fresh_rows, update_head
 from restar_lib.training.model import Progress, SentimentModel, features_of, logits_of
+from restar_lib.training.scaling import Features
 
 START_ROWS: Final = 4000
 """Rows that the head is fitted on before fine-tuning: it only has to point somewhere sensible. Of so many the stars are
@@ -134,7 +135,7 @@ class Learner:
     def _judge(
         self,
         rows: Sequence[Example],
-        features: NDArray[np.float64],
+        features: Features,
         weights: NDArray[np.float64],
         *,
         whole: NDArray[np.bool_],
@@ -151,9 +152,7 @@ class Learner:
         )
         return found
 
-    def _doubt(
-        self, rows: Sequence[Example], features: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _doubt(self, rows: Sequence[Example], features: Features, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         from restar_lib.stars.doubt import doubt_weights
 
         people = np.array([row.truth_source is TruthSource.PEOPLE for row in rows])
@@ -165,7 +164,7 @@ class Learner:
         )
         return doubted
 
-    def _fit(self, features: NDArray[np.float64], rows: Sequence[Example], weights: NDArray[np.float64]) -> None:
+    def _fit(self, features: Features, rows: Sequence[Example], weights: NDArray[np.float64]) -> None:
         truth = truth_of(rows)
         fit_head(self._model, features, truth, self._plan(truth, weights), regularisation=self._config.regularisation)
 

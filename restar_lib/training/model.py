@@ -23,9 +23,10 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError
-from restar_lib.scoring.engine import HEAD, ending_of, window
+from restar_lib.scoring.engine import HEAD, Ids, ending_of, window
 from restar_lib.scoring.engine import tokens as whole_tokens
 from restar_lib.training.encoder import WEIGHTS, Encoder
+from restar_lib.training.scaling import Features
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def load_weights(model: SentimentModel, folder: Path) -> None:
         ) from None
 
 
-def tokens_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, long_texts: str = HEAD) -> list[list[int]]:
+def tokens_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, long_texts: str = HEAD) -> list[Ids]:
     """What the network reads of each text, cut at the tokenizer's window as the engine cuts it."""
     backend = tokenizer.backend_tokenizer
     # Every call of the tokenizer itself leaves its own cutting and filling behind.
@@ -132,9 +133,11 @@ def features_of(
     *,
     long_texts: str = HEAD,
     progress: Progress,
-) -> NDArray[np.float64]:
-    """The pooled features of every text, [n, layers * width]."""
-    return _run(model.features, tokenizer, texts, long_texts=long_texts, progress=progress)
+) -> Features:
+    """The pooled features of every text, [n, layers * width], as exact as the network gives them."""
+    found: Features = np.empty((len(texts), model.head.in_features), dtype=np.float32)
+    _run(model.features, tokenizer, texts, out=found, long_texts=long_texts, progress=progress)
+    return found
 
 
 def logits_of(
@@ -146,7 +149,9 @@ def logits_of(
     progress: Progress,
 ) -> NDArray[np.float64]:
     """The logits of every text, [n, 3]."""
-    return _run(model, tokenizer, texts, long_texts=long_texts, progress=progress)
+    found = np.empty((len(texts), model.head.out_features), dtype=np.float64)
+    _run(model, tokenizer, texts, out=found, long_texts=long_texts, progress=progress)
+    return found
 
 
 def _run(
@@ -154,21 +159,20 @@ def _run(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
+    out: Features | NDArray[np.float64],
     long_texts: str,
     progress: Progress,
-) -> NDArray[np.float64]:
+) -> None:
+    """Fill `out` [n, outputs]."""
     ids = tokens_of(tokenizer, texts, long_texts=long_texts)
     # Longest first: what runs out of memory does so at once, and the estimate of the rest is a safe one.
     order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
-    results: dict[int, NDArray[np.float64]] = {}
     started = reported = time.monotonic()
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
         batch = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt")
         with torch.inference_mode():
-            outputs = network(batch["input_ids"], batch["attention_mask"]).double().numpy()
-        results.update(zip(rows, outputs, strict=True))
+            out[rows] = network(batch["input_ids"], batch["attention_mask"]).float().numpy()
         if time.monotonic() - reported > PROGRESS_SECONDS:
-            reported = time.monotonic()
-            progress(f"read {len(results):,} of {len(ids):,} reviews ({len(results) / (reported - started):.0f}/s)")
-    return np.stack([results[row] for row in range(len(ids))])
+            reported, done = time.monotonic(), start + len(rows)
+            progress(f"read {done:,} of {len(ids):,} reviews ({done / (reported - started):.0f}/s)")

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from restar_lib.domain import Sentiment
 from restar_lib.errors import ArtifactError, ProbeFailed
-from restar_lib.scoring.engine import InferenceEngine
+from restar_lib.scoring.engine import PIECE, InferenceEngine, tokens
 from tests.tiny_model import make_tiny_model
 
 GOOD, BAD = "excellent great lamp", "broken terrible thing"
@@ -66,6 +67,31 @@ def test_no_text_is_no_answer(folder: Path) -> None:
     model = InferenceEngine.load(folder)
     assert model.predict([]).probabilities.shape == (0, 3)
     assert model.predict([""]).probabilities.sum() == pytest.approx(1.0)
+
+
+def test_more_texts_than_are_cut_at_once_keep_their_order(folder: Path) -> None:
+    """The last text of a piece and the first of the next are answered in their places."""
+    texts = [GOOD] * PIECE + [BAD] * 3
+    predictions = InferenceEngine.load(folder).predict(texts, batch_size=256)
+    assert predictions.classes.tolist() == [2] * PIECE + [0] * 3
+
+
+def test_encodings_are_held_for_one_piece_of_the_texts_only() -> None:
+    """However many texts there are, the tokenizer is asked for a piece at a time, and the ids alone are kept."""
+    asked: list[int] = []
+
+    class Counting:
+        """Cuts every text into one token, its number."""
+
+        def encode_batch(self, texts: list[str]) -> list[SimpleNamespace]:
+            asked.append(len(texts))
+            return [SimpleNamespace(ids=[int(text)]) for text in texts]
+
+    ids = tokens(Counting(), [str(number) for number in range(2 * PIECE + 5)])  # type: ignore[arg-type]
+    assert next(ids).tolist() == [0]
+    assert asked == [PIECE]
+    assert [one.tolist() for one in ids] == [[number] for number in range(1, 2 * PIECE + 5)]
+    assert asked == [PIECE, PIECE, 5]
 
 
 def test_expected_stars_follow_the_probabilities(folder: Path) -> None:
