@@ -140,7 +140,7 @@ def _elsewhere(settings: Settings, learned_from: str, snapshot: Snapshot, rows: 
         return None
     found = find_leaks(rows, [TrainingSet(whose="challenger", folder=own)], titles=snapshot.titles)
     seen = None if found.unread else len({leak.gate_id for leak in found.leaks})
-    return Elsewhere(learned_from=learned_from, seen=seen)
+    return Elsewhere(learned_from=learned_from, seen=seen, by_review=bool(found.by_review))
 
 
 def _answered(test: Answers, model: InferenceEngine) -> slicing.Answered:

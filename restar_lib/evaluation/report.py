@@ -190,7 +190,9 @@ class Elsewhere(Part):
     learned_from: str
     """Hash of the snapshot that the model learned from."""
     seen: int | None
-    """Rows whose text stood in it; None where it is not on this disk, so that nobody knows."""
+    """Rows that stood in it, or whose text did; None where it is not on this disk, so that nobody knows."""
+    by_review: bool = False
+    """Only one of the two has titles, so that texts could not be compared."""
 
 
 class Report(Part):

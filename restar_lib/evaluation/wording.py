@@ -131,7 +131,8 @@ def _elsewhere(found: Elsewhere) -> Point:
         return Point(kind="bad", text=rows + unknown)
     if found.seen:
         return Point(kind="bad", text=f"{rows}and it has learned from {found.seen:,} of them: the figures flatter it.")
-    return Point(kind="plain", text=f"{rows}and it has learned from none of them.")
+    told = ", by their ids: texts with titles and without cannot be compared" if found.by_review else ""
+    return Point(kind="plain", text=f"{rows}and it has learned from none of them{told}.")
 
 
 def _against(one: Against) -> Point:

@@ -271,6 +271,17 @@ def test_a_model_that_reads_titles_is_said_to_be_measured_without_them(
     assert report.warnings == ()
 
 
+def test_where_only_one_set_has_titles_rows_are_known_by_their_ids(smoke: Settings, snapshot: Snapshot) -> None:
+    """That none of them was learned is said no louder than that."""
+    sides = {side: [example(number, side) for number in range(600, 610)] for side in Side}
+    titled = write_folder(smoke.snapshots_dir, sides, now=NOW, titles=True).name
+    folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=titled, reads_titles=True)
+    found = evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW)
+    assert found.elsewhere is not None
+    assert (found.elsewhere.seen, found.elsewhere.by_review) == (0, True)
+    assert "learned from none of them, by their ids" in "\n".join(summary(found))
+
+
 def test_the_page_says_how_many_slices_were_judged(report: Report) -> None:
     """Those of 30 rows or more that are not all rows: for so many the test is corrected."""
     judged = sum(30 <= one.rows < report.rows for one in report.slices)
