@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from restar_lib.domain import ReleaseKind
+from restar_lib.errors import NothingToDo
 from restar_lib.ingest.sources import open_source
 from restar_lib.ingest.upsert import ingest
 from restar_lib.registry.release import champion_folder, current, previous, release
@@ -95,9 +96,11 @@ def judge(call: Call) -> Any:
 def ask_people(call: Call) -> Any:
     """`retrain_sentiment`, beside the approval."""
     trained = call.handed["train_challenger"]
-    return steps.ask_people(
-        call.engine, call.settings, **{name: trained[name] for name in ("version", "snapshot_hash")}
-    )
+    ids = {name: trained[name] for name in ("version", "snapshot_hash")}
+    try:
+        return steps.ask_people(call.engine, call.settings, **ids)
+    except NothingToDo:
+        return {"asked": 0}
 
 
 def release_challenger(call: Call) -> Any:
