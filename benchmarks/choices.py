@@ -1,28 +1,30 @@
 """What the training's defaults rest on: rare classes, long texts, titles, each way beside the others on real reviews.
 
-- Rare classes: re-weighting, balanced sampling, logit adjustment, at several powers, one head each on the same frozen
-  features.
+- Rare classes: re-weighting, balanced sampling, logit adjustment, at several powers (`rare_classes`); three seeds.
 - Long texts: the beginning, the beginning and the end, or the mean over windows, on reviews longer than the window.
 - Titles: TF-IDF with logistic regression on the whole pool, with and without the titles that do not name the stars.
 
-One seed; intervals of macro-F1 are percentile bootstraps over the test rows (the newest tenth of each source).
+The last two are of one seed; intervals of macro-F1 are percentile bootstraps over the test rows (the newest tenth of
+each source). A part that is not asked for keeps the result that it has.
 
-    python benchmarks/choices.py --reviews FOLDER [--rows 4000] [--test-rows 3000] [--long-rows 600]
+    python benchmarks/choices.py --reviews FOLDER [--parts rare_classes long_texts titles] [--long-rows 600]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import measuring
 import numpy as np
 import real_reviews
 from frozen import frozen_features
 from numpy.typing import NDArray
+from rare_classes import rare_classes
 
 from restar_lib.dataset.snapshot import natural_weights, share_out
 from restar_lib.domain import SENTIMENTS, Example, with_title
@@ -36,7 +38,7 @@ from restar_lib.training.imbalance import Method, plan
 from restar_lib.training.learning import texts_of, truth_of
 from restar_lib.training.model import features_of, load_model, load_tokenizer, tokens_of
 
-POWERS: Final = (0.0, 0.2, 0.35, 0.5, 1.0)
+PARTS: Final = ("rare_classes", "long_texts", "titles")
 WINDOW_WORDS: Final = 170
 """About 230 tokens: consecutive pieces of a long text, of like length."""
 RESAMPLES: Final = 500
@@ -50,14 +52,15 @@ def main() -> int:
     arguments = parse_arguments()
     folder = real_reviews.folder_of(arguments)
     split = real_reviews.within_sources(real_reviews.pool(folder))
-    reader = Reader()
-    result: dict[str, Any] = {
-        "machine": measuring.machine(),
-        "rare_classes": rare_classes(split, reader, arguments),
-        "long_texts": long_texts(split, reader, arguments),
-        "titles": titles(folder, split),
+    measured = {
+        "rare_classes": lambda: rare_classes(split, Reader().model),
+        "long_texts": lambda: {"long_texts": long_texts(split, Reader(), arguments)},
+        "titles": lambda: {"titles": titles(folder, split)},
     }
-    for name in ("rare_classes", "long_texts", "titles"):
+    kept = measuring.RESULTS / "choices.json"
+    result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    for name in arguments.parts:
+        result |= measured[name]() | {f"{name}_machine": measuring.machine()}
         rows = result[name]
         print(measuring.table(name.replace("_", " "), list(rows[0]), [list(row.values()) for row in rows]))
     measuring.save("choices", result)
@@ -106,19 +109,6 @@ def whole(reader: Reader, text: str) -> list[int]:
     (ids,) = tokens_of(reader.tokenizer, [text])
     reader.tokenizer.model_max_length = reader.config.max_tokens
     return ids
-
-
-def rare_classes(split: real_reviews.Split, reader: Reader, arguments: argparse.Namespace) -> list[Row]:
-    """Every way at every power."""
-    train, weights = enriched(split.train, arguments.rows)
-    test = drawn(split.test, arguments.test_rows)
-    learned, seen = reader.features(texts_of(train)), reader.features(texts_of(test))
-    rows = []
-    for way in get_args(Method):
-        for power in POWERS:
-            said = reader.answers(learned, truth_of(train), seen, weights, way=way, power=power)
-            rows.append({"way": way, "power": power} | figures(truth_of(test), said))
-    return rows
 
 
 def long_texts(split: real_reviews.Split, reader: Reader, arguments: argparse.Namespace) -> list[Row]:
@@ -223,8 +213,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     real_reviews.add_argument(parser)
-    parser.add_argument("--rows", type=int, default=4000, help="training rows for the rare classes")
-    parser.add_argument("--test-rows", type=int, default=3000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--long-rows", type=int, default=600, help="long reviews to train and to test on, each")
     return parser.parse_args()
 

@@ -37,6 +37,12 @@ def frozen_features(
     return np.stack([known[_key(text)] for text in texts])
 
 
+def is_kept(texts: Sequence[str], *, keep: Path = KEPT_IN) -> NDArray[np.bool_]:
+    """Which of these texts have been read already, [n]."""
+    known = _known(keep)
+    return np.array([_key(text) in known for text in texts], dtype=np.bool_)
+
+
 def _known(keep: Path) -> dict[bytes, NDArray[np.float32]]:
     found: dict[bytes, NDArray[np.float32]] = {}
     for file in sorted(keep.glob("block-*.npz")):
