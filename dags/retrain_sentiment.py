@@ -31,7 +31,18 @@ from typing import TYPE_CHECKING
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import DRIFT, Duty, Summary, answer_of, finished_labels, heavy, house_rules, step
+from restar_lib.orchestration import (
+    DRIFT,
+    Duty,
+    Summary,
+    answer_of,
+    branch_of,
+    finished_labels,
+    follow,
+    heavy,
+    house_rules,
+    step,
+)
 from restar_lib.orchestration.forms import RETRAIN
 from restar_lib.retraining.reasons import BY_POLICY
 from restar_lib.settings import settings
@@ -115,7 +126,7 @@ def retrain_sentiment() -> None:
         from restar_lib.retraining import steps
 
         asks = steps.needs_person(judgement, policy=my.params["approval"], settings=my.settings)
-        return "approve" if asks else "release_challenger"
+        return follow("approve" if asks else "release_challenger")
 
     approve = ApprovalOperator(
         task_id="approve",
@@ -130,22 +141,24 @@ def retrain_sentiment() -> None:
 
     @task(trigger_rule="none_failed_min_one_success")
     @step
-    def release_challenger(my: Duty, judgement: Summary, asked: str) -> Release:
+    def release_challenger(my: Duty, judgement: Summary) -> Release:
         from restar_lib.retraining import steps
 
         # A branch that somebody marked as successful has said nothing: that is no release by policy.
-        approval = BY_POLICY if asked == "release_challenger" else answer_of("approve")
+        by_policy = branch_of("choose_approval") == "release_challenger"
+        approval = BY_POLICY if by_policy else answer_of("approve")
         return steps.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
 
     frozen = freeze_snapshot()
     challenger = train_challenger(frozen["snapshot_hash"])
     judgement = judge(challenger)
-    asked = choose_approval(judgement)
     merge_labels() >> frozen
     # One after the other: the gate measures the latency, and two at once would measure each other.
     evaluate(challenger) >> judgement >> ask_people(challenger)
     # The release asks for the answer itself: a person who marks `approve` as successful has not approved.
-    asked >> approve >> release_challenger(judgement, asked)
+    released = release_challenger(judgement)
+    choose_approval(judgement) >> [approve, released]
+    approve >> released
 
 
 retrain_sentiment()
