@@ -28,23 +28,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import (
-    DRIFT,
-    Duty,
-    Summary,
-    answer_of,
-    branch_of,
-    finished_labels,
-    follow,
-    heavy,
-    house_rules,
-    step,
-)
+from restar_lib.orchestration import DRIFT, Duty, Summary, finished_labels, heavy, house_rules, step
+from restar_lib.orchestration.approval import approval_form, follow, given_approval
 from restar_lib.orchestration.forms import RETRAIN
-from restar_lib.retraining.reasons import BY_POLICY
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -126,27 +114,14 @@ def retrain_sentiment() -> None:
         from restar_lib.retraining import steps
 
         asks = steps.needs_person(judgement, policy=my.params["approval"], settings=my.settings)
-        return follow("approve" if asks else "release_challenger")
-
-    approve = ApprovalOperator(
-        task_id="approve",
-        subject="Release {{ ti.xcom_pull(task_ids='judge', key='challenger') }}?",
-        body="{{ ti.xcom_pull(task_ids='judge', key='text') }}"
-        "\n\n[The verdict's page]({{ ti.xcom_pull(task_ids='judge', key='url') }})"
-        "{% set report = ti.xcom_pull(task_ids='evaluate', key='url') %}"
-        "{% if report %}\n\n[The evaluation report]({{ report }}){% endif %}",
-        defaults=[ApprovalOperator.REJECT],
-        response_timeout=timedelta(hours=config.release.approval_timeout_hours),
-    )
+        return follow(person=asks)
 
     @task(trigger_rule="none_failed_min_one_success")
     @step
     def release_challenger(my: Duty, judgement: Summary) -> Release:
         from restar_lib.retraining import steps
 
-        # A branch that somebody marked as successful has said nothing: that is no release by policy.
-        by_policy = branch_of("choose_approval") == "release_challenger"
-        approval = BY_POLICY if by_policy else answer_of("approve")
+        approval = given_approval()
         return steps.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
 
     frozen = freeze_snapshot()
@@ -155,8 +130,7 @@ def retrain_sentiment() -> None:
     merge_labels() >> frozen
     # One after the other: the gate measures the latency, and two at once would measure each other.
     evaluate(challenger) >> judgement >> ask_people(challenger)
-    # The release asks for the answer itself: a person who marks `approve` as successful has not approved.
-    released = release_challenger(judgement)
+    approve, released = approval_form(config), release_challenger(judgement)
     choose_approval(judgement) >> [approve, released]
     approve >> released
 

@@ -9,18 +9,15 @@ imports Airflow; everything heavy is imported inside functions, because every pa
 
 from restar_lib.orchestration.house import DRIFT, REVIEWS, finished_labels, house_rules
 from restar_lib.orchestration.mail import send_mail
-from restar_lib.orchestration.tasks import Duty, Summary, answer_of, branch_of, duty, follow, heavy, skip, step
+from restar_lib.orchestration.tasks import Duty, Summary, duty, heavy, skip, step
 
 __all__ = [
     "DRIFT",
     "REVIEWS",
     "Duty",
     "Summary",
-    "answer_of",
-    "branch_of",
     "duty",
     "finished_labels",
-    "follow",
     "heavy",
     "house_rules",
     "send_mail",

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Concatenate, Final, NoReturn, ParamSpec
+from typing import Any, Concatenate, NoReturn, ParamSpec
 
 from airflow.sdk import Asset, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from restar_lib import errors
 from restar_lib.orchestration.house import DRIFT
-from restar_lib.retraining.reasons import Approval, Asked
+from restar_lib.retraining.reasons import Asked
 from restar_lib.settings import Settings, settings
 
 Summary = dict[str, Any]
@@ -152,26 +152,3 @@ def summary(result: object) -> Any:
 def skip(reason: str) -> NoReturn:
     """End the running task as skipped, with the reason in its log."""
     raise errors.NothingToDo(reason)
-
-
-BRANCH: Final = "branch"
-"""Key of the XCom of a branching task. Its return value is lost where Airflow skips the other way."""
-
-
-def follow(branch: str) -> str:
-    """The branch that the running task follows, kept for `branch_of`."""
-    get_current_context()["ti"].xcom_push(key=BRANCH, value=branch)
-    return branch
-
-
-def branch_of(task_id: str) -> str | None:
-    """Which way the branching task `task_id` of this run went; None where somebody marked it as successful."""
-    found = get_current_context()["ti"].xcom_pull(task_ids=task_id, key=BRANCH)
-    return None if found is None else str(found)
-
-
-def answer_of(task_id: str) -> Approval:
-    """What was answered in the approval `task_id` of this run, and by whom. No answer is not an approval."""
-    given = get_current_context()["ti"].xcom_pull(task_ids=task_id) or {"chosen_options": []}
-    user = given.get("responded_by_user") or {"name": "nobody answered in time"}
-    return Approval(approved=given["chosen_options"] == ["Approve"], by=user["name"])
