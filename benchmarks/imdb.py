@@ -150,9 +150,10 @@ def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[st
 
     from restar_lib.training.calibration import fit_temperature
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.fine_tune import Texts, computes_in_bfloat16, fine_tune
+    from restar_lib.training.fine_tune import Texts, fine_tune
     from restar_lib.training.imbalance import Plan
     from restar_lib.training.model import features_of, load_model, load_tokenizer, logits_of
+    from restar_lib.training.trainer import computes_in_bfloat16
 
     config = configured(arguments)
     encoder = find_encoder(config.encoder)

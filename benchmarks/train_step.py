@@ -90,12 +90,12 @@ def measure(rows: Sequence[Example], arguments: argparse.Namespace, *, max_token
 def run(rows: Sequence[Example], config: Training, *, padded: bool, shipped: bool = False) -> float:
     """One pass over the rows; rows per second after the first steps. `shipped`: with the encoder's own dropout."""
     import torch
-    from transformers import Trainer, TrainerCallback
+    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 
-    from restar_lib.training import fine_tune
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.fine_tune import dataset_of
+    from restar_lib.training.fine_tune import Texts, dataset_of
     from restar_lib.training.model import load_model, load_tokenizer
+    from restar_lib.training.trainer import PlannedTrainer
 
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
@@ -117,7 +117,7 @@ def run(rows: Sequence[Example], config: Training, *, padded: bool, shipped: boo
             logits = model(inputs["input_ids"], inputs["attention_mask"])
             return torch.nn.functional.cross_entropy(logits.float(), inputs["labels"])
 
-    texts = fine_tune.Texts(texts=[row.text for row in rows], truth=truth_of(rows))
+    texts = Texts(texts=[row.text for row in rows], truth=truth_of(rows))
     data = dataset_of(tokenizer, texts, np.ones(len(rows)), config=config)
     with tempfile.TemporaryDirectory(prefix="restar-bench-") as folder:
         options: dict[str, Any] = {
@@ -130,8 +130,8 @@ def run(rows: Sequence[Example], config: Training, *, padded: bool, shipped: boo
             options["data_collator"] = padding_to(tokenizer, config.max_tokens)
             trainer: Any = Plain(train_dataset=data, **options)
         else:
-            options["data_collator"] = fine_tune.DataCollatorWithPadding(tokenizer)
-            trainer = fine_tune.PlannedTrainer(offset=torch.zeros(3), config=config, train_dataset=data, **options)
+            options["data_collator"] = DataCollatorWithPadding(tokenizer)
+            trainer = PlannedTrainer(offset=torch.zeros(3), config=config, train_dataset=data, **options)
         trainer.train()
     counted = len(rows) - WARM_STEPS * config.batch_size
     return counted / (moments[-1] - moments[WARM_STEPS - 1])
@@ -150,7 +150,7 @@ def arguments_of(folder: Path, rows: Sequence[Example], config: Training) -> Any
     """The arguments of fine-tuning, without looks at validation rows and without checkpoints."""
     from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-    from restar_lib.training.fine_tune import trainer_arguments
+    from restar_lib.training.trainer import trainer_arguments
 
     found = trainer_arguments(folder, rows=len(rows), config=config)
     found.eval_strategy, found.save_strategy = IntervalStrategy.NO, SaveStrategy.NO

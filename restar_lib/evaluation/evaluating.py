@@ -120,7 +120,7 @@ def evaluate_version(
         mistakes=tuple(mistakes[: config.worst]),
         mistakes_in_all=len(mistakes),
         warnings=_warnings(model, snapshot),
-        elsewhere=_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
+        elsewhere=learned_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
         notes=(*_notes(snapshot, settings, sources, model.info), *_missing(beside), *slicing.left_out(slices)),
     )
 
@@ -130,7 +130,9 @@ def _ask(model: InferenceEngine, rows: Sequence[Example], settings: Settings) ->
     return Answers(rows=rows, truth=truth_of(rows), probabilities=found.probabilities)
 
 
-def _elsewhere(settings: Settings, learned_from: str, snapshot: Snapshot, rows: Sequence[Example]) -> Elsewhere | None:
+def learned_elsewhere(
+    settings: Settings, learned_from: str, snapshot: Snapshot, rows: Sequence[Example]
+) -> Elsewhere | None:
     """What the model has learned of rows that are of another training set than its own.
 
     What is left of its own, after people in it were forgotten, is its own: no row has changed sides.

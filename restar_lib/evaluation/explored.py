@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from restar_lib.addresses import report_url
 from restar_lib.durable import READABLE, write_text
 from restar_lib.evaluation import plots
 from restar_lib.evaluation.exploration import Exploration, Period
-from restar_lib.evaluation.kept import page_url
 from restar_lib.evaluation.page import CLASS_COLOURS, render
 from restar_lib.settings import Settings
 
@@ -35,7 +35,7 @@ def keep(settings: Settings, found: Exploration) -> Written:
     json, html = folder / f"{found.snapshot_hash}.json", folder / f"{found.snapshot_hash}.html"
     write_text(json, found.model_dump_json(indent=1) + "\n", mode=READABLE)
     write_text(html, draw(found), mode=READABLE)
-    return Written(json=json, html=html, url=page_url(settings, f"{FOLDER}/{html.name}"))
+    return Written(json=json, html=html, url=report_url(settings, f"{FOLDER}/{html.name}"))
 
 
 def draw(found: Exploration) -> str:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
+from restar_lib.addresses import report_url
 from restar_lib.durable import READABLE, write_text
 from restar_lib.errors import ArtifactError
 from restar_lib.evaluation.page import draw
@@ -61,7 +61,7 @@ def keep(settings: Settings, report: Report) -> Kept:
         version=report.version,
         json=folder / f"{name}.json",
         html=folder / f"{name}.html",
-        url=page_url(settings, f"{FOLDER}/{name}.html"),
+        url=report_url(settings, f"{FOLDER}/{name}.html"),
     )
 
 
@@ -77,11 +77,6 @@ def of_version(settings: Settings, version: str) -> Report | None:
     """The newest report of a version on its own snapshot; None where there is none."""
     path = artifact.sibling(settings.models_dir, version, JSON)
     return read(path) if path.exists() else None
-
-
-def page_url(settings: Settings, report_file: str) -> str:
-    """The address in Airflow's UI of a file below the reports folder."""
-    return f"{settings.orchestration.airflow_url.rstrip('/')}/restar/reports/view/{quote(report_file)}"
 
 
 def baseline_folder(settings: Settings) -> Path:

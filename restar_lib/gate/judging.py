@@ -84,7 +84,7 @@ def judge(
         page.write_missing(settings, known)  # a run was killed between the table and the files
         return verdict_log.asked_again(engine, known, run_key=run_key)
     bench = _Bench(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
-    lines, provisional = _ask(engine, bench, challenger_folder, champion_folder)
+    lines, provisional = _ask(engine, bench, challenger_folder, champion_folder, replaced=known)
     read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has used no row up
     verdict = verdict_log.record(
         engine,
@@ -117,7 +117,7 @@ class _Bench:
 
 
 def _ask(
-    engine: Engine, bench: _Bench, challenger: Path, champion: Path | None
+    engine: Engine, bench: _Bench, challenger: Path, champion: Path | None, *, replaced: Verdict | None
 ) -> tuple[tuple[VerdictLine, ...], bool]:
     """The lines, and whether the model may serve as provisional."""
     settings = bench.settings
@@ -126,7 +126,7 @@ def _ask(
     except (ArtifactError, ProbeFailed) as error:
         return artifact_refusal(str(error)), False
     serving = None if champion is None else _proven(champion, settings)
-    judged_before = verdict_log.times_used(engine, [row.review_id for row in bench.rows])
+    judged_before = verdict_log.times_used(engine, [row.review_id for row in bench.rows], but=replaced)
     measured = _measure(model, serving, bench, judged_before=judged_before)
     lines = all_lines(measured, settings.gate)
     beats_majority = measured.metrics.macro_f1 > measured.metrics.majority_macro_f1

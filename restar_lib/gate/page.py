@@ -16,8 +16,8 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from restar_lib.addresses import report_url
 from restar_lib.durable import READABLE, write_text
-from restar_lib.evaluation.kept import page_url
 from restar_lib.gate.remedies import remedy_of
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.registry import artifact
@@ -80,7 +80,7 @@ def report_path(settings: Settings, verdict: Verdict) -> Path:
 
 def address(settings: Settings, verdict: Verdict) -> str:
     """Where Airflow shows the page."""
-    return page_url(settings, f"{FOLDER}/{report_path(settings, verdict).name}")
+    return report_url(settings, f"{FOLDER}/{report_path(settings, verdict).name}")
 
 
 def render(verdict: Verdict, *, notice: str | None) -> str:

@@ -86,11 +86,11 @@ def last_judged_at(connection: Connection) -> datetime | None:
     return connection.execute(select(func.max(VerdictRow.created_at))).scalar_one()
 
 
-def times_used(engine: Engine, review_ids: Sequence[str]) -> int:
-    """How many verdicts rest on at least half of these rows."""
+def times_used(engine: Engine, review_ids: Sequence[str], *, but: Verdict | None = None) -> int:
+    """How many verdicts rest on at least half of these rows; `but` is one that is about to be replaced."""
     used = (
         select(VerdictReview.verdict_id)
-        .where(VerdictReview.review_id.in_(review_ids))
+        .where(VerdictReview.review_id.in_(review_ids), VerdictReview.verdict_id != (but.verdict_id if but else 0))
         .group_by(VerdictReview.verdict_id)
         .having(func.count() * 2 >= len(review_ids))
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from restar_lib.addresses import report_url
 from restar_lib.monitoring.alerts import Alert, AlertKind
 from restar_lib.settings import Settings
 
@@ -46,7 +47,7 @@ def links_for(alert: Alert, settings: Settings) -> Links:
     desk = Place(text="Open the label desk", url=f"{base}/restar/desk/")
     run_book = Place(text="Open the run-book", url=f"{base}/restar/run-book/{RUN_BOOK}#{anchor(alert.kind)}")
     return Links(
-        report=f"{base}/restar/reports/view/{quote(alert.report_file)}" if alert.report_file else None,
+        report=report_url(settings, alert.report_file) if alert.report_file else None,
         # Airflow's run ids are `<kind>__<time>`; whoever asks from a terminal has no run to show.
         run=run if "__" in details.run_key else None,
         more=(desk, run_book) if alert.kind in {AlertKind.QUEUE, AlertKind.QUALITY} else (run_book,),

@@ -22,13 +22,13 @@ from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import Example, Side
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.baselines import truth_of
+from restar_lib.evaluation.evaluating import learned_elsewhere
 from restar_lib.evaluation.intervals import Difference, difference
 from restar_lib.evaluation.metrics import Floats
 from restar_lib.evaluation.report import SystemFigures
 from restar_lib.evaluation.systems import figures
 from restar_lib.gate import statistics
 from restar_lib.gate.behaviour import Behaviour, run_cases
-from restar_lib.gate.leakage import TrainingSet, find_leaks
 from restar_lib.registry import artifact, run_record
 from restar_lib.scoring.engine import InferenceEngine
 from restar_lib.settings import Settings
@@ -160,12 +160,8 @@ def _newer(settings: Settings, hashes: Sequence[str]) -> Snapshot:
 
 def _seen(settings: Settings, model: InferenceEngine, snapshot: Snapshot, rows: Sequence[Example]) -> Seen:
     learned_from = model.info.snapshot_hash
-    own = what_is_left(settings.snapshots_dir / learned_from)
-    if snapshot.snapshot_hash in {learned_from, own.name}:  # no row of it has changed sides
-        return Seen(version=model.version, learned_from=learned_from, rows=0)
-    found = find_leaks(rows, [TrainingSet(whose=model.version, folder=own)], titles=snapshot.titles)
-    count = None if found.unread else len({leak.gate_id for leak in found.leaks})
-    return Seen(version=model.version, learned_from=learned_from, rows=count)
+    found = learned_elsewhere(settings, learned_from, snapshot, rows)
+    return Seen(version=model.version, learned_from=learned_from, rows=found.seen if found else 0)
 
 
 def _answers(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Floats:

@@ -12,8 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
+from restar_lib.addresses import report_url
 from restar_lib.durable import READABLE, write_text
 from restar_lib.settings import Settings
 from restar_lib.stars.audit import Audit, Listed
@@ -48,8 +48,7 @@ def keep(settings: Settings, found: Audit) -> Kept:
     write_text(json, found.model_dump_json(indent=1) + "\n", mode=READABLE)
     write_text(table, to_csv(found), mode=READABLE)
     write_text(html, draw(found), mode=READABLE)
-    address = settings.orchestration.airflow_url.rstrip("/")
-    return Kept(html=html, json=json, csv=table, url=f"{address}/restar/reports/view/{quote(f'{FOLDER}/{html.name}')}")
+    return Kept(html=html, json=json, csv=table, url=report_url(settings, f"{FOLDER}/{html.name}"))
 
 
 def to_csv(found: Audit) -> str:

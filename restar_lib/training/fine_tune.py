@@ -30,9 +30,7 @@ from restar_lib.training.imbalance import Plan
 from restar_lib.training.lesson import History, Lesson
 from restar_lib.training.model import Progress, SentimentModel, tokens_of
 from restar_lib.training.together import learn_together, processes_for
-from restar_lib.training.trainer import PlannedTrainer, computes_in_bfloat16, trainer_arguments
-
-__all__ = ["History", "Texts", "computes_in_bfloat16", "dataset_of", "fine_tune", "learn"]
+from restar_lib.training.trainer import PlannedTrainer, trainer_arguments
 
 LORA_DROPOUT: Final = 0.05
 _LOGGED: Final = {"loss": "loss", "validation_macro_f1": "eval_macro_f1"}

@@ -83,7 +83,7 @@ def load_model(encoder: Encoder, *, pooled_layers: int) -> SentimentModel:
 
 
 def _without_attention_dropout(config: PretrainedConfig) -> PretrainedConfig:
-    """Drawing it takes a CPU a third of a training step at 128 tokens, half at 256; the other dropout stays."""
+    """Drawing it takes a CPU a quarter of a training step at 128 tokens, half at 256; the other dropout stays."""
     for name in ATTENTION_DROPOUT:
         if hasattr(config, name):
             setattr(config, name, 0.0)

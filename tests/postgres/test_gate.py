@@ -215,6 +215,7 @@ def test_a_refusal_of_the_clock_is_measured_again(house: House) -> None:
     assert slow.of_the_moment
     again = house.judge(challenger, max_latency_ms=1e-6)
     assert (again.verdict_id, again.created_at > slow.created_at) == (slow.verdict_id, True)
+    assert again.number("fresh_rows", "times") == slow.number("fresh_rows", "times")
     both = house.judge(challenger, max_latency_ms=1e-6, max_calibration_error=0.0001)
     assert not both.of_the_moment
     assert house.judge(challenger, max_latency_ms=1e-6, max_calibration_error=0.0001) == both
