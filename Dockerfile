@@ -38,13 +38,13 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM base AS serving
 COPY --from=serving-packages /opt/venv /opt/venv
 # File by file: what serving does not need is not there to be imported. A test starts the API from exactly these.
-COPY restar_lib/__init__.py restar_lib/domain.py restar_lib/durable.py restar_lib/errors.py restar_lib/sentences.py restar_lib/
+COPY restar_lib/__init__.py restar_lib/domain.py restar_lib/atomic_files.py restar_lib/errors.py restar_lib/sentences.py restar_lib/text.py restar_lib/
 COPY restar_lib/cli restar_lib/cli
 COPY restar_lib/settings restar_lib/settings
 COPY restar_lib/serving restar_lib/serving
-COPY restar_lib/scoring/__init__.py restar_lib/scoring/answers.py restar_lib/scoring/engine.py restar_lib/scoring/
-COPY restar_lib/registry/__init__.py restar_lib/registry/artifact.py restar_lib/registry/swap.py restar_lib/registry/
-COPY restar_lib/ingest/__init__.py restar_lib/ingest/cleaning.py restar_lib/ingest/moments.py restar_lib/ingest/plain_text.py restar_lib/ingest/
+COPY restar_lib/inference restar_lib/inference
+COPY restar_lib/artifacts/__init__.py restar_lib/artifacts/sealed_folder.py restar_lib/artifacts/pointer.py restar_lib/artifacts/
+COPY restar_lib/ingest/__init__.py restar_lib/ingest/cleaning.py restar_lib/ingest/timestamps.py restar_lib/ingest/
 COPY include/config include/config
 COPY include/production include/production
 USER 10001:10001

@@ -33,13 +33,13 @@ from numpy.typing import NDArray
 from restar_lib.dataset.snapshot import natural_weights, share_out
 from restar_lib.domain import Example
 from restar_lib.evaluation.curves import aurc, rows_at
-from restar_lib.scoring.engine import softmax
-from restar_lib.settings import Training
+from restar_lib.inference.engine import softmax
+from restar_lib.settings import TrainingSettings
 from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.encoder import find_encoder
-from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import plan
-from restar_lib.training.model import SentimentModel, features_of, load_model, load_tokenizer
+from restar_lib.training.linear_head.head import fit_head
+from restar_lib.training.network import SentimentModel, features_of, load_model, load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -177,8 +177,10 @@ def _read(texts: Sequence[str], dropout_pass: int) -> Floats:
 
 
 def _model() -> tuple[SentimentModel, Any]:
-    encoder = find_encoder(Training().encoder)
-    return load_model(encoder, pooled_layers=Training().pooled_layers), load_tokenizer(encoder, max_tokens=MAX_TOKENS)
+    encoder = find_encoder(TrainingSettings().encoder)
+    return load_model(encoder, pooled_layers=TrainingSettings().pooled_layers), load_tokenizer(
+        encoder, max_tokens=MAX_TOKENS
+    )
 
 
 def _scores(
@@ -213,7 +215,7 @@ def _scores(
 
 def _head(features: Floats, rows: Sequence[Example], *, seed: int) -> Callable[[Floats], Floats]:
     """Logits of a head that learned from a resample of the training rows."""
-    config, drawn = Training(), np.random.default_rng(seed).integers(0, len(rows), size=len(rows))
+    config, drawn = TrainingSettings(), np.random.default_rng(seed).integers(0, len(rows), size=len(rows))
     truth = np.array([rows[place].truth.position for place in drawn])
     weights = np.array([rows[place].weight for place in drawn])
     how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=seed)

@@ -29,14 +29,14 @@ from rare_classes import rare_classes
 from restar_lib.dataset.snapshot import natural_weights, share_out
 from restar_lib.domain import SENTIMENTS, Example, with_title
 from restar_lib.evaluation.metrics import evaluate
+from restar_lib.inference.engine import softmax
 from restar_lib.ingest.cleaning import readable_title
-from restar_lib.scoring.engine import softmax
-from restar_lib.settings import Training
+from restar_lib.settings import TrainingSettings
 from restar_lib.training.encoder import find_encoder
-from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import Method, plan
-from restar_lib.training.learning import texts_of, truth_of
-from restar_lib.training.model import features_of, load_model, load_tokenizer, tokens_of
+from restar_lib.training.learner import texts_of, truth_of
+from restar_lib.training.linear_head.head import fit_head
+from restar_lib.training.network import features_of, load_model, load_tokenizer, tokens_of
 
 PARTS: Final = ("rare_classes", "long_texts", "titles")
 WINDOW_WORDS: Final = 170
@@ -71,7 +71,7 @@ class Reader:
     """The packaged encoder, frozen."""
 
     def __init__(self) -> None:
-        self.config = Training()
+        self.config = TrainingSettings()
         encoder = find_encoder(self.config.encoder)
         self.model = load_model(encoder, pooled_layers=self.config.pooled_layers)
         self.tokenizer = load_tokenizer(encoder, max_tokens=self.config.max_tokens)

@@ -1,7 +1,7 @@
 """The frozen encoder's features of texts, computed once and kept: benchmarks of heads become a matter of minutes.
 
 Kept in a temporary folder under the hash of each text, in blocks, so that a run that was killed goes on where it was
-and two benchmarks share what they read. The features are those of the cheap mode (`training.model.features_of`).
+and two benchmarks share what they read. The features are those of the cheap mode (`training.network.features_of`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.settings import Training
+from restar_lib.settings import TrainingSettings
 
 KEPT_IN = Path(tempfile.gettempdir()) / "restar-frozen-features"
 BLOCK = 1024
@@ -62,7 +62,7 @@ def _store(keep: Path, texts: Sequence[str], features: NDArray[np.float32]) -> d
 
 
 def _key(text: str) -> bytes:
-    config = Training()
+    config = TrainingSettings()
     about = f"{config.encoder} {config.max_tokens} {config.pooled_layers} "
     return hashlib.blake2b((about + text).encode(), digest_size=16).digest()
 
@@ -71,9 +71,9 @@ def _reader(progress: Callable[[str], None]) -> Callable[[Sequence[str]], NDArra
     import torch
 
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.model import features_of, load_model, load_tokenizer
+    from restar_lib.training.network import features_of, load_model, load_tokenizer
 
-    config = Training()
+    config = TrainingSettings()
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)

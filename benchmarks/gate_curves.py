@@ -20,8 +20,8 @@ from measuring import read, save, table
 
 from restar_lib.dataset.snapshot import load
 from restar_lib.domain import Side
-from restar_lib.scoring.engine import InferenceEngine
-from restar_lib.settings import PROJECT_ROOT, Gate
+from restar_lib.inference.engine import InferenceEngine
+from restar_lib.settings import PROJECT_ROOT, GateSettings
 
 ROWS: Final = (250, 500, 1000, 2000, 3000, 5000, 10_000)
 RUNS: Final = 1000
@@ -42,7 +42,7 @@ LINES: Final = (
 def curves(runs: int) -> list[dict[str, Any]]:
     """One row for each number of gate rows: what is promoted or refused in each population."""
     rng, same = np.random.default_rng(SEED), worlds.equal()
-    not_worse, better = Gate(policy="not_worse"), Gate(policy="better")
+    not_worse, better = GateSettings(policy="not_worse"), GateSettings(policy="better")
     lost, gained = worlds.worse(0.05, same), worlds.better(0.03, same)
     found = []
     for rows in ROWS:
@@ -70,7 +70,7 @@ def slices(runs: int) -> list[dict[str, Any]]:
     rng, found = np.random.default_rng(SEED), []
     for name, world in (("twins", worlds.equal()), ("strangers", worlds.strangers())):
         for rows in (1000, 2000, 5000):
-            plain, beyond = worlds.slices_refused(world, Gate(), rows=rows, runs=runs, rng=rng)
+            plain, beyond = worlds.slices_refused(world, GateSettings(), rows=rows, runs=runs, rng=rng)
             found.append({"models": name, "rows": rows, "by_tolerance_alone": plain, "beyond_chance_too": beyond})
             print(found[-1], flush=True)
     return found

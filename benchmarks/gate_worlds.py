@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.gate.paired_lines import SLICE_LEVEL, holds, refuses
-from restar_lib.gate.slices import slice_changes
-from restar_lib.gate.statistics import Comparison, compare_cells, macro_f1_difference
-from restar_lib.settings import Gate
+from restar_lib.evaluation.paired_tests import PairedComparison, compare_cells, macro_f1_difference
+from restar_lib.gate.criteria.against_champion import SLICE_LEVEL, holds, refuses
+from restar_lib.gate.slice_changes import slice_changes
+from restar_lib.settings import GateSettings
 
 Shares = NDArray[np.float64]
 MEASURED = (
@@ -55,18 +55,20 @@ def better(points: float, start: Shares) -> Shares:
     return _mixed(start, right.ravel(), points=points)
 
 
-def comparisons(world: Shares, *, rows: int, runs: int, resamples: int, rng: np.random.Generator) -> list[Comparison]:
+def comparisons(
+    world: Shares, *, rows: int, runs: int, resamples: int, rng: np.random.Generator
+) -> list[PairedComparison]:
     """What the gate finds in each of `runs` samples of so many rows."""
     samples = rng.multinomial(rows, world, size=runs)
     return [compare_cells(cells, resamples=resamples, rng=rng) for cells in samples]
 
 
-def share_promoted(found: list[Comparison], config: Gate) -> float:
+def share_promoted(found: list[PairedComparison], config: GateSettings) -> float:
     """Share of the samples after which the comparison lets the challenger pass."""
     return sum(holds(one, config) for one in found) / len(found)
 
 
-def promoted(world: Shares, config: Gate, *, rows: int, runs: int, rng: np.random.Generator) -> float:
+def promoted(world: Shares, config: GateSettings, *, rows: int, runs: int, rng: np.random.Generator) -> float:
     """Both at once, for one policy."""
     return share_promoted(comparisons(world, rows=rows, runs=runs, resamples=config.resamples, rng=rng), config)
 
@@ -80,7 +82,7 @@ SLICE_SHARES = {
 
 
 def slices_refused(
-    world: Shares, config: Gate, *, rows: int, runs: int, rng: np.random.Generator
+    world: Shares, config: GateSettings, *, rows: int, runs: int, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Share of samples in which some slice refuses: by its tolerance alone, and beyond chance as the gate does."""
     plain = beyond = 0

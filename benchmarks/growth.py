@@ -25,16 +25,16 @@ from typing import Any
 import measuring
 from sqlalchemy import Engine, insert, select, text, update
 
+from restar_lib.artifacts.release_log import ChampionChange, append
 from restar_lib.dataset.snapshot import freeze
 from restar_lib.domain import ReleaseKind, Sentiment, TaskStatus
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
 from restar_lib.labeling.queue import merge_finished
-from restar_lib.monitoring.drift import watch
-from restar_lib.registry.release_log import Change, append
+from restar_lib.monitoring.watch import watch
 from restar_lib.scoring.batch import score_new
 from restar_lib.settings import PROJECT_ROOT, Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
 from restar_lib.store.tables import Label, LabelTask
 
 sys.path.insert(0, str(PROJECT_ROOT))
@@ -211,8 +211,8 @@ def _merge(engine: Engine, *, now: datetime) -> None:
         merge_finished(connection, now=now)
 
 
-def _release(version: str) -> Change:
-    return Change(
+def _release(version: str) -> ChampionChange:
+    return ChampionChange(
         model_version=version,
         kind=ReleaseKind.RELEASE,
         provisional=False,

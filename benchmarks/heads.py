@@ -1,4 +1,4 @@
-"""Linear heads on frozen features, as the cheap mode fits them (`training.head`), without a network around them."""
+"""Linear heads on frozen features, as the cheap mode fits them (`training.linear_head.head`), without a network around them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.settings import Training
+from restar_lib.settings import TrainingSettings
 from restar_lib.training.imbalance import plan
 
 Floats = NDArray[np.float64]
@@ -40,7 +40,7 @@ def fit(features: NDArray[np.float32], truth: Integers, weights: Floats | None =
     """A fitted logistic regression of the cheap mode; three classes get their weights, others none."""
     from sklearn.linear_model import LogisticRegression
 
-    config = Training()
+    config = TrainingSettings()
     weights = np.ones(len(truth)) if weights is None else weights
     if classes == len(np.unique(truth)) == 3:
         made = plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)

@@ -34,8 +34,8 @@ from quality_page import NAMES
 from quality_systems import VADER_CUT, tfidf_probabilities, vader_scores
 
 from restar_lib.evaluation.metrics import Floats, Integers, confusion_matrix, macro_f1
-from restar_lib.ingest.plain_text import plain_text
-from restar_lib.scoring.engine import InferenceEngine
+from restar_lib.inference.engine import InferenceEngine
+from restar_lib.text import plain_text
 
 SNIPPETS, SENTENCES = "human_vader_movie_snippets.jsonl.gz", "human_uci_sentences.jsonl.gz"
 NEUTRAL_WITHIN = 0.5

@@ -32,14 +32,14 @@ from figures import Answers, covered_accuracy, figures, wilson
 from numpy.typing import NDArray
 
 from restar_lib.evaluation.metrics import Floats, Integers
-from restar_lib.ingest.plain_text import plain_text
-from restar_lib.scoring.engine import softmax
-from restar_lib.settings import PROJECT_ROOT, Training
+from restar_lib.inference.engine import softmax
+from restar_lib.settings import PROJECT_ROOT, TrainingSettings
+from restar_lib.text import plain_text
 
 FILE = "imdb_50k.jsonl.gz"
 VALIDATION_ROWS = 2000
 START_ROWS = 4000
-"""Rows that the head is fitted on before the network learns, as in `training.learning`."""
+"""Rows that the head is fitted on before the network learns, as in `training.learner`."""
 SHUT = -20.0
 REPORTED = {
     "AvgNet, CNN (reported)": "0.92",
@@ -150,10 +150,11 @@ def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[st
 
     from restar_lib.training.calibration import fit_temperature
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.fine_tune import Texts, fine_tune
-    from restar_lib.training.imbalance import Plan
-    from restar_lib.training.model import features_of, load_model, load_tokenizer, logits_of
-    from restar_lib.training.trainer import computes_in_bfloat16
+    from restar_lib.training.fine_tuning.fine_tune import fine_tune
+    from restar_lib.training.fine_tuning.learn import LabeledTexts
+    from restar_lib.training.fine_tuning.trainer import computes_in_bfloat16
+    from restar_lib.training.imbalance import ClassWeighting
+    from restar_lib.training.network import features_of, load_model, load_tokenizer, logits_of
 
     config = configured(arguments)
     encoder = find_encoder(config.encoder)
@@ -171,9 +172,9 @@ def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[st
     fine_tune(
         model,
         tokenizer,
-        train=Texts(texts=halves.train.texts, truth=halves.train.truth),
-        plan=Plan(rows=np.arange(count), weights=np.ones(count), offset=np.zeros(3)),
-        validation=Texts(texts=halves.validation.texts, truth=halves.validation.truth),
+        train=LabeledTexts(texts=halves.train.texts, truth=halves.train.truth),
+        plan=ClassWeighting(rows=np.arange(count), weights=np.ones(count), offset=np.zeros(3)),
+        validation=LabeledTexts(texts=halves.validation.texts, truth=halves.validation.truth),
         config=config,
         checkpoints=arguments.work / f"imdb-{_slug(config.encoder)}-{config.seed}-{config.max_tokens}",
         progress=_told,
@@ -188,11 +189,11 @@ def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[st
     return softmax(logits[1] / temperature), notes
 
 
-def configured(arguments: argparse.Namespace) -> Training:
+def configured(arguments: argparse.Namespace) -> TrainingSettings:
     """The defaults of fine-tuning, but for what the command line says."""
     changed: dict[str, Any] = {"mode": "fine_tune", "long_texts": "head_and_tail", "batch_size": 32}
     changed |= {"epochs": arguments.epochs, "max_tokens": arguments.max_tokens, "seed": arguments.seed}
-    return Training(**changed, **({"encoder": arguments.encoder} if arguments.encoder else {}))
+    return TrainingSettings(**changed, **({"encoder": arguments.encoder} if arguments.encoder else {}))
 
 
 def point_head(model: Any, features: NDArray[np.float64], truth: Integers) -> None:

@@ -26,12 +26,12 @@ import measuring
 import psutil
 from psycopg import sql
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.ingest.preparing import COLUMNS
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import COMPLETING, ingest
+from restar_lib.ingest.copy_rows import COLUMNS
+from restar_lib.ingest.load import COMPLETING, ingest
+from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 PIECE = 1 << 20
 COPIED = sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *COMPLETING)))

@@ -1,6 +1,6 @@
 """The frozen features of one file of real reviews, read once and kept: what makes `loop.py` a matter of minutes.
 
-Cleans and deduplicates as ingest does, then lets the packaged encoder read every text (`training.model.features_of`,
+Cleans and deduplicates as ingest does, then lets the packaged encoder read every text (`training.network.features_of`,
 the cheap mode's own features). Kept in a temporary folder under a name made of the file, the encoder and the window.
 
     python benchmarks/loop_features.py FILE [--count 4096] [--keep FOLDER]
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from restar_lib.domain import Review, weak_label
 from restar_lib.ingest.cleaning import clean
-from restar_lib.settings import Ingest, Training
+from restar_lib.settings import IngestSettings, TrainingSettings
 
 PART = 256
 """Reviews that are read and kept together."""
@@ -46,7 +46,7 @@ def frozen_features(file: Path, *, count: int | None = None, keep: Path = KEPT_I
 
     They are computed in parts, in the drawn order, so a run that was killed goes on, and fewer is a random sample.
     """
-    config, reviews = Training(), read_reviews(file)
+    config, reviews = TrainingSettings(), read_reviews(file)
     content = hashlib.sha256(file.read_bytes()).hexdigest()
     key = hashlib.sha256(f"{content} {config.encoder} {config.max_tokens} {config.pooled_layers}".encode()).hexdigest()
     whole_parts = None if count is None else -(-count // PART) * PART
@@ -79,13 +79,13 @@ def read_reviews(file: Path) -> list[Review]:
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         for line in lines:
             fields = json.loads(line)
-            review = clean(fields | {"reviewed_at": fields.get("timestamp")}, Ingest(), source=file.name)
+            review = clean(fields | {"reviewed_at": fields.get("timestamp")}, IngestSettings(), source=file.name)
             if isinstance(review, Review) and review.rating is not None:
                 found.setdefault(review.text_hash, review)
     return sorted(found.values(), key=lambda review: (review.reviewed_at, review.review_id))
 
 
-def _parts(texts: Sequence[str], config: Training, folder: Path) -> list[NDArray[np.float32]]:
+def _parts(texts: Sequence[str], config: TrainingSettings, folder: Path) -> list[NDArray[np.float32]]:
     folder.mkdir(parents=True, exist_ok=True)
     read: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     found = []
@@ -101,11 +101,11 @@ def _parts(texts: Sequence[str], config: Training, folder: Path) -> list[NDArray
     return found
 
 
-def _reader(config: Training) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def _reader(config: TrainingSettings) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     import torch
 
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.model import features_of, load_model, load_tokenizer
+    from restar_lib.training.network import features_of, load_model, load_tokenizer
 
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from torch import nn  # noqa: TID253 - it is about training
 
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
-from restar_lib.scoring.engine import softmax
+from restar_lib.inference.engine import softmax
+from restar_lib.label_quality.confident_learning import doubt_weights
 from restar_lib.selection import margin_ambiguity
-from restar_lib.settings import Dataset, Training
-from restar_lib.stars.doubt import doubt_weights
+from restar_lib.settings import DatasetSettings, TrainingSettings
 from restar_lib.training.calibration import fit_temperature
-from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import plan
-from restar_lib.training.increment import updated
-from restar_lib.training.model import SentimentModel
+from restar_lib.training.linear_head.head import fit_head
+from restar_lib.training.linear_head.increment import updated
+from restar_lib.training.network import SentimentModel
 
 VALIDATION_SHARE = 0.1
 CLASSES = 3
@@ -151,7 +151,7 @@ class Turns:
         years = [year for window in self.stream.windows[: turn + 1] for year in window]
         everything = self.stream.rows(years)
         truth, weights = self._labelled(everything)
-        config = Training()
+        config = TrainingSettings()
         if self.doubts:
             people = np.isin(everything, np.concatenate(self.asked))
             weights = doubt_weights(self.stream.features(everything), truth, weights, people, seed=self.stream.seed)
@@ -177,7 +177,7 @@ class Turns:
         asked = np.isin(rows, np.concatenate(self.asked))
         truth = np.where(asked, self.stream.frozen.truth[rows], self.stream.stars[rows])
         # Where everybody is asked nobody outweighs anybody.
-        people = 1.0 if self.asking is Asking.EVERYBODY else Dataset().people_weight
+        people = 1.0 if self.asking is Asking.EVERYBODY else DatasetSettings().people_weight
         return truth, np.where(asked, people, 1.0)
 
     def _calibrated(self, head: Head, turn: int) -> Head:

@@ -22,10 +22,11 @@ from typing import Any
 
 import psutil
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.ingest.sources import RawRow, open_source
+from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import Settings, load
-from restar_lib.store.engine import migrate
+from restar_lib.store.database import migrate
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 RESULTS = Path(__file__).parent / "results"
 TEMPLATE = "restar_template"

@@ -24,7 +24,7 @@ from real_reviews import Split
 from restar_lib.dataset.snapshot import natural_weights
 from restar_lib.domain import SENTIMENTS, Example
 from restar_lib.evaluation.metrics import Floats
-from restar_lib.scoring.engine import InferenceEngine, softmax
+from restar_lib.inference.engine import InferenceEngine, softmax
 from restar_lib.training.calibration import fit_temperature
 
 VADER_CUT = 0.05
@@ -123,7 +123,7 @@ def frozen(task: Task, *, balanced: bool = False) -> Answers:
     task.notes["train_rows"] = len(rows)
     learned, asked = (frozen_features(_texts(one), progress=_told) for one in (rows, task.split.test))
     scaler = StandardScaler().fit(learned)
-    width = np.sqrt(learned.shape[1])  # so that C means what it means in training.head
+    width = np.sqrt(learned.shape[1])  # so that C means what it means in training.linear_head.head
     regression = LogisticRegression(C=2.0, max_iter=ITERATIONS, class_weight="balanced" if balanced else None)
     regression.fit(scaler.transform(learned) / width, truth_of(rows))
     return Answers.of(np.asarray(regression.predict_proba(scaler.transform(asked) / width), dtype=np.float64))

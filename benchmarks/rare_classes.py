@@ -23,12 +23,12 @@ from real_reviews import Split
 from restar_lib.dataset.snapshot import natural_weights
 from restar_lib.domain import SENTIMENTS, Example
 from restar_lib.evaluation.metrics import evaluate
-from restar_lib.scoring.engine import softmax
-from restar_lib.settings import Training
+from restar_lib.inference.engine import softmax
+from restar_lib.settings import TrainingSettings
 from restar_lib.training.calibration import fit_temperature
-from restar_lib.training.head import fit_head
-from restar_lib.training.imbalance import Method, Plan, plan
-from restar_lib.training.model import SentimentModel
+from restar_lib.training.imbalance import ClassWeighting, Method, plan
+from restar_lib.training.linear_head.head import fit_head
+from restar_lib.training.network import SentimentModel
 
 POWERS: Final = (0.0, 0.2, 0.35, 0.5, 0.65, 1.0)
 SEEDS: Final = (1, 2, 3)
@@ -89,11 +89,11 @@ class Heads:
         temperature = fit_temperature(said[0], validation.truth)
         return Answer(probabilities=softmax(said[1] / temperature), temperature=temperature)
 
-    def _fitted(self, how: Plan) -> tuple[Floats, Floats]:
+    def _fitted(self, how: ClassWeighting) -> tuple[Floats, Floats]:
         key = how.rows.tobytes() + how.weights.round(9).tobytes()
         if key not in self._fits:
             train = self._train
-            fit_head(self._model, train.features, train.truth, how, regularisation=Training().regularisation)
+            fit_head(self._model, train.features, train.truth, how, regularisation=TrainingSettings().regularisation)
             head = self._model.head
             self._fits[key] = head.weight.detach().double().numpy(), head.bias.detach().double().numpy()
         return self._fits[key]
@@ -140,7 +140,7 @@ def drawn(older: Rows, available: Integers, *, seed: int) -> tuple[Rows, Rows]:
 
 def lines(truth: Integers, answers: Mapping[Key, Sequence[Answer]]) -> list[Row]:
     """One for each way and power."""
-    config = Training()
+    config = TrainingSettings()
     rng = np.random.default_rng(3)
     draws = [rng.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
     scores = {key: bootstrapped(truth, found, draws) for key, found in answers.items()}

@@ -24,7 +24,7 @@ from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Side, TruthSource, weak_label
 from restar_lib.ingest.cleaning import Rejection, clean
-from restar_lib.settings import Ingest
+from restar_lib.settings import IngestSettings
 
 VARIABLE = "RESTAR_REAL_REVIEWS"
 PATTERNS = ("amazon_*.jsonl.gz", "datafiniti_*.jsonl.gz")
@@ -115,7 +115,7 @@ def lines_of(file: Path) -> Iterator[dict[str, Any]]:
 def _reviews(file: Path) -> Iterator[Pooled]:
     source = file.name.removesuffix(".jsonl.gz")
     for fields in lines_of(file):
-        review = clean(fields | {"reviewed_at": fields["timestamp"]}, Ingest(), source=source)
+        review = clean(fields | {"reviewed_at": fields["timestamp"]}, IngestSettings(), source=source)
         if isinstance(review, Rejection) or review.rating is None:
             continue
         example = Example(

@@ -26,16 +26,16 @@ from typing import Any
 import measuring
 from sqlalchemy import Engine, delete, select, text, update
 
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.dataset.snapshot import freeze
 from restar_lib.domain import SENTIMENTS
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
-from restar_lib.registry import artifact
-from restar_lib.registry.swap import read_pointer
-from restar_lib.scoring import engine as inference
+from restar_lib.inference import engine as inference
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
 from restar_lib.scoring.batch import score_new
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
 from restar_lib.store.tables import IngestRun, LabelTask, PredictionRow, ReviewRow
 
 TRAINED_ON = {"max_rows": 400, "max_validation_rows": 100, "max_test_rows": 100}
@@ -91,9 +91,9 @@ def model_of(engine: Engine, settings: Settings, arguments: argparse.Namespace) 
     from restar_lib.training.train import train
 
     _ingest(engine, settings, rows=HISTORY)
-    work = artifact.new_work_folder(settings.models_dir)
+    work = sealed_folder.new_work_folder(settings.models_dir)
     train(freeze(engine, settings, now=datetime.now(UTC)), settings, out=work, progress=print)
-    return settings.models_dir / artifact.seal(work, settings.models_dir)
+    return settings.models_dir / sealed_folder.seal(work, settings.models_dir)
 
 
 def reviews_to_score(engine: Engine, settings: Settings, *, rows: int) -> dict[str, str]:
@@ -176,7 +176,7 @@ def pipeline_of(model_folder: Path, settings: Settings) -> Any:
     import transformers
 
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.model import load_model, load_tokenizer, load_weights
+    from restar_lib.training.network import load_model, load_tokenizer, load_weights
 
     info = inference.ModelInfo.read(model_folder)
     encoder = find_encoder(info.encoder)

@@ -30,9 +30,9 @@ from restar_lib.domain import Example, Sentiment
 from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import confusion_matrix, expected_calibration_error, macro_f1
 from restar_lib.evaluation.ordinal import rank_correlation
-from restar_lib.ingest.plain_text import plain_text
-from restar_lib.scoring.engine import softmax
+from restar_lib.inference.engine import softmax
 from restar_lib.sentences import inherit
+from restar_lib.text import plain_text
 from restar_lib.training.calibration import fit_temperature
 
 RESULT = "sentences"

@@ -32,11 +32,11 @@ from restar_lib.domain import Example, Review, weak_label
 from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
 from restar_lib.evaluation.ordinal import mean_absolute_error, rank_agreement, rank_correlation, stars_of_classes
+from restar_lib.inference.engine import softmax
 from restar_lib.ingest.cleaning import clean
-from restar_lib.ingest.simulated import review, true_sentiment
-from restar_lib.scoring.engine import softmax
-from restar_lib.settings import Ingest, Simulated
-from restar_lib.stars.doubt import FOLDS, believed, doubt, judge, out_of_sample
+from restar_lib.label_quality.confident_learning import FOLDS, believed, doubt, judge, out_of_sample
+from restar_lib.settings import IngestSettings, SimulatedSettings
+from restar_lib.simulator.reviews import review, true_sentiment
 from restar_lib.training.calibration import fit_temperature
 
 RATES = (0.0, 0.05, 0.1, 0.2)
@@ -181,10 +181,10 @@ def _star_figures(stars: Floats, found: Floats, base: Floats) -> dict[str, float
 
 def simulated() -> dict[str, float]:
     """How well the simulator's contradictions are found."""
-    config, texts = Simulated(), set[str]()
+    config, texts = SimulatedSettings(), set[str]()
     reviews: list[Review] = []
     for number in count():
-        one = clean(review(number, config), Ingest(), source="simulated")
+        one = clean(review(number, config), IngestSettings(), source="simulated")
         if isinstance(one, Review) and one.rating and one.text_hash not in texts:
             texts.add(one.text_hash)
             reviews.append(one)

@@ -30,12 +30,12 @@ import real_reviews
 from figures import truth_of
 
 from restar_lib.domain import Example
-from restar_lib.settings import Training
+from restar_lib.settings import TrainingSettings
 
 WARM_STEPS = 2
 OURS, PLAIN = "ours", "`Trainer`, padding to the window, float32"
 SHIPPED_DROPOUT = 0.1
-"""Dropout in the attention that the encoder ships with; our training takes it out (`training.model`)."""
+"""Dropout in the attention that the encoder ships with; our training takes it out (`training.network`)."""
 
 
 def main() -> int:
@@ -69,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def measure(rows: Sequence[Example], arguments: argparse.Namespace, *, max_tokens: int) -> dict[str, list[float]]:
     """Rows per second of each way, one value a round."""
-    exact = Training(mode="fine_tune", max_tokens=max_tokens, precision="float32", epochs=1)
+    exact = TrainingSettings(mode="fine_tune", max_tokens=max_tokens, precision="float32", epochs=1)
     fast = exact.model_copy(update={"precision": "auto"})
     ways: dict[str, Callable[[], float]] = {
         PLAIN: partial(run, rows, exact, padded=True, shipped=True),
@@ -87,15 +87,15 @@ def measure(rows: Sequence[Example], arguments: argparse.Namespace, *, max_token
     return found
 
 
-def run(rows: Sequence[Example], config: Training, *, padded: bool, shipped: bool = False) -> float:
+def run(rows: Sequence[Example], config: TrainingSettings, *, padded: bool, shipped: bool = False) -> float:
     """One pass over the rows; rows per second after the first steps. `shipped`: with the encoder's own dropout."""
     import torch
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 
     from restar_lib.training.encoder import find_encoder
-    from restar_lib.training.fine_tune import Texts, dataset_of
-    from restar_lib.training.model import load_model, load_tokenizer
-    from restar_lib.training.trainer import PlannedTrainer
+    from restar_lib.training.fine_tuning.learn import LabeledTexts, dataset_of
+    from restar_lib.training.fine_tuning.trainer import PlannedTrainer
+    from restar_lib.training.network import load_model, load_tokenizer
 
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
@@ -117,7 +117,7 @@ def run(rows: Sequence[Example], config: Training, *, padded: bool, shipped: boo
             logits = model(inputs["input_ids"], inputs["attention_mask"])
             return torch.nn.functional.cross_entropy(logits.float(), inputs["labels"])
 
-    texts = Texts(texts=[row.text for row in rows], truth=truth_of(rows))
+    texts = LabeledTexts(texts=[row.text for row in rows], truth=truth_of(rows))
     data = dataset_of(tokenizer, texts, np.ones(len(rows)), config=config)
     with tempfile.TemporaryDirectory(prefix="restar-bench-") as folder:
         options: dict[str, Any] = {
@@ -146,11 +146,11 @@ def put_dropout_back(model: Any) -> None:
             part.p = SHIPPED_DROPOUT
 
 
-def arguments_of(folder: Path, rows: Sequence[Example], config: Training) -> Any:
+def arguments_of(folder: Path, rows: Sequence[Example], config: TrainingSettings) -> Any:
     """The arguments of fine-tuning, without looks at validation rows and without checkpoints."""
     from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-    from restar_lib.training.trainer import trainer_arguments
+    from restar_lib.training.fine_tuning.trainer import trainer_arguments
 
     found = trainer_arguments(folder, rows=len(rows), config=config)
     found.eval_strategy, found.save_strategy = IntervalStrategy.NO, SaveStrategy.NO

@@ -21,7 +21,7 @@ from restar_lib.orchestration import Duty, house_rules, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.housekeeping import TidyCounts
+    from restar_lib.operation.housekeeping import TidyCounts
 
 PARAMS = {
     "dry_run": Param(
@@ -47,7 +47,7 @@ def housekeeping() -> None:
     @task
     @step
     def tidy_up(my: Duty) -> TidyCounts:
-        from restar_lib.housekeeping import tidy
+        from restar_lib.operation.housekeeping import tidy
 
         return tidy(my.engine, my.settings, now=my.now, dry_run=my.is_by_hand and my.params["dry_run"])
 

@@ -23,7 +23,7 @@ from restar_lib.orchestration import Duty, house_rules, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.registry.release import Release
+    from restar_lib.releases.release import Release
 
 PARAMS = {
     "version": Param(
@@ -52,8 +52,8 @@ def release() -> None:
     @task
     @step
     def release_version(my: Duty) -> Release:
-        from restar_lib.gate import is_provisional
-        from restar_lib.registry.release import release as make_champion
+        from restar_lib.gate.verdict_log import is_provisional
+        from restar_lib.releases.release import release as make_champion
 
         version = my.params["version"]
         return make_champion(

@@ -32,13 +32,13 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
 from restar_lib.orchestration import DRIFT, Duty, Summary, finished_labels, heavy, house_rules, step
 from restar_lib.orchestration.approval import approval_form, follow, given_approval
-from restar_lib.orchestration.forms import RETRAIN
+from restar_lib.orchestration.trigger_forms import RETRAIN
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
     from restar_lib.dataset.snapshot import Snapshot
-    from restar_lib.registry.release import Release
-    from restar_lib.retraining.steps import Challenger, Doubts, Evaluated, Judgement, Merge
+    from restar_lib.releases.release import Release
+    from restar_lib.retraining.pipeline import AskedDoubts, Challenger, Evaluated, Judgement, MergedLabels
 
 config = settings()
 
@@ -59,70 +59,70 @@ def retrain_sentiment() -> None:
 
     @task
     @step
-    def merge_labels(my: Duty) -> Merge:
-        from restar_lib.retraining import steps
+    def merge_labels(my: Duty) -> MergedLabels:
+        from restar_lib.retraining import pipeline
 
-        return steps.merge_labels(my.engine, my.settings, asked=my.asked, again=my.again, now=my.now)
+        return pipeline.merge_labels(my.engine, my.settings, asked=my.asked, again=my.again, now=my.now)
 
     @task
     @step
     def freeze_snapshot(my: Duty) -> Snapshot:
-        from restar_lib.retraining import steps
+        from restar_lib.retraining import pipeline
 
-        return steps.freeze_snapshot(my.engine, my.settings, force=my.params["force"], now=my.now)
+        return pipeline.freeze_snapshot(my.engine, my.settings, force=my.params["force"], now=my.now)
 
     @task(execution_timeout=timedelta(minutes=config.orchestration.training_timeout_minutes))
     @step
     @heavy
     def train_challenger(my: Duty, snapshot_hash: str) -> Challenger:
-        from restar_lib.retraining import steps
+        from restar_lib.retraining import pipeline
 
         mode = my.params["mode"]
-        return steps.train_challenger(my.engine, my.settings, snapshot_hash=snapshot_hash, mode=mode)
+        return pipeline.train_challenger(my.engine, my.settings, snapshot_hash=snapshot_hash, mode=mode)
 
     @task(retries=1)
     @step
     @heavy
     def evaluate(my: Duty, challenger: Summary) -> Evaluated:
-        from restar_lib.retraining import steps
+        from restar_lib.retraining import pipeline
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return steps.evaluate_challenger(my.engine, my.settings, now=my.now, **ids)
+        return pipeline.evaluate_challenger(my.engine, my.settings, now=my.now, **ids)
 
     # The report is for people: where it fails the gate still judges, and the mail of the failure says what is missing.
     @task(trigger_rule="all_done_min_one_success")
     @step
     @heavy
     def judge(my: Duty, challenger: Summary) -> Judgement:
-        from restar_lib.retraining import steps
+        from restar_lib.retraining import pipeline
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return steps.judge(my.engine, my.settings, run_key=my.run_key, **ids)
+        return pipeline.judge(my.engine, my.settings, run_key=my.run_key, **ids)
 
     # After the gate, so that its latency is measured alone; whatever it says, for the stars are none of the model's.
     @task(trigger_rule="all_done_min_one_success")
     @step
-    def ask_people(my: Duty, challenger: Summary) -> Doubts:
-        from restar_lib.retraining import steps
+    def ask_people(my: Duty, challenger: Summary) -> AskedDoubts:
+        from restar_lib.retraining import pipeline
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return steps.ask_people(my.engine, my.settings, **ids)
+        return pipeline.ask_people(my.engine, my.settings, **ids)
 
     @task.branch(multiple_outputs=False)
     @step
     def choose_approval(my: Duty, judgement: Summary) -> str:
-        from restar_lib.retraining import steps
+        from restar_lib.retraining import pipeline
 
-        asks = steps.needs_person(judgement, policy=my.params["approval"], settings=my.settings)
+        asks = pipeline.needs_person(judgement, policy=my.params["approval"], settings=my.settings)
         return follow(person=asks)
 
     @task(trigger_rule="none_failed_min_one_success")
     @step
     def release_challenger(my: Duty, judgement: Summary) -> Release:
-        from restar_lib.retraining import steps
+        from restar_lib.retraining import pipeline
 
         approval = given_approval()
-        return steps.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
+        return pipeline.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
 
     frozen = freeze_snapshot()
     challenger = train_challenger(frozen["snapshot_hash"])

@@ -22,7 +22,7 @@ from restar_lib.orchestration import Duty, Summary, house_rules, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.registry.release import Release
+    from restar_lib.releases.release import Release
 
 PARAMS = {
     "reason": Param(
@@ -45,7 +45,7 @@ def roll_back() -> None:
     @task
     @step
     def choose_target(my: Duty) -> Summary:
-        from restar_lib.registry.release import current, previous
+        from restar_lib.releases.release import current, previous
 
         champion, target = current(my.engine), previous(my.engine)
         if champion is None or target is None:
@@ -56,7 +56,7 @@ def roll_back() -> None:
     @step
     def release_target(my: Duty, chosen: Summary) -> Release:
         from restar_lib.domain import ReleaseKind
-        from restar_lib.registry.release import release
+        from restar_lib.releases.release import release
 
         return release(
             my.engine,

@@ -40,7 +40,7 @@ def score_reviews() -> None:
     @step
     @heavy
     def score_and_queue(my: Duty) -> ScoreCounts:
-        from restar_lib.registry.release import champion_folder
+        from restar_lib.releases.release import champion_folder
         from restar_lib.scoring.batch import score_new
 
         champion = champion_folder(my.engine, my.settings)

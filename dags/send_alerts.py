@@ -23,7 +23,7 @@ from restar_lib.orchestration import Duty, house_rules, send_mail, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.monitoring.sending import SendCounts
+    from restar_lib.monitoring.alerts.send import SendCounts
 
 
 @dag(
@@ -39,11 +39,11 @@ def send_alerts() -> None:
     @task
     @step
     def send_what_waits(my: Duty) -> SendCounts:
-        from restar_lib.monitoring import sending
+        from restar_lib.monitoring.alerts import send
 
-        if not sending.anything_waits(my.engine, my.settings):
+        if not send.anything_waits(my.engine, my.settings):
             skip("no alert waits")
-        return sending.send_alerts(my.engine, my.settings, sender=send_mail, now=my.now)
+        return send.send_alerts(my.engine, my.settings, sender=send_mail, now=my.now)
 
     send_what_waits()
 

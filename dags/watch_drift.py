@@ -27,9 +27,9 @@ from restar_lib.orchestration import DRIFT, Duty, house_rules, send_mail, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
-    from restar_lib.monitoring.drift import DriftReport
-    from restar_lib.monitoring.sending import SendCounts
-    from restar_lib.retraining.asking import Request
+    from restar_lib.monitoring.alerts.send import SendCounts
+    from restar_lib.monitoring.watch import DriftReport
+    from restar_lib.retraining.incident_request import RetrainingRequest
 
 
 @dag(
@@ -45,21 +45,21 @@ def watch_drift() -> None:
     @task
     @step
     def compare(my: Duty) -> DriftReport:
-        from restar_lib.monitoring.drift import watch
+        from restar_lib.monitoring.watch import watch
 
         return watch(my.engine, my.settings, run_key=my.run_key, now=my.now)
 
     @task(trigger_rule="all_done")
     @step
     def mail_alerts(my: Duty) -> SendCounts:
-        from restar_lib.monitoring.sending import send_alerts
+        from restar_lib.monitoring.alerts.send import send_alerts
 
         return send_alerts(my.engine, my.settings, sender=send_mail, now=my.now)
 
     @task(outlets=[DRIFT])
     @step
-    def ask_for_retraining(my: Duty) -> Request:
-        from restar_lib.retraining.asking import ask
+    def ask_for_retraining(my: Duty) -> RetrainingRequest:
+        from restar_lib.retraining.incident_request import ask
 
         return ask(my.engine, my.settings, run_key=my.run_key, now=my.now)
 

@@ -25,7 +25,7 @@ def desk() -> FastAPI:
     from restar_lib.desk.app import create_desk
     from restar_lib.desk.auth import signed_in
     from restar_lib.settings import settings
-    from restar_lib.store.engine import engine
+    from restar_lib.store.database import engine
 
     return create_desk(settings=settings(), engine=engine(), signed_in=signed_in, now=lambda: datetime.now(UTC))
 

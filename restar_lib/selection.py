@@ -6,7 +6,7 @@ share of the stream, whatever the model says, the same reviews on every re-run; 
 kept with each, so that production accuracy can be estimated by inverse-probability weighting.
 
 Reads no database, draws no random number, spreads nothing over clusters yet. Called by batch scoring; what it returns
-goes to `labeling.queue.enqueue`. `stars.asking` queues reviews for another reason (`disagreement`, after a training and
+goes to `labeling.queue.enqueue`. `label_audit.ask_people` queues reviews for another reason (`disagreement`, after a training and
 by hand), whose audit draw must not be lost.
 """
 
@@ -15,14 +15,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib import settings
 from restar_lib.domain import Reason
 
 HASH_RANGE = 2**64
+
+
+class SelectionRule(Protocol):
+    """How many are asked about, and which share is drawn at random: section `selection` of the settings has these."""
+
+    @property
+    def max_tasks(self) -> int:
+        """Uncertain reviews that one scoring run may queue."""
+
+    @property
+    def audit_rate(self) -> float:
+        """Share of the stream that is drawn at random, in [0, 1]."""
+
+    @property
+    def audit_key(self) -> str:
+        """Key of the hash that draws it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +60,7 @@ def select(
     confidence: NDArray[np.float64],
     probabilities: NDArray[np.float64],
     *,
-    config: settings.Selection,
+    config: SelectionRule,
     abstain_below: float,
 ) -> list[Selected]:
     """The reviews of one scoring run that people should answer, in the order of asking.
@@ -73,9 +89,7 @@ def select(
     return sorted(chosen, key=lambda one: (-one.priority, one.review_id))
 
 
-def select_doubted(
-    doubt: Mapping[str, float], *, unread: Collection[str], config: settings.Selection
-) -> list[Selected]:
+def select_doubted(doubt: Mapping[str, float], *, unread: Collection[str], config: SelectionRule) -> list[Selected]:
     """Reviews whose stars are doubted, all of them, by review id with their doubt in [0, 1].
 
     A review has one task, so those that scoring has yet to read (`unread`) take their audit draw along: else every
@@ -122,7 +136,7 @@ def most_ambiguous(ambiguity: NDArray[np.float64], *, among: NDArray[np.bool_], 
 
 
 def _selected(
-    review_id: str, *, ambiguity: float, because: Reason | None, audit: bool, config: settings.Selection
+    review_id: str, *, ambiguity: float, because: Reason | None, audit: bool, config: SelectionRule
 ) -> Selected:
     reasons = [*([because] if because else []), *([Reason.AUDIT] if audit else [])]
     return Selected(

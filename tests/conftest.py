@@ -16,9 +16,9 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.settings import Settings, load
-from restar_lib.store.engine import engine_for, migrate
+from restar_lib.store.database import engine_for, migrate
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 TEMPLATE = "restar_template"
 _numbers = count(1)

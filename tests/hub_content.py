@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from restar_lib.ingest import simulated
-from restar_lib.settings import Hub as HubSettings
-from restar_lib.settings import Simulated
+from restar_lib.settings import HubSettings as HubSettings
+from restar_lib.settings import SimulatedSettings
+from restar_lib.simulator import reviews as simulated
 from tests.hub_stand_in import Hub, hub_stand_in
 from tests.tiny_encoder import make_tiny_encoder
 
 CATEGORIES = ("All_Beauty", "Gift_Cards", "Magazine_Subscriptions")
 ENCODERS = ("distilbert-base-uncased", "distilbert/distilbert-base-uncased")
-SIMULATED = Simulated(per_day=50)
+SIMULATED = SimulatedSettings(per_day=50)
 
 
 def raw_review(number: int, *, category: str = "") -> dict[str, Any]:

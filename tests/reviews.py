@@ -5,14 +5,14 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from restar_lib.dataset.splits import side_of
 from restar_lib.domain import LabelSource, Reason, Sentiment, Side
 from restar_lib.ingest.cleaning import text_hash
-from restar_lib.ingest.plain_text import normalised_text
-from restar_lib.labeling import claims, queue
+from restar_lib.labeling import leases, queue
 from restar_lib.selection import Selected
 from restar_lib.settings import Settings
+from restar_lib.splits import side_of
 from restar_lib.store.tables import IngestRun, ReviewRow
+from restar_lib.text import normalised_text
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 PHRASES = {
@@ -51,8 +51,8 @@ def answer(engine: Engine, settings: Settings, review_ids: list[str], sentiment:
     ]
     with engine.begin() as connection:
         queue.enqueue(connection, asked, model_version="rs-0000000000")
-    while claim := claims.claim(engine, labeler="ann", now=now, lease_seconds=60):
-        claims.submit(
+    while claim := leases.claim(engine, labeler="ann", now=now, lease_seconds=60):
+        leases.submit(
             engine,
             task_id=claim.task_id,
             token=claim.token,

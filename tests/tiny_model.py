@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restar_lib.artifacts.reference import Columns, Reference, write_reference
 from restar_lib.domain import SENTIMENTS, Sentiment
-from restar_lib.monitoring.features import Columns, Reference, write_reference
 
 WORDS: dict[str, tuple[str, ...]] = {
     "negative": (
@@ -70,10 +70,10 @@ def make_tiny_model(
 
 def sealed_tiny_model(models_dir: Path, **options: Any) -> Path:
     """Make a tiny model and seal it below `models_dir`; returns the folder, whose name is the version."""
-    from restar_lib.registry import artifact
+    from restar_lib.artifacts import sealed_folder
 
     work = models_dir / f".work-{len(list(models_dir.glob('*')))}" if models_dir.exists() else models_dir / ".work-0"
-    return models_dir / artifact.seal(make_tiny_model(work, **options), models_dir)
+    return models_dir / sealed_folder.seal(make_tiny_model(work, **options), models_dir)
 
 
 def _vocabulary() -> dict[str, int]:

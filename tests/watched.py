@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, insert
 
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.reference import Observation, Reference, columns_of, vocabulary_of, write_reference
+from restar_lib.artifacts.release_log import ANY, ChampionChange, append
 from restar_lib.domain import Outcome, ReleaseKind, Sentiment, Side
-from restar_lib.monitoring.features import Observation, Reference, columns_of, vocabulary_of, write_reference
-from restar_lib.registry import artifact
-from restar_lib.registry.release_log import ANY, Change, append
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, PredictionRow, ReviewRow
 from tests.tiny_model import make_tiny_model
@@ -71,12 +71,12 @@ def draw(rows: int, *, kind: Kind, seed: int) -> list[Observation]:
 
 def release_champion(engine: Engine, settings: Settings, *, now: datetime, kind: Kind = USUAL) -> str:
     """Seal a model whose reference is `kind` and make it the champion; returns its version."""
-    work = make_tiny_model(artifact.new_work_folder(settings.models_dir))
+    work = make_tiny_model(sealed_folder.new_work_folder(settings.models_dir))
     vocabulary = vocabulary_of([" ".join(WORDS)])
     columns = columns_of(draw(800, kind=kind, seed=1), frozenset(vocabulary))
     write_reference(work, Reference(columns=columns, vocabulary=vocabulary))
-    version = artifact.seal(work, settings.models_dir)
-    change = Change(
+    version = sealed_folder.seal(work, settings.models_dir)
+    change = ChampionChange(
         model_version=version,
         kind=ReleaseKind.RELEASE,
         provisional=False,

@@ -12,19 +12,19 @@ import sys
 import typer
 
 from restar_lib.cli import (
-    audit,
-    drill,
+    audit_stars,
+    drills,
     embedded,
     evaluate,
-    metrics,
-    models,
+    metrics_server,
     operation,
     people,
     predict,
     production,
     publish,
+    releasing,
     reviews,
-    runs,
+    trainings,
     verdicts,
 )
 from restar_lib.errors import RestarError
@@ -38,19 +38,19 @@ for group in (
     embedded,
     reviews,
     people,
-    models,
-    runs,
+    releasing,
+    trainings,
     verdicts,
     predict,
     evaluate,
-    audit,
+    audit_stars,
     operation,
     production,
-    metrics,
+    metrics_server,
     publish,
 ):
     app.add_typer(group.commands)
-app.add_typer(drill.commands, name="drill")
+app.add_typer(drills.commands, name="drill")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restar_lib.cli.edge import CHAMPION, find_snapshot, now
+from restar_lib.cli.shared import CHAMPION, find_snapshot, now
 from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.settings import Settings, settings
 
@@ -26,16 +26,16 @@ def evaluate(
     snapshot: SnapshotHash = "",
 ) -> None:
     """Report how good a model is: on the test rows of its own snapshot, or of another one."""
-    from restar_lib.evaluation import kept
-    from restar_lib.evaluation.evaluating import evaluate_version
-    from restar_lib.evaluation.sources import sources_of
-    from restar_lib.evaluation.wording import summary
+    from restar_lib.evaluation.report import files
+    from restar_lib.evaluation.report.evaluate import evaluate_version
+    from restar_lib.evaluation.report.report_text import summary
+    from restar_lib.evaluation.review_origins import sources_of
 
     current = settings()
     folder = _model(current, version)
     chosen = _snapshot(current, folder, snapshot)
     report = evaluate_version(current, folder=folder, snapshot=chosen, sources=sources_of(current, chosen), now=now())
-    written = kept.keep(current, report)
+    written = files.keep(current, report)
     for line in summary(report):
         print(line)
     print(f"page: {written.html}")
@@ -46,16 +46,16 @@ def evaluate(
 def explore(*, snapshot: SnapshotHash = "") -> None:
     """Look at a snapshot: classes, lengths, words, copies, leaks, stars against length, over time. The newest one."""
     from restar_lib.dataset.snapshot import load
-    from restar_lib.evaluation import explored
-    from restar_lib.evaluation.exploring import explore as look
-    from restar_lib.evaluation.sources import stored_of
+    from restar_lib.evaluation.profile import page
+    from restar_lib.evaluation.profile.measure import explore as look
+    from restar_lib.evaluation.review_origins import stored_of
 
     current = settings()
     chosen = load(find_snapshot(current, snapshot))
     found = look(current, chosen, stored=stored_of(current, chosen), now=now())
-    written = explored.keep(current, found)
-    print(explored.headline(found))
-    for line in (*explored.points(found), *(f"{one.name}: {one.found:,} of {one.of:,}" for one in found.leaks)):
+    written = page.keep(current, found)
+    print(page.headline(found))
+    for line in (*page.points(found), *(f"{one.name}: {one.found:,} of {one.of:,}" for one in found.leaks)):
         print(f" - {line}")
     print(f"page: {written.html}")
     print(f"json: {written.json}")
@@ -63,7 +63,7 @@ def explore(*, snapshot: SnapshotHash = "") -> None:
 
 def _snapshot(current: Settings, folder: Path, wanted: str) -> Snapshot:
     from restar_lib.dataset.snapshot import load
-    from restar_lib.scoring.engine import ModelInfo
+    from restar_lib.inference.engine import ModelInfo
 
     if wanted:
         return load(find_snapshot(current, wanted))
@@ -78,12 +78,12 @@ def _snapshot(current: Settings, folder: Path, wanted: str) -> Snapshot:
 
 
 def _model(current: Settings, version: str) -> Path:
-    from restar_lib.registry import artifact
+    from restar_lib.artifacts import sealed_folder
 
     if version != CHAMPION:
-        return artifact.locate(current.models_dir, version)
-    from restar_lib.registry.release import champion_folder
-    from restar_lib.store.engine import engine
+        return sealed_folder.locate(current.models_dir, version)
+    from restar_lib.releases.release import champion_folder
+    from restar_lib.store.database import engine
 
     folder = champion_folder(engine(), current)
     if folder is None:

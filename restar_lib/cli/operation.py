@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from restar_lib.cli.edge import now
+from restar_lib.cli.shared import now
 from restar_lib.settings import Loaded, Settings, load, process_environment, settings
 
 commands = typer.Typer()
@@ -27,8 +27,8 @@ def show() -> None:
 @commands.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    from restar_lib.store.engine import database_url
-    from restar_lib.store.engine import migrate as migrate_database
+    from restar_lib.store.database import database_url
+    from restar_lib.store.database import migrate as migrate_database
 
     migrate_database(database_url(settings()))
     print("the schema is up to date")
@@ -37,15 +37,16 @@ def migrate() -> None:
 @commands.command()
 def doctor() -> None:
     """Look at everything that a run needs; each line says what to do. Ends with 1 where something fails."""
-    from restar_lib.operation.doctor import Health, examine_all
+    from restar_lib.operation.checks.check import CheckStatus
+    from restar_lib.operation.doctor import examine_all
 
     found = []
     for check in examine_all(settings()):
         print(check)
         found.append(check.health)
-    counts = ", ".join(f"{found.count(health)} {health.value}" for health in Health)
+    counts = ", ".join(f"{found.count(health)} {health.value}" for health in CheckStatus)
     print(counts)
-    if Health.FAIL in found:
+    if CheckStatus.FAIL in found:
         raise typer.Exit(1)
 
 
@@ -54,8 +55,8 @@ def housekeeping(
     *, for_good: Annotated[bool, typer.Option("--for-good", help="Do it; else only count what would go.")] = False
 ) -> None:
     """Give abandoned tasks back and delete what is old, as the DAG of that name does every morning."""
-    from restar_lib.housekeeping import tidy
-    from restar_lib.store.engine import engine
+    from restar_lib.operation.housekeeping import tidy
+    from restar_lib.store.database import engine
 
     tidy(engine(), settings(), now=now(), dry_run=not for_good)  # it logs what it did
 
@@ -81,12 +82,12 @@ def restore(
     check: Annotated[bool, typer.Option("--check", help="Only look whether the backup is whole.")] = False,
 ) -> None:
     """Restore a backup into an empty state folder and empty databases, and prove it."""
-    from restar_lib.operation import bundle
+    from restar_lib.operation import backup_folder
     from restar_lib.operation.restore import restore as restore_backup
 
     if check:
-        with bundle.opened(source) as folder:
-            manifest = bundle.verify(folder)
+        with backup_folder.opened(source) as folder:
+            manifest = backup_folder.verify(folder)
         print(f"the backup of {manifest.taken_at} is whole: {len(manifest.files):,} files, {manifest.bytes:,} bytes")
         return
     print(restore_backup(settings(), source, say=print))
@@ -99,8 +100,8 @@ def forget(
     for_good: Annotated[bool, typer.Option("--for-good", help="Do it; else only count what would go.")] = False,
 ) -> None:
     """Forget a person: reviews, tasks, training sets, traces in files; lists the models that saw them."""
-    from restar_lib.operation.forget import forget as forget_person
-    from restar_lib.store.engine import engine
+    from restar_lib.privacy.forget import forget as forget_person
+    from restar_lib.store.database import engine
 
     report = forget_person(engine(), settings(), user_id=user, now=now(), dry_run=not for_good)
     for line in report.advice:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from restar_lib.cli.edge import now
+from restar_lib.cli.shared import now
 from restar_lib.settings import settings
 
 commands = typer.Typer()
@@ -17,7 +17,7 @@ commands = typer.Typer()
 def label(*, labeler: Annotated[str, typer.Option(help="Your name.")] = "") -> None:
     """Label reviews in this terminal with single keys."""
     from restar_lib.labeling.terminal import label_in_terminal
-    from restar_lib.store.engine import engine
+    from restar_lib.store.database import engine
 
     label_in_terminal(engine(), settings(), labeler=labeler or getpass.getuser())
 
@@ -25,7 +25,7 @@ def label(*, labeler: Annotated[str, typer.Option(help="Your name.")] = "") -> N
 @commands.command("label-demo")
 def label_demo(*, limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many labels.")] = None) -> None:
     """Answer the queue as the demo labelers do; their labels stay marked as `demo` for ever."""
-    from restar_lib.labeling.demo import answer_all
-    from restar_lib.store.engine import engine
+    from restar_lib.demo.labelers import answer_all
+    from restar_lib.store.database import engine
 
     print(f"{answer_all(engine(), settings(), limit=limit, now=now)} labels given")

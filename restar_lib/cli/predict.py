@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restar_lib.cli.edge import CHAMPION
+from restar_lib.cli.shared import CHAMPION
 from restar_lib.errors import ArtifactError
 from restar_lib.settings import Settings, settings
 
 if TYPE_CHECKING:  # the engine takes a second to import, and `--help` needs none
-    from restar_lib.scoring.answers import Answer
-    from restar_lib.scoring.engine import ModelInfo
+    from restar_lib.inference.answers import Answer
+    from restar_lib.inference.engine import ModelInfo
 
 commands = typer.Typer()
 
@@ -32,11 +32,11 @@ def predict(
 ) -> None:
     """Say what a text expresses, how sure the model is, and the stars to expect."""
     from restar_lib.domain import with_title
+    from restar_lib.inference.answers import answer_sentences
+    from restar_lib.inference.engine import InferenceEngine
     from restar_lib.ingest.cleaning import readable_title
-    from restar_lib.ingest.plain_text import plain_text
-    from restar_lib.scoring.answers import answer_sentences
-    from restar_lib.scoring.engine import InferenceEngine
     from restar_lib.sentences import split
+    from restar_lib.text import plain_text
 
     current = settings()
     read = plain_text(sys.stdin.read() if text == "-" else text)
@@ -60,15 +60,15 @@ def predict(
 
 
 def _folder(current: Settings, version: str) -> Path:
-    from restar_lib.registry import artifact
-    from restar_lib.registry.swap import read_pointer
+    from restar_lib.artifacts import sealed_folder
+    from restar_lib.artifacts.pointer import read_pointer
 
     if version != CHAMPION:
-        return artifact.locate(current.models_dir, version)
+        return sealed_folder.locate(current.models_dir, version)
     pointer = read_pointer(current.pointer_path)
     if pointer is None:
         raise ArtifactError("nothing was released yet: name a version (`restar predict --version rs-... TEXT`)")
-    return artifact.locate(current.models_dir, pointer.model_version)
+    return sealed_folder.locate(current.models_dir, pointer.model_version)
 
 
 def _remarks(info: ModelInfo, whole: Answer, *, title: str, read: str | None) -> Iterator[str]:

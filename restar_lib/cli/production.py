@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from restar_lib.cli.edge import print_fields
+from restar_lib.cli.shared import print_fields
 from restar_lib.errors import ConfigurationError
 
 commands = typer.Typer()

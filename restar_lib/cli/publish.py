@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from restar_lib.cli.edge import now, print_fields
+from restar_lib.cli.shared import now, print_fields
 from restar_lib.settings import settings
 
 commands = typer.Typer()
@@ -27,8 +27,8 @@ Folder = Annotated[Path | None, typer.Option("--to", help="A local folder; a fol
 @snapshot.command("freeze")
 def freeze(*, held_out: HeldOut = "stratified") -> None:
     """Freeze what the tables hold now as a training set under the hash of its content."""
-    from restar_lib.publishing.snapshot import freeze as freeze_snapshot
-    from restar_lib.store.engine import engine
+    from restar_lib.publishing.publish_snapshot import freeze as freeze_snapshot
+    from restar_lib.store.database import engine
 
     print_fields(freeze_snapshot(engine(), settings(), held_out=held_out, now=now()))
 
@@ -42,9 +42,9 @@ def push_snapshot(
     held_out: HeldOut = "stratified",
 ) -> None:
     """Publish a training set: JSON Lines for each category and split, and a card."""
-    from restar_lib.publishing.snapshot import find, push
-    from restar_lib.publishing.snapshot import freeze as freeze_snapshot
-    from restar_lib.store.engine import engine
+    from restar_lib.publishing.publish_snapshot import find, push
+    from restar_lib.publishing.publish_snapshot import freeze as freeze_snapshot
+    from restar_lib.store.database import engine
 
     current = settings()
     frozen = (
@@ -63,7 +63,7 @@ def push_model(
     to: Folder = None,
 ) -> None:
     """Publish a model: safetensors and ONNX, a card with its metrics, the gate's verdict."""
-    from restar_lib.publishing.model import champion, push
-    from restar_lib.store.engine import engine
+    from restar_lib.publishing.publish_model import champion, push
+    from restar_lib.store.database import engine
 
     print_fields(push(engine(), settings(), version or champion(engine()), repository=repo, folder=to))

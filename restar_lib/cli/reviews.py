@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restar_lib.cli.edge import now, print_fields
+from restar_lib.cli.shared import now, print_fields
 from restar_lib.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from restar_lib.ingest.sources import Window
+    from restar_lib.ingest.sources.base import Window
 
 commands = typer.Typer()
 
@@ -25,7 +25,7 @@ def ingest(
 ) -> None:
     """Read new reviews from the configured source."""
     from restar_lib.ingest.windows import asked_window, ingest_configured
-    from restar_lib.store.engine import engine
+    from restar_lib.store.database import engine
 
     current, window = settings(), asked_window(since, until)
     if dry_run:
@@ -36,9 +36,9 @@ def ingest(
 
 
 def _show_rehearsal(current: Settings, window: Window | None, *, max_rows: int | None) -> None:
-    from restar_lib.ingest.rehearsal import rehearse
-    from restar_lib.ingest.sources import open_source
-    from restar_lib.store.engine import engine
+    from restar_lib.ingest.dry_run import rehearse
+    from restar_lib.ingest.sources.configured import open_source
+    from restar_lib.store.database import engine
 
     if current.database.url is None:
         print("no database is configured: as if nothing were known and nothing read")
@@ -53,9 +53,9 @@ def _show_rehearsal(current: Settings, window: Window | None, *, max_rows: int |
 @commands.command()
 def score() -> None:
     """Score new reviews with the champion and queue the doubtful ones."""
-    from restar_lib.registry.release import champion_folder
+    from restar_lib.releases.release import champion_folder
     from restar_lib.scoring.batch import score_new
-    from restar_lib.store.engine import engine
+    from restar_lib.store.database import engine
 
     current = settings()
     folder = champion_folder(engine(), current)

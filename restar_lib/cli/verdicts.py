@@ -18,10 +18,11 @@ def verdicts(
     limit: Annotated[int, typer.Option(min=1, help="How many are listed, newest first.")] = 20,
 ) -> None:
     """List what the gate said, or show one verdict line by line."""
-    from restar_lib.gate import newest, render
+    from restar_lib.artifacts.sealed_folder import locate
     from restar_lib.gate.page import report_path
-    from restar_lib.registry.artifact import locate
-    from restar_lib.store.engine import engine
+    from restar_lib.gate.verdict import render
+    from restar_lib.gate.verdict_log import newest
+    from restar_lib.store.database import engine
 
     found = newest(engine(), limit=limit, challenger=version)
     if not found:

@@ -18,23 +18,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.dataset import candidates
 from restar_lib.dataset.candidates import Candidate
-from restar_lib.dataset.guards import refuse_leaks
-from restar_lib.dataset.snapshot_folder import Manifest, Sides, read_side, write_folder
-from restar_lib.dataset.stratified import stratified
+from restar_lib.dataset.leakage import refuse_leaks
+from restar_lib.dataset.snapshot_folder import Sides, SnapshotManifest, read_side, write_folder
+from restar_lib.dataset.stratified_sample import stratified
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label, with_title
 from restar_lib.errors import SnapshotError
-from restar_lib.labeling.queue import Merged, merged_truths
-from restar_lib.settings import Dataset, Settings
+from restar_lib.labeling.queue import MergedTask, merged_truths
+from restar_lib.settings import DatasetSettings, Settings
 from restar_lib.store.tables import SnapshotLabel, SnapshotRow
 
 logger = logging.getLogger(__name__)
 
-Truths = Mapping[str, Merged]
+Truths = Mapping[str, MergedTask]
 """The consensus of people by review id."""
 STARS_WEIGHT: Final = 1.0
 
@@ -86,7 +86,7 @@ def load(folder: Path) -> Snapshot:
     """The snapshot in a folder, verified file by file. Raises `SnapshotError` naming what is wrong."""
     sides = {side: read_side(folder, side) for side in Side}
     refuse_leaks(sides)
-    manifest = Manifest.read(folder)
+    manifest = SnapshotManifest.read(folder)
     return Snapshot(
         snapshot_hash=manifest.snapshot_hash,
         folder=folder,
@@ -97,11 +97,6 @@ def load(folder: Path) -> Snapshot:
         frozen_at=manifest.frozen_at,
         titles=manifest.titles,
     )
-
-
-def first_frozen_at(connection: Connection) -> datetime | None:
-    """When the first training set of all was frozen; None where there is none yet."""
-    return connection.execute(select(func.min(SnapshotRow.created_at))).scalar_one()
 
 
 def share_out(available: Mapping[Sentiment, int], *, total: int) -> dict[Sentiment, int]:
@@ -124,7 +119,7 @@ def natural_weights(available: Mapping[Sentiment, int], taken: Mapping[Sentiment
     }
 
 
-def _collect(connection: Connection, truths: Truths, config: Dataset) -> Sides:
+def _collect(connection: Connection, truths: Truths, config: DatasetSettings) -> Sides:
     validation = _held_out(connection, Side.VALIDATION, config, limit=config.max_validation_rows)
     test = _held_out(connection, Side.TEST, config, limit=config.max_test_rows)
     sides = {
@@ -135,13 +130,13 @@ def _collect(connection: Connection, truths: Truths, config: Dataset) -> Sides:
     return {side: sorted(rows, key=lambda row: (row.reviewed_at, row.review_id)) for side, rows in sides.items()}
 
 
-def _held_out(connection: Connection, side: Side, config: Dataset, *, limit: int) -> list[Candidate]:
+def _held_out(connection: Connection, side: Side, config: DatasetSettings, *, limit: int) -> list[Candidate]:
     if config.held_out == "newest":
         return candidates.newest(connection, side, limit=limit)
     return stratified(connection, side, limit=limit, key=f"{config.split_key}:{config.seed}")
 
 
-def _training_rows(connection: Connection, truths: Truths, config: Dataset) -> list[Example]:
+def _training_rows(connection: Connection, truths: Truths, config: DatasetSettings) -> list[Example]:
     answered = candidates.with_ids(connection, Side.TRAIN, truths)
     available = candidates.weak_counts(connection, without=truths)
     limits = share_out(available, total=config.max_rows)

@@ -18,13 +18,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
+from restar_lib.atomic_files import flush_folder, write_bytes
 from restar_lib.domain import Example, Sentiment, Side, TruthSource
-from restar_lib.durable import flush_folder, write_bytes
 from restar_lib.errors import SnapshotError
 
 MANIFEST: Final = "manifest.json"
 NOTE: Final = "forgotten.json"
-"""Stands in the place of a snapshot that was rewritten, because people in it were forgotten (`dataset.rewriting`)."""
+"""Stands in the place of a snapshot that was rewritten, because people in it were forgotten (`privacy.snapshot_rewriting`)."""
 FORMAT: Final = 1
 HASH_CHARS: Final = 16
 
@@ -32,7 +32,7 @@ Sides = Mapping[Side, Sequence[Example]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class SnapshotManifest:
     """What `manifest.json` says: the hash of the snapshot, and rows and content hash of each side."""
 
     snapshot_hash: str
@@ -83,7 +83,7 @@ def write_folder(parent: Path, sides: Sides, *, now: datetime, titles: bool = Fa
     """Write the folder `parent/<hash>` unless it exists; returns it."""
     contents = {side.value: [_line(row) for row in sides[side]] for side in Side}
     sha256 = {name: _sha256(lines) for name, lines in contents.items()}
-    manifest = Manifest(
+    manifest = SnapshotManifest(
         snapshot_hash=_hash_of(sha256),
         rows={name: len(lines) for name, lines in contents.items()},
         sha256=sha256,
@@ -106,7 +106,7 @@ def write_folder(parent: Path, sides: Sides, *, now: datetime, titles: bool = Fa
 
 def read_side(path: Path, side: Side) -> tuple[Example, ...]:
     """The rows of a side. Raises `SnapshotError` naming a file that is missing, broken or altered."""
-    manifest, file = Manifest.read(path), path / side_file(side)
+    manifest, file = SnapshotManifest.read(path), path / side_file(side)
     try:
         lines = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
     except (OSError, EOFError, zlib.error) as error:
@@ -116,7 +116,7 @@ def read_side(path: Path, side: Side) -> tuple[Example, ...]:
     return tuple(_example(json.loads(line)) for line in lines)
 
 
-def _fill(partial: Path, contents: Mapping[str, Sequence[bytes]], manifest: Manifest) -> None:
+def _fill(partial: Path, contents: Mapping[str, Sequence[bytes]], manifest: SnapshotManifest) -> None:
     partial.mkdir(parents=True)
     for name, lines in contents.items():
         # No time in the header: the same rows give the same file.

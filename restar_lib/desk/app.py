@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from restar_lib.desk import label_routes, report_routes, run_book_routes
-from restar_lib.desk.context import Context
+from restar_lib.desk.context import DeskContext
 from restar_lib.errors import ConfigurationError, LeaseLost, NothingToUndo, RestarError
 from restar_lib.settings import Settings
 
@@ -57,7 +57,7 @@ def create_desk(
     """The application. `signed_in` is a FastAPI dependency that refuses strangers and sets `request.state.visitor`."""
     # Built-in pages off: they would be served to strangers, because app-level dependencies do not cover them.
     app = FastAPI(title="Re*Star", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(signed_in)])
-    app.state.context = Context(settings=settings, engine=engine, now=now)
+    app.state.context = DeskContext(settings=settings, engine=engine, now=now)
     app.include_router(label_routes.router)
     app.include_router(report_routes.router)
     app.include_router(run_book_routes.router)

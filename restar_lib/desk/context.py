@@ -22,7 +22,7 @@ class Right(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class DeskContext:
     """Made once, when the application is."""
 
     settings: Settings
@@ -30,8 +30,8 @@ class Context:
     now: Callable[[], datetime]
 
 
-def _context(request: Request) -> Context:
-    context: Context = request.app.state.context
+def _context(request: Request) -> DeskContext:
+    context: DeskContext = request.app.state.context
     return context
 
 
@@ -57,7 +57,7 @@ def needs(right: Right) -> Callable[[Request], None]:
 
 def _labeler(
     visitor: Annotated[str, Depends(_visitor)],
-    context: Annotated[Context, Depends(_context)],
+    context: Annotated[DeskContext, Depends(_context)],
     _may: Annotated[None, Depends(needs(Right.LABEL))],
 ) -> str:
     allowed = context.settings.labeling.labelers
@@ -85,5 +85,5 @@ def same_origin(request: Request) -> None:
         raise HTTPException(403, f"this request came from another site ({origin or site})")
 
 
-ContextOf = Annotated[Context, Depends(_context)]
+ContextOf = Annotated[DeskContext, Depends(_context)]
 Labeler = Annotated[str, Depends(_labeler)]

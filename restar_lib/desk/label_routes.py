@@ -1,7 +1,7 @@
 """The label desk over HTTP: one page, and the calls that its script makes.
 
 Every call answers with a `Desk`: the review to show next and how far the work is, so that one round trip per answer is
-enough. Translates HTTP to `labeling.claims` and back, no more. A GET changes nothing.
+enough. Translates HTTP to `labeling.leases` and back, no more. A GET changes nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from restar_lib.desk.context import Context, ContextOf, Labeler, same_origin
+from restar_lib.desk.context import ContextOf, DeskContext, Labeler, same_origin
 from restar_lib.desk.pages import STATIC, render, static_text
 from restar_lib.domain import LabelSource, Sentiment
-from restar_lib.labeling import claims, queue
-from restar_lib.labeling.claims import Claim, Hints
+from restar_lib.labeling import leases, queue
+from restar_lib.labeling.leases import AnchoringHints, Claim
 
 router = APIRouter()
 changing = [Depends(same_origin)]
 """What every POST goes through."""
 
 
-class Held(BaseModel):
+class HeldClaim(BaseModel):
     """The claim that the page holds."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,7 +33,7 @@ class Held(BaseModel):
     token: Annotated[int, Field(ge=1, lt=2**63)]
 
 
-class Answer(Held):
+class AnswerBody(HeldClaim):
     """What the labeler says about it."""
 
     sentiment: Sentiment
@@ -47,7 +47,7 @@ class ReviewBody(BaseModel):
     text: str
     product_category: str | None
     reviewed_at: datetime
-    hints: Hints | None
+    hints: AnchoringHints | None
 
 
 class Desk(BaseModel):
@@ -82,9 +82,9 @@ def claim(context: ContextOf, labeler: Labeler) -> Desk:
 
 
 @router.post("/desk/submit", dependencies=changing)
-def submit(answer: Answer, context: ContextOf, labeler: Labeler) -> Desk:
+def submit(answer: AnswerBody, context: ContextOf, labeler: Labeler) -> Desk:
     """Store the answer and go on."""
-    claims.submit(
+    leases.submit(
         context.engine,
         task_id=answer.task_id,
         token=answer.token,
@@ -98,51 +98,51 @@ def submit(answer: Answer, context: ContextOf, labeler: Labeler) -> Desk:
 
 
 @router.post("/desk/skip", dependencies=changing)
-def skip(held: Held, context: ContextOf, labeler: Labeler) -> Desk:
+def skip(held: HeldClaim, context: ContextOf, labeler: Labeler) -> Desk:
     """Never ask this labeler again, and go on."""
-    claims.skip(context.engine, task_id=held.task_id, token=held.token, labeler=labeler, now=context.now())
+    leases.skip(context.engine, task_id=held.task_id, token=held.token, labeler=labeler, now=context.now())
     return _next(context, labeler)
 
 
 @router.post("/desk/undo", dependencies=changing)
 def undo(context: ContextOf, labeler: Labeler) -> Desk:
     """Take the last answer or skip back and show its review again."""
-    back = claims.undo(context.engine, labeler=labeler, now=context.now(), settings=context.settings)
+    back = leases.undo(context.engine, labeler=labeler, now=context.now(), settings=context.settings)
     return _desk(context, labeler, back)
 
 
 @router.post("/desk/renew", dependencies=changing, status_code=204)
-def renew(held: Held, context: ContextOf, labeler: Labeler) -> None:
+def renew(held: HeldClaim, context: ContextOf, labeler: Labeler) -> None:
     """The labeler is still reading."""
     lease = context.settings.labeling.lease_seconds
     key = {"task_id": held.task_id, "token": held.token}
-    claims.renew(context.engine, **key, labeler=labeler, now=context.now(), lease_seconds=lease)
+    leases.renew(context.engine, **key, labeler=labeler, now=context.now(), lease_seconds=lease)
 
 
 @router.post("/desk/release", dependencies=changing, status_code=204)
-def release(held: Held, context: ContextOf, labeler: Labeler) -> None:
+def release(held: HeldClaim, context: ContextOf, labeler: Labeler) -> None:
     """The page was closed."""
-    claims.release_claim(context.engine, task_id=held.task_id, token=held.token, labeler=labeler)
+    leases.release_claim(context.engine, task_id=held.task_id, token=held.token, labeler=labeler)
 
 
-def _next(context: Context, labeler: str) -> Desk:
+def _next(context: DeskContext, labeler: str) -> Desk:
     lease = context.settings.labeling.lease_seconds
     return _desk(
-        context, labeler, claims.claim(context.engine, labeler=labeler, now=context.now(), lease_seconds=lease)
+        context, labeler, leases.claim(context.engine, labeler=labeler, now=context.now(), lease_seconds=lease)
     )
 
 
-def _desk(context: Context, labeler: str, review: Claim | None) -> Desk:
+def _desk(context: DeskContext, labeler: str, review: Claim | None) -> Desk:
     hour_ago = context.now() - timedelta(hours=1)
     return Desk(
         review=None if review is None else _body(context, review),
         waiting=queue.counts(context.engine).open,
-        answered_last_hour=claims.answered_since(context.engine, labeler=labeler, since=hour_ago),
+        answered_last_hour=leases.answered_since(context.engine, labeler=labeler, since=hour_ago),
         lease_seconds=context.settings.labeling.lease_seconds,
     )
 
 
-def _body(context: Context, review: Claim) -> ReviewBody:
+def _body(context: DeskContext, review: Claim) -> ReviewBody:
     wanted = context.settings.labeling.show_hints
     return ReviewBody(
         task_id=review.task_id,
@@ -150,5 +150,5 @@ def _body(context: Context, review: Claim) -> ReviewBody:
         text=review.text,
         product_category=review.product_category,
         reviewed_at=review.reviewed_at,
-        hints=claims.hints(context.engine, task_id=review.task_id) if wanted else None,
+        hints=leases.hints(context.engine, task_id=review.task_id) if wanted else None,
     )

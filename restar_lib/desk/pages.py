@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
+from restar_lib.reports.templates import environment_of
 from restar_lib.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -38,4 +39,4 @@ def static_text(name: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    return environment_of(HERE / "templates")

@@ -28,7 +28,7 @@ SANDBOX = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportEntry:
     """One file in the reports folder."""
 
     path: str
@@ -81,7 +81,7 @@ def report_at(folder: Path, path: str) -> Path:
     return found
 
 
-def newest_reports(folder: Path) -> list[Report]:
+def newest_reports(folder: Path) -> list[ReportEntry]:
     """The newest reports below `folder`, at most `LISTED`; the data beside a page is served, and not listed."""
     found = {path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and _is_report(path)}
     files = [path for path in found if path.suffix == ".html" or path.with_suffix(".html") not in found]
@@ -94,9 +94,9 @@ def _is_report(path: Path) -> bool:
     return path.suffix in MEDIA_TYPES and not path.name.startswith(".")
 
 
-def _report(path: Path, *, folder: Path) -> Report:
+def _report(path: Path, *, folder: Path) -> ReportEntry:
     state, below = path.stat(), path.relative_to(folder)
-    return Report(
+    return ReportEntry(
         path=below.as_posix(),
         kind=below.parts[0] if len(below.parts) > 1 else "other",
         name=path.stem,

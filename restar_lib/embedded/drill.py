@@ -25,23 +25,24 @@ import yaml
 from rich.console import Console
 from sqlalchemy import Engine
 
-from restar_lib.durable import write_text
+from restar_lib.atomic_files import write_text
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.runs import Runs, ingest_line, until
-from restar_lib.embedded.services import ADMIN, House
-from restar_lib.embedded.state import load_secrets
-from restar_lib.embedded.view import View
+from restar_lib.embedded.dag_runs import DagRuns, ingest_line, until
+from restar_lib.embedded.progress import ProgressView
+from restar_lib.embedded.services import ADMIN, EmbeddedInstallation
 from restar_lib.errors import ConfigurationError, TurnFailed
-from restar_lib.ingest.reviews import sources_read
-from restar_lib.ingest.simulated import moment
-from restar_lib.monitoring import drift, findings
-from restar_lib.monitoring.alerts import Alert, AlertKind, newest_alert
-from restar_lib.monitoring.incidents import Stage
-from restar_lib.monitoring.links import links_for
-from restar_lib.registry.release import current
+from restar_lib.ingest.stored_reviews import sources_read
+from restar_lib.monitoring import watch
+from restar_lib.monitoring.alerts.alert_log import Alert, AlertKind, newest_alert
+from restar_lib.monitoring.alerts.incidents import IncidentStage
+from restar_lib.monitoring.alerts.links import links_for
+from restar_lib.monitoring.drift import findings
+from restar_lib.releases.release import current
 from restar_lib.settings import Settings
-from restar_lib.store.engine import database_url, engine_for
+from restar_lib.simulator.reviews import moment
+from restar_lib.state_folder import load_secrets
+from restar_lib.store.database import database_url, engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 LAYER = "drill.yaml"
 MORE = 1.25
@@ -50,7 +51,7 @@ MAIL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Caught:
+class DrillResult:
     """The end of the chain."""
 
     alert: Alert
@@ -64,10 +65,10 @@ class Drill:
 
     settings: Settings
     engine: Engine
-    runs: Runs
-    view: View
+    runs: DagRuns
+    view: ProgressView
 
-    def drift(self) -> Caught:
+    def drift(self) -> DrillResult:
         """Let a window of reviews drift, and follow the news to the mail. Raises `TurnFailed` where it gets lost."""
         self._check()
         rows = round(MORE * self.settings.monitoring.window_rows)
@@ -76,20 +77,20 @@ class Drill:
             step.detail = f"reviews written from {start:%Y-%m-%d} to {end:%Y-%m-%d}: new category, new words, new mix"
         watched = self._read_and_watch(rows)
         with self.view.step("the incident") as step:
-            report = drift.find(self.engine, watched.run_id)
+            report = watch.find(self.engine, watched.run_id)
             if report is None or not report.alerts:
                 raise TurnFailed(f"the watch found nothing in run {watched.run_id}: see its report and `monitoring`")
-            alert = self._alert(Stage.OPENED)
+            alert = self._alert(IncidentStage.OPENED)
             news = "opened" if alert.details.run_key == watched.run_id else "is open since an earlier run, told then"
             step.detail = f"incident {alert.incident_id} {news}: {findings.subject(report.alerts)}"
         return self._caught(alert)
 
-    def calm(self) -> Caught:
+    def calm(self) -> DrillResult:
         """Let usual reviews follow until the window holds nothing else, and follow the all-clear to its mail."""
         self._check()
         watched = self._read_and_watch(round(MORE * self.settings.monitoring.window_rows))
         with self.view.step("the incident") as step:
-            alert = self._alert(Stage.ENDED)
+            alert = self._alert(IncidentStage.ENDED)
             if alert.details.run_key != watched.run_id:
                 raise TurnFailed(f"run {watched.run_id} ended no incident of drift: none was open, or it drifts still")
             step.detail = f"incident {alert.incident_id} ended: {alert.subject}"
@@ -123,18 +124,18 @@ class Drill:
             step.detail = f"run {run.run_id}"
         with self.view.step("the watch looks") as step:
             run = self.runs.trigger("watch_drift", {}, step)
-            report = drift.find(self.engine, run.run_id)
+            report = watch.find(self.engine, run.run_id)
             step.detail = " ".join(report.findings) if report else "nothing to compare"
         return run
 
-    def _alert(self, stage: Stage) -> Alert:
+    def _alert(self, stage: IncidentStage) -> Alert:
         """The newest alert of drift at this stage."""
         alert = newest_alert(self.engine, AlertKind.DRIFT, stage)
         if alert is None:
             raise TurnFailed(f"table alert has no alert of drift at the stage {stage}: read the run's log")
         return alert
 
-    def _caught(self, alert: Alert) -> Caught:
+    def _caught(self, alert: Alert) -> DrillResult:
         with self.view.step("the mail") as step:
             found = until(lambda: self._mail_of(alert), seconds=MAIL_SECONDS)
             if found is None:
@@ -146,7 +147,7 @@ class Drill:
             step.detail = f"{message['Subject']}"
         with self.view.step("its links answer") as step:
             step.detail = ", ".join(f"{text} {status}" for text, status in self._followed(alert).items())
-        return Caught(alert=alert, mail=path, subject=str(message["Subject"]))
+        return DrillResult(alert=alert, mail=path, subject=str(message["Subject"]))
 
     @property
     def _mails(self) -> Path:
@@ -172,25 +173,25 @@ class Drill:
 
 
 @contextmanager
-def drilling(house: House, console: Console) -> Iterator[Drill]:
+def drilling(house: EmbeddedInstallation, console: Console) -> Iterator[Drill]:
     """A drill on `house`, whose steps are shown while the block runs."""
     settings = house.settings_now
     engine = engine_for(database_url(settings))
     # The address is that of the running one: its ports may have been set in another terminal.
     url = settings.orchestration.airflow_url
     api = AirflowApi(base_url=url, user=ADMIN, password=house.secrets.airflow_password)
-    view = View(console=console)
+    view = ProgressView(console=console)
     try:
         with view.showing():
-            runs = Runs(house=house, api=api, timeout_minutes=settings.embedded.turn_timeout_minutes)
+            runs = DagRuns(house=house, api=api, timeout_minutes=settings.embedded.turn_timeout_minutes)
             yield Drill(settings=settings, engine=engine, runs=runs, view=view)
     finally:
         api.close()
         engine.dispose()
 
 
-def house_of(settings: Settings) -> House:
+def house_of(settings: Settings) -> EmbeddedInstallation:
     """The installation in the state folder of `settings`, to look at; nothing is started."""
     secrets = load_secrets(settings.home)
     postgres = EmbeddedPostgres(home=settings.home, password=secrets.postgres_password)
-    return House(settings=settings, secrets=secrets, postgres=postgres)
+    return EmbeddedInstallation(settings=settings, secrets=secrets, postgres=postgres)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from restar_lib.demo import replay
 from restar_lib.errors import SourceError
-from restar_lib.ingest import replay
-from restar_lib.ingest.places import find_files
+from restar_lib.ingest.readers.storage import find_files
 from restar_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from restar_lib.dataset.published import PublishedManifest
+    from restar_lib.ingest.sources.published_manifest import PublishedManifest
 
 HUB = "hub"
 """`REVIEWS=hub` means the data set of section `hub`, not a file of that name."""
@@ -147,7 +147,7 @@ class HubFeed:
 
     def prepare(self) -> str:
         """Ask the hub once, so that a wrong name or a missing network is told before anything is trained."""
-        from restar_lib.ingest.hub_files import HubFiles
+        from restar_lib.ingest.sources.hub_files import HubFiles
 
         hub, embedded = self.settings.hub, self.settings.embedded
         commit = HubFiles.from_config(hub).commit(hub.revision)
@@ -197,7 +197,7 @@ class SnapshotFeed:
         return None
 
     def _published(self) -> PublishedManifest:
-        from restar_lib.ingest.published import SnapshotSource
+        from restar_lib.ingest.sources.published import SnapshotSource
 
         return SnapshotSource.from_settings(self.settings).manifest()
 

@@ -50,7 +50,7 @@ def catching(folder: Path, *, port: int, clock: Clock = lambda: datetime.now(UTC
     listener = _listen(port)
     with listener:
         controller = Controller(
-            Keeper(folder, clock=clock),
+            MailHandler(folder, clock=clock),
             hostname=LOOPBACK,
             port=listener.getsockname()[1],
             server_kwargs={"data_size_limit": MAX_BYTES, "enable_SMTPUTF8": True, "ident": "Re*Star mail catcher"},
@@ -62,7 +62,7 @@ def catching(folder: Path, *, port: int, clock: Clock = lambda: datetime.now(UTC
         controller.stop()
 
 
-class Keeper:
+class MailHandler:
     """What aiosmtpd calls for each mail."""
 
     def __init__(self, folder: Path, *, clock: Clock) -> None:

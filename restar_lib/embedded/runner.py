@@ -20,21 +20,21 @@ from rich.console import Console
 
 from restar_lib.embedded.airflow_api import PATIENCE_SECONDS, AirflowApi
 from restar_lib.embedded.feeds import Feed, open_feed
-from restar_lib.embedded.house import open_house
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.services import ADMIN, House
-from restar_lib.embedded.state import load_secrets, runner_lock
+from restar_lib.embedded.progress import ProgressView
+from restar_lib.embedded.services import ADMIN, EmbeddedInstallation
+from restar_lib.embedded.startup import open_house
 from restar_lib.embedded.summary import TurnSummary, render
 from restar_lib.embedded.turn import Turn
-from restar_lib.embedded.view import View
 from restar_lib.errors import EmbeddedError
 from restar_lib.settings import Settings
-from restar_lib.store.engine import database_url, engine_for, wait_for_server
+from restar_lib.state_folder import load_secrets, runner_lock
+from restar_lib.store.database import database_url, engine_for, wait_for_server
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 WATCH_SECONDS = 2.0
 
 
-Then = Callable[[House, Console], None]
+Then = Callable[[EmbeddedInstallation, Console], None]
 """What is done on the running house after its turn."""
 
 
@@ -43,7 +43,7 @@ def run(settings: Settings, *, once: bool, reviews: str, then: Then | None = Non
     # Also where whoever started us ignores SIGINT, as a shell does for what it runs in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    view = View(console=Console())
+    view = ProgressView(console=Console())
     feed = open_feed(settings, reviews=reviews)
     with ExitStack() as stack:
         try:
@@ -61,7 +61,7 @@ def run(settings: Settings, *, once: bool, reviews: str, then: Then | None = Non
             view.note("stopping every process that was started; the state stays, `make run` goes on from there")
 
 
-def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> House:
+def _open(settings: Settings, *, feed: Feed, view: ProgressView, stack: ExitStack) -> EmbeddedInstallation:
     with view.step("services start") as step:
         house = stack.enter_context(
             open_house(settings, configuration=feed.configuration, now=datetime.now(UTC), say=step.say)
@@ -72,7 +72,7 @@ def _open(settings: Settings, *, feed: Feed, view: View, stack: ExitStack) -> Ho
     return house
 
 
-def _turn(house: House, *, feed: Feed, view: View) -> TurnSummary:
+def _turn(house: EmbeddedInstallation, *, feed: Feed, view: ProgressView) -> TurnSummary:
     settings = house.settings_now
     engine = wait_for_server(engine_for(database_url(settings)), seconds=PATIENCE_SECONDS)
     api = AirflowApi(base_url=house.airflow_url, user=ADMIN, password=house.secrets.airflow_password)
@@ -83,7 +83,7 @@ def _turn(house: House, *, feed: Feed, view: View) -> TurnSummary:
         engine.dispose()
 
 
-def _keep_watch(house: House, view: View) -> NoReturn:
+def _keep_watch(house: EmbeddedInstallation, view: ProgressView) -> NoReturn:
     """Say what dies and comes back, until somebody ends us."""
     view.note("running until Ctrl-C: nightly runs go on, labels start retrainings")
     restarts = _restarts(house)
@@ -95,7 +95,7 @@ def _keep_watch(house: House, view: View) -> NoReturn:
         restarts = seen
 
 
-def _restarts(house: House) -> dict[str, tuple[int, str]]:
+def _restarts(house: EmbeddedInstallation) -> dict[str, tuple[int, str]]:
     try:
         rows = json.loads(house.status_file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import yaml
 
-from restar_lib.durable import write_text
+from restar_lib.atomic_files import write_text
 from restar_lib.embedded.feeds import Configuration
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.state import Identity, Secrets
 from restar_lib.embedded.supervisor import Service
 from restar_lib.settings import PROJECT_ROOT, Settings, load, process_environment
+from restar_lib.state_folder import Identity, Secrets
+from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE, EmbeddedPostgres
 
-DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE = "restar", "airflow", "mlflow"
 ADMIN, LABELER = "admin", "labeler"
 BIN = Path(sys.executable).parent
 
@@ -38,7 +37,7 @@ QUIET = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class EmbeddedInstallation:
     """One embedded installation: its settings, its secrets, its database server."""
 
     settings: Settings

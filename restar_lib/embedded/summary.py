@@ -15,14 +15,15 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from restar_lib.embedded.airflow_api import DagRun
-from restar_lib.embedded.services import ADMIN, LABELER, House
-from restar_lib.gate import Verdict, verdict_of
-from restar_lib.ingest.reviews import ReviewCounts, RunSummary, count_reviews, latest_runs
+from restar_lib.embedded.services import ADMIN, LABELER, EmbeddedInstallation
+from restar_lib.gate.verdict import Verdict
+from restar_lib.gate.verdict_log import verdict_of
+from restar_lib.ingest.stored_reviews import ReviewCounts, RunSummary, count_reviews, latest_runs
 from restar_lib.labeling.queue import QueueCounts, count_doubted, counts
-from restar_lib.monitoring import drift
-from restar_lib.monitoring.drift import DriftReport
-from restar_lib.registry.release import Release, current
-from restar_lib.scoring.predictions import Scored, scored_by
+from restar_lib.monitoring import watch_log
+from restar_lib.monitoring.watch_log import DriftReport
+from restar_lib.releases.release import Release, current
+from restar_lib.scoring.predictions import PredictionCounts, scored_by
 from restar_lib.settings import Settings
 
 
@@ -31,7 +32,7 @@ class TurnSummary:
     """One turn, by its numbers."""
 
     ingest: RunSummary | None
-    scored: Scored | None
+    scored: PredictionCounts | None
     reviews: ReviewCounts
     queue: QueueCounts
     doubted: int
@@ -63,11 +64,11 @@ def collect(
         verdict=verdict_of(engine, run_key=retraining.run_id) if retraining else None,
         before=before,
         after=current(engine),
-        drift=drift.find(engine, watch.run_id),
+        drift=watch_log.find(engine, watch.run_id),
     )
 
 
-def render(summary: TurnSummary, house: House, settings: Settings, console: Console) -> None:
+def render(summary: TurnSummary, house: EmbeddedInstallation, settings: Settings, console: Console) -> None:
     """Print the summary."""
     parts = [_reviews(summary), _models(summary), _verdict(summary), _drift(summary)]
     notice = f" - {settings.simulated_notice}" if settings.simulated_notice else ""
@@ -154,7 +155,7 @@ def _drift(summary: TurnSummary) -> Text | None:
     return text
 
 
-def _addresses(house: House) -> str:
+def _addresses(house: EmbeddedInstallation) -> str:
     """Plain lines under the panel: an address that is folded cannot be clicked or copied."""
     secrets, airflow = house.secrets, house.airflow_url
     rows = {

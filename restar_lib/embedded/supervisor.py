@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 
-from restar_lib.durable import write_text
+from restar_lib.atomic_files import write_text
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 TICK_SECONDS = 0.2

@@ -19,17 +19,18 @@ import httpx
 from sqlalchemy import Engine
 
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
+from restar_lib.embedded.dag_runs import POLL_SECONDS, DagRuns, ingest_line, until
 from restar_lib.embedded.feeds import Feed
-from restar_lib.embedded.runs import POLL_SECONDS, Runs, ingest_line, until
-from restar_lib.embedded.services import BIN, House
+from restar_lib.embedded.progress import ProgressView
+from restar_lib.embedded.services import BIN, EmbeddedInstallation
 from restar_lib.embedded.summary import TurnSummary, collect
-from restar_lib.embedded.view import View
 from restar_lib.errors import TurnFailed
-from restar_lib.gate import Verdict, verdict_of
-from restar_lib.ingest.reviews import sources_read
+from restar_lib.gate.verdict import Verdict
+from restar_lib.gate.verdict_log import verdict_of
+from restar_lib.ingest.stored_reviews import sources_read
 from restar_lib.labeling.queue import counts
-from restar_lib.monitoring import drift
-from restar_lib.registry.release import current, reconcile
+from restar_lib.monitoring import watch
+from restar_lib.releases.release import current, reconcile
 from restar_lib.scoring.predictions import scored_by
 from restar_lib.settings import Settings
 
@@ -44,17 +45,17 @@ PARSED_SECONDS = 120.0
 class Turn:
     """Everything one turn needs."""
 
-    house: House
+    house: EmbeddedInstallation
     settings: Settings
     engine: Engine
     api: AirflowApi
     feed: Feed
-    view: View
+    view: ProgressView
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> DagRuns:
         """How DAG runs are started and followed."""
-        return Runs(house=self.house, api=self.api, timeout_minutes=self.settings.embedded.turn_timeout_minutes)
+        return DagRuns(house=self.house, api=self.api, timeout_minutes=self.settings.embedded.turn_timeout_minutes)
 
     def run(self) -> TurnSummary:
         """Turn the loop once."""
@@ -173,7 +174,7 @@ class Turn:
     def _watch(self) -> DagRun:
         with self.view.step("drift looked at") as step:
             run = self.runs.trigger("watch_drift", {}, step)
-            report = drift.find(self.engine, run.run_id)
+            report = watch.find(self.engine, run.run_id)
             if report is None:
                 step.state, step.detail = "skipped", "nothing to compare"
             else:

@@ -20,11 +20,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from restar_lib.atomic_files import READABLE, replace_bytes
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
-from restar_lib.durable import READABLE, replace_bytes
 from restar_lib.evaluation.metrics import CLASSES, Floats, Integers
-from restar_lib.evaluation.report import MAJORITY, TFIDF, TFIDF_BALANCED
+from restar_lib.evaluation.report_contents import MAJORITY, TFIDF, TFIDF_BALANCED
 
 log = logging.getLogger(__name__)
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
-from restar_lib.addresses import report_url
-from restar_lib.durable import READABLE, write_text
+from restar_lib.artifacts import sealed_folder
+from restar_lib.atomic_files import READABLE, write_text
 from restar_lib.gate.remedies import remedy_of
 from restar_lib.gate.verdict import Verdict, VerdictLine
-from restar_lib.registry import artifact
+from restar_lib.reports.templates import page_template
 from restar_lib.settings import Settings
+from restar_lib.urls import report_url
 
 FOLDER: Final = "verdicts"
 """Below the reports folder."""
@@ -80,7 +78,7 @@ def report_path(settings: Settings, verdict: Verdict) -> Path:
 
 def address(settings: Settings, verdict: Verdict) -> str:
     """Where Airflow shows the page."""
-    return report_url(settings, f"{FOLDER}/{report_path(settings, verdict).name}")
+    return report_url(settings.orchestration.airflow_url, f"{FOLDER}/{report_path(settings, verdict).name}")
 
 
 def render(verdict: Verdict, *, notice: str | None) -> str:
@@ -88,7 +86,7 @@ def render(verdict: Verdict, *, notice: str | None) -> str:
     lines = {line.name: line for line in verdict.lines}
     behaviour = lines.get("behaviour")
     table = behaviour.table if behaviour else ()
-    return _template().render(
+    return page_template("verdict.html").render(
         verdict=verdict,
         answer=_answer(verdict),
         reason=_reason(verdict),
@@ -123,7 +121,7 @@ def _reason(verdict: Verdict) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
+class IntervalPicture:
     """Where to draw the difference, its interval, zero and the threshold, in units of the picture."""
 
     lower: float
@@ -136,14 +134,14 @@ class Interval:
     holds: bool
 
 
-def _interval(line: VerdictLine | None) -> Interval | None:
+def _interval(line: VerdictLine | None) -> IntervalPicture | None:
     numbers = line.numbers if line else {}
     found = {name: float(value) for name in DRAWN if isinstance(value := numbers.get(name), int | float)}
     if line is None or len(found) < len(DRAWN):  # no champion, or a verdict of before there was an upper end
         return None
     reach = 1.15 * max(0.01, *(abs(value) for value in found.values()))
     at = {name: round(WIDTH / 2 * (1 + value / reach), 1) for name, value in found.items()}
-    return Interval(
+    return IntervalPicture(
         **at,
         zero=WIDTH / 2,
         words=f"{found['difference']:+.3f} ({found['lower']:+.3f} to {found['upper']:+.3f})",
@@ -154,12 +152,5 @@ def _interval(line: VerdictLine | None) -> Interval | None:
 
 def _files(settings: Settings, verdict: Verdict) -> tuple[Path, Path, Path]:
     """Beside the model folder as JSON and as a page, and among the reports."""
-    beside = artifact.sibling(settings.models_dir, verdict.challenger, "verdict.json")
+    beside = sealed_folder.sibling(settings.models_dir, verdict.challenger, "verdict.json")
     return beside, beside.with_suffix(".html"), report_path(settings, verdict)
-
-
-@cache
-def _template() -> Template:
-    folder = Path(__file__).with_name("templates")
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("verdict.html")

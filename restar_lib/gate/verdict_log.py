@@ -15,12 +15,12 @@ from sqlalchemy import ARRAY, Connection, Engine, Row, Text, any_, delete, func,
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
-from restar_lib.settings import Gate
+from restar_lib.settings import GateSettings
 from restar_lib.store.tables import VerdictReview, VerdictRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class VerdictKey:
     """What a verdict answers: a challenger against a champion, on certain rows, by certain rules."""
 
     challenger: str
@@ -33,13 +33,13 @@ RULES: Final = 2
 """Counts up when the same figures are judged otherwise, so that the question is asked anew."""
 
 
-def rules_hash(rules: Gate, *, cases_hash: str) -> str:
+def rules_hash(rules: GateSettings, *, cases_hash: str) -> str:
     """The first 16 hex digits of the SHA-256 of what decides: configuration, behaviour cases, the gate's own rules."""
     content = f"{RULES} {cases_hash} {rules.model_dump_json()}"
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def find(engine: Engine, question: Question) -> Verdict | None:
+def find(engine: Engine, question: VerdictKey) -> Verdict | None:
     """The verdict on exactly this question; None where it was not asked yet."""
     statement = select(*_COLUMNS).where(
         VerdictRow.challenger == question.challenger,
@@ -110,7 +110,7 @@ def asked_again(engine: Engine, verdict: Verdict, *, run_key: str | None) -> Ver
 
 def record(
     engine: Engine,
-    question: Question,
+    question: VerdictKey,
     *,
     run_key: str | None,
     lines: Sequence[VerdictLine],

@@ -2,7 +2,7 @@
 
 Takes texts as real streams have them (HTML, entities, Amazon's own marks, odd Unicode, NUL) and makes them plain. It
 does not judge content beyond length and the blocklist, does not translate, and does not look at other reviews:
-copies of a text are found by `text_hash` in `ingest.upsert`.
+copies of a text are found by `text_hash` in `ingest.load`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.moments import parse_moment
-from restar_lib.ingest.plain_text import leaks_stars, normalised_text, plain_text
-from restar_lib.settings import Ingest
+from restar_lib.ingest.timestamps import parse_moment
+from restar_lib.settings import IngestSettings
+from restar_lib.text import leaks_stars, normalised_text, plain_text
 
 MAX_CHARS = 10_000
 """Longer texts are too long however few words they have: the limit of a prediction request as well."""
@@ -33,7 +33,7 @@ class Rejection:
     detail: str
 
 
-def clean(fields: Mapping[str, Any], config: Ingest, *, source: str) -> Review | Rejection:
+def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> Review | Rejection:
     """The review in `fields` (our names), or the first reason not to take it."""
     text = plain_text(fields.get("text"))
     rating = _rating(fields.get("rating"))
@@ -80,7 +80,7 @@ def derived_id(fields: Mapping[str, Any], reviewed_at: datetime) -> str:
     return hashlib.sha1(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
 
 
-def _length(words: int, chars: int, config: Ingest) -> Rejection | None:
+def _length(words: int, chars: int, config: IngestSettings) -> Rejection | None:
     if words < config.min_words:
         return Rejection(reason=QuarantineReason.TOO_SHORT, detail=f"{words} words, at least {config.min_words} wanted")
     if words > config.max_words:
@@ -90,7 +90,7 @@ def _length(words: int, chars: int, config: Ingest) -> Rejection | None:
     return None
 
 
-def _blocked(normalised: str, config: Ingest) -> Rejection | None:
+def _blocked(normalised: str, config: IngestSettings) -> Rejection | None:
     """Blocklisted phrases are found as whole words, whatever their case and punctuation."""
     for phrase in config.blocklist:
         wanted = normalised_text(phrase)

@@ -1,6 +1,6 @@
 """How the rows of one ingest run ended: counts that must add up.
 
-A value, no statement: `ingest.upsert` stores it in `ingest_run`, and the logs and the summary print it.
+A value, no statement: `ingest.load` stores it in `ingest_run`, and the logs and the summary print it.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from sqlalchemy import Engine
 
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.moments import EARLIEST, LATEST, parse_moment
-from restar_lib.ingest.sources import Window, open_source
-from restar_lib.ingest.upsert import ingest
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.base import Window
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.ingest.timestamps import EARLIEST, LATEST, parse_moment
 from restar_lib.settings import Settings
 
 

@@ -2,7 +2,7 @@
 
 One task per review. Scoring calls `enqueue` in the transaction of its predictions; housekeeping calls `expire`; a
 retraining calls `merge_finished`, which seals answered tasks (done -> merged, no undo any more), and its snapshot reads
-`merged_truths`. All of them are safe to run twice, or two at once. How a person answers is in `labeling.claims`.
+`merged_truths`. All of them are safe to run twice, or two at once. How a person answers is in `labeling.leases`.
 
 Chooses no review (`selection`), trains on nothing, and does not call the clock: `now` is passed in.
 """
@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
-from restar_lib.labeling.claims import REOPENED
+from restar_lib.labeling.leases import REOPENED
 from restar_lib.selection import Selected
 from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, LabelTask, ReviewRow
 
@@ -52,7 +52,7 @@ class QueueCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Merged:
+class MergedTask:
     """One review that people have finished, with their consensus."""
 
     task_id: int
@@ -146,7 +146,7 @@ def finished_unmerged(connection: Connection) -> int:
     return connection.execute(statement).scalar_one()
 
 
-def merge_finished(connection: Connection, *, now: datetime) -> list[Merged]:
+def merge_finished(connection: Connection, *, now: datetime) -> list[MergedTask]:
     """Seal every finished task and return them, ordered by task. Again: an empty list."""
     statement = (
         update(LabelTask)
@@ -155,21 +155,21 @@ def merge_finished(connection: Connection, *, now: datetime) -> list[Merged]:
         .returning(LabelTask.task_id, LabelTask.review_id, LabelTask.consensus.label("sentiment"), _label_source())
     )
     rows = connection.execute(statement).all()
-    return sorted((Merged(**row._asdict()) for row in rows), key=lambda merged: merged.task_id)
+    return sorted((MergedTask(**row._asdict()) for row in rows), key=lambda merged: merged.task_id)
 
 
-def merged_truths(connection: Connection) -> dict[str, Merged]:
+def merged_truths(connection: Connection) -> dict[str, MergedTask]:
     """The consensus of people for every sealed review, by review id."""
     statement = (
         select(LabelTask.task_id, LabelTask.review_id, LabelTask.consensus.label("sentiment"), _label_source())
         .where(LabelTask.status == TaskStatus.MERGED)
         .order_by(LabelTask.task_id)
     )
-    return {row.review_id: Merged(**row._asdict()) for row in connection.execute(statement)}
+    return {row.review_id: MergedTask(**row._asdict()) for row in connection.execute(statement)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Removed:
+class RemovedRows:
     """What went with some reviews."""
 
     tasks: int
@@ -177,7 +177,7 @@ class Removed:
     skips: int
 
 
-def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> Removed:
+def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> RemovedRows:
     """Delete the tasks of these reviews, with every answer to them. Their places in snapshots are gone before.
 
     A labeler who has one of them open is told that the lease is lost.
@@ -186,7 +186,7 @@ def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> Remove
     tasks = select(LabelTask.task_id).where(wanted)
     skips = connection.execute(delete(LabelSkip).where(LabelSkip.task_id.in_(tasks))).rowcount
     labels = connection.execute(delete(Label).where(Label.task_id.in_(tasks))).rowcount
-    return Removed(tasks=connection.execute(delete(LabelTask).where(wanted)).rowcount, labels=labels, skips=skips)
+    return RemovedRows(tasks=connection.execute(delete(LabelTask).where(wanted)).rowcount, labels=labels, skips=skips)
 
 
 def _label_source() -> ColumnElement[str]:

@@ -23,8 +23,8 @@ from sqlalchemy import Engine
 
 from restar_lib.domain import LabelSource, Sentiment
 from restar_lib.errors import LeaseLost, NothingToUndo, RestarError
-from restar_lib.labeling import claims, queue
-from restar_lib.labeling.claims import Claim
+from restar_lib.labeling import leases, queue
+from restar_lib.labeling.leases import Claim
 from restar_lib.settings import Settings
 
 ANSWERS = {
@@ -119,10 +119,10 @@ class TerminalSession:
 
     def _next(self) -> Claim | None:
         lease = self.settings.labeling.lease_seconds
-        return claims.claim(self.engine, labeler=self.labeler, now=self.now(), lease_seconds=lease)
+        return leases.claim(self.engine, labeler=self.labeler, now=self.now(), lease_seconds=lease)
 
     def _answer(self, claim: Claim, sentiment: Sentiment) -> None:
-        claims.submit(
+        leases.submit(
             self.engine,
             task_id=claim.task_id,
             token=claim.token,
@@ -136,12 +136,12 @@ class TerminalSession:
         self.console.print(Text(f"  {sentiment.value}", style=STYLES[sentiment]))
 
     def _skip(self, claim: Claim) -> None:
-        claims.skip(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.labeler, now=self.now())
+        leases.skip(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.labeler, now=self.now())
         self.console.print("  [dim]skipped[/]")
 
     def _undo(self) -> Claim:
         answered = self._answered()
-        claim = claims.undo(self.engine, labeler=self.labeler, now=self.now(), settings=self.settings)
+        claim = leases.undo(self.engine, labeler=self.labeler, now=self.now(), settings=self.settings)
         # A skip can be taken back too, and does not count.
         self.given -= answered - self._answered()
         self.console.print("  [dim]taken back[/]")
@@ -149,11 +149,11 @@ class TerminalSession:
 
     def _answered(self) -> int:
         window = timedelta(seconds=self.settings.labeling.undo_seconds)
-        return claims.answered_since(self.engine, labeler=self.labeler, since=self.now() - window)
+        return leases.answered_since(self.engine, labeler=self.labeler, since=self.now() - window)
 
     def _give_back(self, claim: Claim) -> None:
         with suppress(LeaseLost):
-            claims.release_claim(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.labeler)
+            leases.release_claim(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.labeler)
 
     def _show(self, claim: Claim) -> None:
         counts = queue.counts(self.engine)

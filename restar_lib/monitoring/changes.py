@@ -11,8 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from restar_lib.ingest.reviews import RunSummary, latest_runs
-from restar_lib.registry.release_log import history
+from restar_lib.artifacts.release_log import history
+from restar_lib.ingest.stored_reviews import RunSummary, latest_runs
 
 RELEASES = 3
 RUNS = 200

@@ -20,13 +20,13 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import ProgrammingError
 
+from restar_lib.artifacts import release_log
 from restar_lib.errors import BackupError
-from restar_lib.operation import bundle, databases
-from restar_lib.operation.bundle import DumpInfo, Manifest
-from restar_lib.operation.databases import AIRFLOW, OURS, Place
-from restar_lib.registry import release_log
+from restar_lib.operation import backup_folder, databases
+from restar_lib.operation.backup_folder import BackupManifest, DumpInfo
+from restar_lib.operation.databases import AIRFLOW, OURS, DatabaseAddress
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for, lock
+from restar_lib.store.database import engine_for, lock
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -56,15 +56,15 @@ def back_up(
 ) -> BackupReport:
     """Write a backup to a new folder, or to one file where `target` ends in `.tar`. Raises `BackupError`."""
     _refuse_inside(settings.home, target)
-    with databases.at_hand(settings) as places, bundle.being_written(target) as folder:
+    with databases.at_hand(settings) as places, backup_folder.being_written(target) as folder:
         embedded = databases.is_embedded(settings)
         left_out = [place.name for place in places if embedded and not secrets and place.name == AIRFLOW]
         ours = next(place for place in places if place.name == OURS)
         with _nothing_is_released_or_deleted(ours):
             dumps = {place.name: _dump(place, folder, say) for place in places if place.name not in left_out}
             files = _copy_state(settings.home, folder, secrets=secrets, say=say)
-        files |= {dump.file: bundle.described(folder / dump.file) for dump in dumps.values()}
-        manifest = Manifest(
+        files |= {dump.file: backup_folder.described(folder / dump.file) for dump in dumps.values()}
+        manifest = BackupManifest(
             taken_at=now.isoformat(), home=str(settings.home), embedded=embedded, databases=dumps, files=files
         )
         manifest.write(folder)
@@ -79,7 +79,7 @@ def back_up(
 
 
 @contextmanager
-def _nothing_is_released_or_deleted(ours: Place) -> Iterator[None]:
+def _nothing_is_released_or_deleted(ours: DatabaseAddress) -> Iterator[None]:
     """Housekeeping deletes models under this lock, and a release is appended under it."""
     engine = engine_for(ours.url)
     try:
@@ -90,7 +90,7 @@ def _nothing_is_released_or_deleted(ours: Place) -> Iterator[None]:
         engine.dispose()
 
 
-def _dump(place: Place, folder: Path, say: Say) -> DumpInfo:
+def _dump(place: DatabaseAddress, folder: Path, say: Say) -> DumpInfo:
     file = f"databases/{place.name}.dump"
     (folder / file).parent.mkdir(exist_ok=True)
     engine = engine_for(place.url)
@@ -119,10 +119,10 @@ def _revision(connection: Connection) -> str | None:
 
 def _copy_state(home: Path, folder: Path, *, secrets: bool, say: Say) -> dict[str, tuple[int, str]]:
     copied: dict[str, tuple[int, str]] = {}
-    for path in bundle.state_files(home, secrets=secrets):
-        name = f"{bundle.FILES}/{path.as_posix()}"
+    for path in backup_folder.state_files(home, secrets=secrets):
+        name = f"{backup_folder.FILES}/{path.as_posix()}"
         try:
-            copied[name] = bundle.copy(home / path, folder / name)
+            copied[name] = backup_folder.copy(home / path, folder / name)
         except FileNotFoundError:
             log.info("%s was deleted meanwhile, and is not in the backup", path)
     say(f"state folder: {len(copied):,} files")

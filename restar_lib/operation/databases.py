@@ -23,11 +23,10 @@ from sqlalchemy import Connection, func, inspect, select, table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.services import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE
-from restar_lib.embedded.state import load_secrets, runner_lock
 from restar_lib.errors import BackupError, ConfigurationError
 from restar_lib.settings import Settings
+from restar_lib.state_folder import load_secrets, runner_lock
+from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE, EmbeddedPostgres
 
 OURS, AIRFLOW, MLFLOW = "restar", "airflow", "mlflow"
 """What the databases are called in a backup, whatever their names are on the server."""
@@ -35,7 +34,7 @@ EMBEDDED_NAMES = {OURS: DATABASE, AIRFLOW: AIRFLOW_DATABASE, MLFLOW: MLFLOW_DATA
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class DatabaseAddress:
     """One database."""
 
     name: str
@@ -74,7 +73,7 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 
 @contextmanager
-def at_hand(settings: Settings) -> Iterator[list[Place]]:
+def at_hand(settings: Settings) -> Iterator[list[DatabaseAddress]]:
     """The databases, answering. Raises `BackupError` or `ConfigurationError` where there is nothing to reach."""
     try:
         with _places(settings) as places:
@@ -84,12 +83,12 @@ def at_hand(settings: Settings) -> Iterator[list[Place]]:
 
 
 @contextmanager
-def _places(settings: Settings) -> Iterator[list[Place]]:
+def _places(settings: Settings) -> Iterator[list[DatabaseAddress]]:
     if not is_embedded(settings):
         yield configured(settings)
         return
     server = embedded_server(settings)
-    places = [Place(name=name, url=server.url(database)) for name, database in EMBEDDED_NAMES.items()]
+    places = [DatabaseAddress(name=name, url=server.url(database)) for name, database in EMBEDDED_NAMES.items()]
     if answers(places[0]):
         yield places
     else:
@@ -97,7 +96,7 @@ def _places(settings: Settings) -> Iterator[list[Place]]:
             yield places
 
 
-def configured(settings: Settings) -> list[Place]:
+def configured(settings: Settings) -> list[DatabaseAddress]:
     """The databases that the configuration names."""
     database = settings.database
     if database.url is None:
@@ -106,10 +105,10 @@ def configured(settings: Settings) -> list[Place]:
     return [plain_place(name, url.get_secret_value()) for name, url in urls.items() if url is not None]
 
 
-def plain_place(name: str, url: str) -> Place:
+def plain_place(name: str, url: str) -> DatabaseAddress:
     """A database under the one driver that we have, whatever its owner uses."""
     driven = make_url(url).set(drivername="postgresql+psycopg")
-    return Place(name=name, url=driven.render_as_string(hide_password=False))
+    return DatabaseAddress(name=name, url=driven.render_as_string(hide_password=False))
 
 
 @contextmanager
@@ -131,7 +130,7 @@ def running(server: EmbeddedPostgres, *, log: Path) -> Iterator[None]:
         process.wait(120)
 
 
-def answers(place: Place) -> bool:
+def answers(place: DatabaseAddress) -> bool:
     """Whether somebody can log in right now."""
     try:
         psycopg.connect(place.conninfo, password=place.password or "", connect_timeout=5).close()
@@ -146,19 +145,19 @@ def row_counts(connection: Connection) -> dict[str, int]:
     return {name: connection.execute(select(func.count()).select_from(table(name))).scalar_one() for name in names}
 
 
-def dump(place: Place, target: Path, *, snapshot: str) -> None:
+def dump(place: DatabaseAddress, target: Path, *, snapshot: str) -> None:
     """Write one database to a file, as the exported `snapshot` sees it. Raises `BackupError`."""
     options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={target}"]
     _run("pg_dump", [*options, f"--dbname={place.conninfo}"], place)
 
 
-def load(place: Place, source: Path) -> None:
+def load(place: DatabaseAddress, source: Path) -> None:
     """Fill an empty database from a file, all of it or nothing. Raises `BackupError`."""
     options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
     _run("pg_restore", [*options, f"--dbname={place.conninfo}", str(source)], place)
 
 
-def _run(tool: str, arguments: list[str], place: Place) -> None:
+def _run(tool: str, arguments: list[str], place: DatabaseAddress) -> None:
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGPASSWORD": place.password or ""}
     done = subprocess.run([_tool(tool), *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -16,14 +16,14 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
+from restar_lib.artifacts import sealed_folder
 from restar_lib.errors import BackupError
-from restar_lib.operation import bundle, databases
-from restar_lib.operation.bundle import FILES, SECRETS, Manifest
-from restar_lib.operation.databases import AIRFLOW, OURS, Place
-from restar_lib.registry import artifact
-from restar_lib.registry.release import reconcile
+from restar_lib.operation import backup_folder, databases
+from restar_lib.operation.backup_folder import FILES, SECRETS, BackupManifest
+from restar_lib.operation.databases import AIRFLOW, OURS, DatabaseAddress
+from restar_lib.releases.release import reconcile
 from restar_lib.settings import Settings
-from restar_lib.store.engine import alembic_config, engine_for, migrate
+from restar_lib.store.database import alembic_config, engine_for, migrate
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -54,8 +54,8 @@ class RestoreReport:
 
 def restore(settings: Settings, source: Path, *, say: Say = log.info) -> RestoreReport:
     """Restore a backup. Raises `BackupError` before anything is written where the backup or the place is not right."""
-    with bundle.opened(source) as folder:
-        manifest = bundle.verify(folder)
+    with backup_folder.opened(source) as folder:
+        manifest = backup_folder.verify(folder)
         say(f"the backup of {manifest.taken_at} is whole: {len(manifest.files):,} files")
         _refuse_newer(manifest)
         _refuse_full_home(settings.home)
@@ -70,7 +70,7 @@ def restore(settings: Settings, source: Path, *, say: Say = log.info) -> Restore
 
 
 def _restore_into(
-    settings: Settings, places: Sequence[Place], folder: Path, manifest: Manifest, say: Say
+    settings: Settings, places: Sequence[DatabaseAddress], folder: Path, manifest: BackupManifest, say: Say
 ) -> RestoreReport:
     places = [place for place in places if place.name in manifest.databases]
     _refuse_full_databases(places)
@@ -92,18 +92,18 @@ def _restore_into(
     )
 
 
-def _copy_files(settings: Settings, folder: Path, manifest: Manifest, say: Say) -> None:
+def _copy_files(settings: Settings, folder: Path, manifest: BackupManifest, say: Say) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     (settings.home / MARKER).write_text(f"the backup of {manifest.taken_at} is being restored\n", encoding="utf-8")
     names = [name for name in manifest.files if name.startswith(f"{FILES}/")]
     for name in names:
-        copied = bundle.copy(folder / name, settings.home / name.removeprefix(f"{FILES}/"))
+        copied = backup_folder.copy(folder / name, settings.home / name.removeprefix(f"{FILES}/"))
         if copied != manifest.files[name]:
             raise BackupError(f"{name} changed while it was restored: wipe {settings.home} and start again")
     say(f"state folder: {len(names):,} files")
 
 
-def _load(place: Place, folder: Path, manifest: Manifest, say: Say) -> None:
+def _load(place: DatabaseAddress, folder: Path, manifest: BackupManifest, say: Say) -> None:
     info = manifest.databases[place.name]
     databases.load(place, folder / info.file)
     engine = engine_for(place.url)
@@ -117,8 +117,8 @@ def _load(place: Place, folder: Path, manifest: Manifest, say: Say) -> None:
     say(f"database {place.name}: {sum(rows.values()):,} rows of {len(rows)} tables, as in the backup")
 
 
-def _prove_champion(settings: Settings, ours: Place) -> str | None:
-    from restar_lib.scoring.engine import InferenceEngine
+def _prove_champion(settings: Settings, ours: DatabaseAddress) -> str | None:
+    from restar_lib.inference.engine import InferenceEngine
 
     engine = engine_for(ours.url)
     try:
@@ -127,13 +127,13 @@ def _prove_champion(settings: Settings, ours: Place) -> str | None:
         engine.dispose()
     if champion is None:
         return None
-    folder = artifact.locate(settings.models_dir, champion.model_version)
-    artifact.verify(folder)
+    folder = sealed_folder.locate(settings.models_dir, champion.model_version)
+    sealed_folder.verify(folder)
     InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
     return champion.model_version
 
 
-def _refuse_newer(manifest: Manifest) -> None:
+def _refuse_newer(manifest: BackupManifest) -> None:
     revision = manifest.databases[OURS].revision
     known = {script.revision for script in ScriptDirectory.from_config(alembic_config("")).walk_revisions()}
     if revision not in known:
@@ -154,7 +154,7 @@ def _refuse_full_home(home: Path) -> None:
         )
 
 
-def _refuse_full_databases(places: Sequence[Place]) -> None:
+def _refuse_full_databases(places: Sequence[DatabaseAddress]) -> None:
     for place in places:
         engine = engine_for(place.url)
         try:

@@ -7,14 +7,14 @@ Decides nothing about reviews, labels or models, and holds no SQL. The only pack
 imports Airflow; everything heavy is imported inside functions, because every parse of a DAG file imports this.
 """
 
-from restar_lib.orchestration.house import DRIFT, REVIEWS, finished_labels, house_rules
-from restar_lib.orchestration.mail import send_mail
-from restar_lib.orchestration.tasks import Duty, Summary, duty, heavy, skip, step
+from restar_lib.orchestration.airflow_mail import send_mail
+from restar_lib.orchestration.dag_defaults import DRIFT, REVIEWS, finished_labels, house_rules
+from restar_lib.orchestration.tasks import Summary, TaskContext, duty, heavy, skip, step
 
 __all__ = [
     "DRIFT",
     "REVIEWS",
-    "Duty",
+    "TaskContext",
     "Summary",
     "duty",
     "finished_labels",

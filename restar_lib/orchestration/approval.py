@@ -1,6 +1,6 @@
 """Who releases a challenger: the way to a person or to the policy, the person's form, and what came of it.
 
-Used by the tasks of `retrain_sentiment`; whether a person is needed is decided elsewhere (`retraining.steps`).
+Used by the tasks of `retrain_sentiment`; whether a person is needed is decided elsewhere (`retraining.pipeline`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import get_current_context
 
-from restar_lib.retraining.reasons import BY_POLICY, Approval
+from restar_lib.retraining.policy import BY_POLICY, Approval
 from restar_lib.settings import Settings
 
 CHOOSE: Final = "choose_approval"

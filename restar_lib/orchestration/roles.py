@@ -59,7 +59,7 @@ ROLES: Final[Mapping[str, frozenset[Permission]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Installed:
+class InstalledRoles:
     """What `install_roles` did."""
 
     permissions: dict[str, int]
@@ -69,7 +69,7 @@ class Installed:
     admin: str
 
 
-def install_roles(*, admin: str, password: str, email: str) -> Installed:
+def install_roles(*, admin: str, password: str, email: str) -> InstalledRoles:
     """Make FAB's roles what `ROLES` says, and the first administrator where nobody has that name.
 
     Works on Airflow's metadata database, which must be migrated and have FAB as its auth manager.
@@ -85,7 +85,9 @@ def install_roles(*, admin: str, password: str, email: str) -> Installed:
         manager.update_admin_permission()
         made = _first_admin(manager, name=admin, password=password, email=email)
     counts = {name: len(wanted) for name, wanted in ROLES.items()}
-    return Installed(permissions=counts, changed=changed, admin=f"{admin} {'created' if made else 'was there already'}")
+    return InstalledRoles(
+        permissions=counts, changed=changed, admin=f"{admin} {'created' if made else 'was there already'}"
+    )
 
 
 def _make_exact(manager: Any, name: str, wanted: frozenset[Permission]) -> int:

@@ -20,8 +20,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from sqlalchemy import Engine
 
 from restar_lib import errors
-from restar_lib.orchestration.house import DRIFT
-from restar_lib.retraining.reasons import Asked
+from restar_lib.orchestration.dag_defaults import DRIFT
+from restar_lib.retraining.policy import TrainingTrigger
 from restar_lib.settings import Settings, settings
 
 Summary = dict[str, Any]
@@ -30,7 +30,7 @@ Parameters = ParamSpec("Parameters")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duty:
+class TaskContext:
     """What the running task works with."""
 
     settings: Settings
@@ -40,7 +40,7 @@ class Duty:
     """Airflow's run id."""
     params: Mapping[str, Any]
     """The trigger form's values."""
-    asked: Asked
+    asked: TrainingTrigger
     by: str
     """The user who triggered the run by hand, else `airflow`."""
     again: bool
@@ -53,17 +53,17 @@ class Duty:
     @property
     def is_by_hand(self) -> bool:
         """Whether a person triggered this run, so that the form's values are theirs."""
-        return self.asked is Asked.HAND
+        return self.asked is TrainingTrigger.HAND
 
 
-def duty() -> Duty:
+def duty() -> TaskContext:
     """The duty of the task that is running. The one place where a task meets settings, engine and clock."""
-    from restar_lib.store.engine import engine
+    from restar_lib.store.database import engine
 
     context = get_current_context()
     run = context["dag_run"]
     interval = (run.data_interval_start, run.data_interval_end)
-    return Duty(
+    return TaskContext(
         settings=settings(),
         engine=engine(),
         now=datetime.now(UTC),
@@ -77,12 +77,12 @@ def duty() -> Duty:
     )
 
 
-def asked_by(run_type: str, *, assets: Iterable[Asset]) -> Asked:
+def asked_by(run_type: str, *, assets: Iterable[Asset]) -> TrainingTrigger:
     """Who wants a run of this type that was started by events of these assets."""
     if run_type == "asset_triggered":
         # By name, one by one: Airflow's mapping of events answers "yes" to every `in`.
-        return Asked.DRIFT if DRIFT.name in {asset.name for asset in assets} else Asked.LABELS
-    return Asked.SCHEDULE if run_type == "scheduled" else Asked.HAND
+        return TrainingTrigger.DRIFT if DRIFT.name in {asset.name for asset in assets} else TrainingTrigger.LABELS
+    return TrainingTrigger.SCHEDULE if run_type == "scheduled" else TrainingTrigger.HAND
 
 
 OUTCOMES: tuple[tuple[type[errors.RestarError], type[Exception]], ...] = (
@@ -97,8 +97,8 @@ OUTCOMES: tuple[tuple[type[errors.RestarError], type[Exception]], ...] = (
 """How a task ends for each named situation; whatever is not here is retried with backoff."""
 
 
-def step(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Parameters, Any]:
-    """Make a task of `body`: it gets its `Duty`, named errors become outcomes, a dataclass becomes a `Summary`."""
+def step(body: Callable[Concatenate[TaskContext, Parameters], object]) -> Callable[Parameters, Any]:
+    """Make a task of `body`: it gets its `TaskContext`, named errors become outcomes, a dataclass becomes a `Summary`."""
 
     @functools.wraps(body)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
@@ -118,12 +118,14 @@ def step(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Para
     return run
 
 
-def heavy(body: Callable[Concatenate[Duty, Parameters], object]) -> Callable[Concatenate[Duty, Parameters], object]:
+def heavy(
+    body: Callable[Concatenate[TaskContext, Parameters], object],
+) -> Callable[Concatenate[TaskContext, Parameters], object]:
     """Let `body` work in a process of its own, so that a kill for memory is told. Stands below `step`."""
 
     @functools.wraps(body)
-    def run(my: Duty, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
-        from restar_lib.apart import apart
+    def run(my: TaskContext, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
+        from restar_lib.child_process import apart
 
         def work() -> object:
             my.engine.dispose(close=False)  # the parent's connections stay the parent's

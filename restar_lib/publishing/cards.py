@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from restar_lib.dataset.published import NO_CATEGORY, SPLITS, PublishedManifest
+from restar_lib.dataset.published_sets import NO_CATEGORY
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, TruthSource
-from restar_lib.gate import Verdict, render_markdown
-from restar_lib.scoring.engine import ModelInfo
+from restar_lib.gate.verdict import Verdict, render_markdown
+from restar_lib.inference.engine import ModelInfo
+from restar_lib.ingest.sources.published_manifest import SPLITS, PublishedManifest
+from restar_lib.reports.templates import environment_of
 from restar_lib.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "include" / "cards"
@@ -102,7 +102,7 @@ def _metrics(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _rendered(name: str, **values: object) -> str:
-    environment = Environment(loader=FileSystemLoader(FOLDER), undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - Markdown, not HTML
+    environment = environment_of(FOLDER)
     environment.filters |= {"figure": _figure, "cell": _cell}
     return environment.get_template(name).render(**values)
 

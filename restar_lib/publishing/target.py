@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from restar_lib.durable import flush_folder, write_bytes
+from restar_lib.atomic_files import flush_folder, write_bytes
 from restar_lib.errors import ConfigurationError
-from restar_lib.patience import Patience
-from restar_lib.settings import Hub, Settings
+from restar_lib.retry import Patience
+from restar_lib.settings import HubSettings, Settings
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -27,7 +27,7 @@ Kind = Literal["dataset", "model"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pushed:
+class PushResult:
     """What came of a push."""
 
     where: str
@@ -38,16 +38,16 @@ class Pushed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class PushTarget:
     """Where a push goes: what was asked for, else what is configured, else a folder of ours."""
 
     kind: Kind
-    config: Hub
+    config: HubSettings
     asked_repository: str = ""
     configured_repository: str = ""
     folder: Path
 
-    def push(self, content: Content, *, name: str) -> Pushed:
+    def push(self, content: Content, *, name: str) -> PushResult:
         """Publish under `name`: to the hub where a repository and a token are there, else below the folder."""
         if self.asked_repository:
             return to_hub(content, self.asked_repository, kind=self.kind, config=self.config, message=name)
@@ -56,10 +56,10 @@ class Target:
         return to_folder(content, self.folder / name)
 
 
-def target(settings: Settings, *, kind: Kind, repository: str, folder: Path | None) -> Target:
+def target(settings: Settings, *, kind: Kind, repository: str, folder: Path | None) -> PushTarget:
     """As asked for on the command line; `folder` beats the configured repository."""
     configured = settings.hub.dataset_repository if kind == "dataset" else settings.hub.model_repository
-    return Target(
+    return PushTarget(
         kind=kind,
         config=settings.hub,
         asked_repository=repository,
@@ -68,14 +68,14 @@ def target(settings: Settings, *, kind: Kind, repository: str, folder: Path | No
     )
 
 
-def to_folder(content: Content, folder: Path) -> Pushed:
+def to_folder(content: Content, folder: Path) -> PushResult:
     """Write a folder that appears by one rename. Raises `ConfigurationError` where another content has its name."""
     if folder.exists():
         if not _same(content, folder):
             raise ConfigurationError(
                 f"{folder} exists with other content: remove it, or push with `--to` another folder"
             )
-        return Pushed(where=str(folder), files=len(content), changed=False)
+        return PushResult(where=str(folder), files=len(content), changed=False)
     partial = folder.parent / f".{folder.name}.{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -85,10 +85,10 @@ def to_folder(content: Content, folder: Path) -> Pushed:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     flush_folder(folder.parent)
-    return Pushed(where=str(folder), files=len(content), changed=True)
+    return PushResult(where=str(folder), files=len(content), changed=True)
 
 
-def to_hub(content: Content, repository: str, *, kind: Kind, config: Hub, message: str) -> Pushed:
+def to_hub(content: Content, repository: str, *, kind: Kind, config: HubSettings, message: str) -> PushResult:
     """Make one commit with exactly these files below `data/`, and these beside others elsewhere.
 
     Raises `ConfigurationError` without a token, `HubError` where the hub does not take it.
@@ -103,7 +103,7 @@ def to_hub(content: Content, repository: str, *, kind: Kind, config: Hub, messag
     before = patience.ask(lambda: api.repo_info(repository, repo_type=kind, revision="main").sha, what=what)
     after = patience.ask(lambda: _commit(api, content, repository, kind=kind, message=message), what=what)
     address = f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repository}"
-    return Pushed(where=address, files=len(content), changed=before != after, commit=after)
+    return PushResult(where=address, files=len(content), changed=before != after, commit=after)
 
 
 def _commit(api: HfApi, content: Content, repository: str, *, kind: Kind, message: str) -> str:

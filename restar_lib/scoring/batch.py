@@ -1,6 +1,6 @@
 """Batch scoring: the champion reads every new review once, and the doubtful ones go to the labeling queue.
 
-What is new is `scoring.unread`'s: so a new champion reads what arrives from then on, and nothing twice. Chunk by chunk,
+What is new is `scoring.pending`'s: so a new champion reads what arrives from then on, and nothing twice. Chunk by chunk,
 predictions and tasks in one transaction: killed anywhere, run again or twice at once, the tables end the same. While
 the model reads one chunk, the next one comes from the database and the one before goes into it. It trains nothing and
 chooses no champion; who deserves a person is `selection`'s.
@@ -21,11 +21,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib import settings as config
+from restar_lib.artifacts import sealed_folder
 from restar_lib.domain import Reason
+from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.labeling.queue import enqueue
-from restar_lib.registry import artifact
-from restar_lib.scoring import unread
-from restar_lib.scoring.engine import InferenceEngine, Predictions
+from restar_lib.scoring import pending
 from restar_lib.selection import Selected
 from restar_lib.selection import select as select_for_people
 from restar_lib.store.tables import PredictionRow
@@ -80,31 +80,31 @@ def score_new(
     Raises `ArtifactError` or `ProbeFailed` before the first row is written.
     """
     began = time.monotonic()
-    artifact.verify(model_folder)
+    sealed_folder.verify(model_folder)
     model = InferenceEngine.load(model_folder, threads=settings.scoring.threads)
     model.probe()
-    runs = unread.runs(engine, settings, now=now)
-    total = min(unread.count(engine, runs), settings.scoring.max_rows)
+    runs = pending.runs(engine, settings, now=now)
+    total = min(pending.count(engine, runs), settings.scoring.max_rows)
     done: list[_Chunk] = []
     for chunk in _scored(engine, model, settings, runs=runs, total=total, now=now):
         done.append(chunk)
         progress(f"{model.version} has read {sum(one.read for one in done):,} of {total:,} new reviews")
-    unread.close_runs(engine, runs, now=now)
+    pending.close_runs(engine, runs, now=now)
     return _summed(model.version, done, seconds=time.monotonic() - began)
 
 
 def _scored(
-    engine: Engine, model: InferenceEngine, settings: config.Settings, *, runs: unread.Runs, total: int, now: datetime
+    engine: Engine, model: InferenceEngine, settings: config.Settings, *, runs: pending.Runs, total: int, now: datetime
 ) -> Iterator[_Chunk]:
     """Each chunk once it is stored. The database works beside the model, one thing at a time and in order."""
     with ThreadPoolExecutor(1, thread_name_prefix="database") as database:
 
-        def fetch(after: unread.Place, left: int) -> Future[list[unread.Unread]]:
+        def fetch(after: pending.ReadPosition, left: int) -> Future[list[pending.PendingReview]]:
             limit = min(settings.scoring.chunk_rows, left)
             titles = model.info.reads_titles
-            return database.submit(unread.following, engine, runs, after=after, limit=limit, titles=titles)
+            return database.submit(pending.following, engine, runs, after=after, limit=limit, titles=titles)
 
-        coming = fetch(unread.START, total)
+        coming = fetch(pending.START, total)
         storing: Future[_Chunk] | None = None
         share = _Share(engine, settings, runs=runs, left=total)
         read = 0
@@ -131,10 +131,10 @@ class _Share:
     again, or a second one beside it, opens no more tasks than one undisturbed run.
     """
 
-    def __init__(self, engine: Engine, settings: config.Settings, *, runs: unread.Runs, left: int) -> None:
+    def __init__(self, engine: Engine, settings: config.Settings, *, runs: pending.Runs, left: int) -> None:
         self._engine, self._runs = engine, runs
         self._tasks = settings.selection.max_tasks
-        self._before = unread.standing(engine, runs)
+        self._before = pending.standing(engine, runs)
         self._total = min(self._before.read + left, settings.scoring.max_rows)
         self._read = self._queued = 0
 
@@ -142,7 +142,7 @@ class _Share:
         """A chunk was stored."""
         self._read, self._queued = self._read + stored.read, self._queued + stored.uncertain
         if stored.scored < stored.read:  # somebody else scores as well: what they have queued counts
-            self._before = unread.standing(self._engine, self._runs)
+            self._before = pending.standing(self._engine, self._runs)
             self._read = self._queued = 0
 
     def of_next(self, reviews: int) -> int:
@@ -154,7 +154,7 @@ class _Share:
 def _store(
     engine: Engine,
     model: InferenceEngine,
-    reviews: Sequence[unread.Unread],
+    reviews: Sequence[pending.PendingReview],
     predictions: Predictions,
     *,
     settings: config.Settings,

@@ -2,7 +2,7 @@
 
 The statements on table `prediction` that do not score anything. A prediction that may still be needed is never
 deleted: the champion's (it would be scored again), and those of reviews that were ever in the labeling queue (accuracy
-in production is estimated from them). Called by `monitoring.drift` and `housekeeping`.
+in production is estimated from them). Called by `monitoring.watch` and `housekeeping`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from sqlalchemy import (
     tuple_,
 )
 
+from restar_lib.artifacts.reference import Observation
 from restar_lib.domain import with_title
-from restar_lib.monitoring.features import Observation
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
 
 DELETE_CHUNK = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class PredictionWindow:
     """The newest reviews that one version has scored, newest first."""
 
     observations: tuple[Observation, ...]
@@ -55,7 +55,7 @@ class Window:
 
 def newest_window(
     connection: Connection, *, model_version: str, arrived_after: datetime, rows: int, titles: bool = False
-) -> Window:
+) -> PredictionWindow:
     """The predictions of `model_version` for the `rows` newest reviews that were stored after `arrived_after`.
 
     With `titles` in front of the texts: a model that reads them is compared with a reference that has them too.
@@ -81,7 +81,7 @@ def newest_window(
         .limit(rows)
     )
     found = connection.execute(query).all()
-    return Window(
+    return PredictionWindow(
         observations=tuple(
             Observation(
                 text=with_title(row.text, row.title) if titles else row.text,
@@ -125,18 +125,18 @@ def _is_old(before: datetime, keep_versions: Collection[str]) -> ColumnElement[b
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class PredictionCounts:
     """How many predictions a version has made."""
 
     scored: int
     abstained: int
 
 
-def scored_by(engine: Engine, model_version: str) -> Scored:
+def scored_by(engine: Engine, model_version: str) -> PredictionCounts:
     """Count the predictions of `model_version`."""
     query = select(func.count(), func.count().filter(PredictionRow.abstained)).where(
         PredictionRow.model_version == model_version
     )
     with engine.connect() as connection:
         scored, abstained = connection.execute(query).one()
-    return Scored(scored=scored, abstained=abstained)
+    return PredictionCounts(scored=scored, abstained=abstained)

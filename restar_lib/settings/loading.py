@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from restar_lib.errors import ConfigurationError
-from restar_lib.settings.whole import PROJECT_ROOT, Settings
+from restar_lib.settings.configuration import PROJECT_ROOT, Settings
 
 ENV_PREFIX = "RESTAR_"
 EMBEDDED = "embedded.yaml"

@@ -20,7 +20,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Database(Section):
+class DatabaseSettings(Section):
     """Our own database (Airflow and MLflow have theirs on the same server)."""
 
     url: SecretStr | None = None
@@ -30,7 +30,7 @@ class Database(Section):
     """Airflow's database, for `restar backup`, `restore` and `doctor` alone: Airflow itself has it elsewhere."""
 
 
-class Source(Section):
+class SourceSettings(Section):
     """Where reviews come from."""
 
     kind: Literal["simulated", "files", "hub", "snapshot"] = "simulated"
@@ -48,7 +48,7 @@ class Source(Section):
     """`files`: our field name -> spellings found in the wild, first match wins."""
 
 
-class Hub(Section):
+class HubSettings(Section):
     """The hub of data sets and models: what is read from it, and where `restar ... push` pushes to."""
 
     endpoint: str = ""
@@ -79,7 +79,7 @@ class Hub(Section):
     """`restar model push`, likewise."""
 
 
-class Simulated(Section):
+class SimulatedSettings(Section):
     """The built-in generator of product reviews with a known true sentiment."""
 
     seed: int = Field(default=20260101, ge=0)
@@ -95,7 +95,7 @@ class Simulated(Section):
     """Spans of the stream that drift likewise, each from its start to before its end; `restar drill` writes them."""
 
 
-class Ingest(Section):
+class IngestSettings(Section):
     """Which rows are kept."""
 
     min_words: int = Field(default=10, ge=1)
@@ -109,7 +109,7 @@ class Ingest(Section):
     """A review whose text contains one of these phrases is quarantined."""
 
 
-class Dataset(Section):
+class DatasetSettings(Section):
     """How training sets are built."""
 
     split_key: str = Field(default="restar-split-1", min_length=1)
@@ -129,7 +129,7 @@ class Dataset(Section):
     seed: int = 13
 
 
-class Training(Section):
+class TrainingSettings(Section):
     """How a challenger is trained."""
 
     mode: Literal["head", "fine_tune", "lora", "increment"] = "head"
@@ -178,7 +178,7 @@ class Training(Section):
     """No automatic training sooner than this after the last verdict; by hand is always possible."""
 
 
-class Scoring(Section):
+class ScoringSettings(Section):
     """Batch scoring of new reviews."""
 
     abstain_below: float = Field(default=0.65, gt=0, lt=1)
@@ -189,7 +189,7 @@ class Scoring(Section):
     """Threads of ONNX Runtime; 0 lets it choose."""
 
 
-class Selection(Section):
+class SelectionSettings(Section):
     """Which reviews deserve a person."""
 
     audit_rate: float = Field(default=0.02, ge=0, le=1)
@@ -201,7 +201,7 @@ class Selection(Section):
     0: about none. Keep it below labeling.enough, or the answers to one training start the next one by themselves."""
 
 
-class Labeling(Section):
+class LabelingSettings(Section):
     """The queue and who answers it."""
 
     lease_seconds: int = Field(default=300, ge=5)
@@ -217,7 +217,7 @@ class Labeling(Section):
     demo_error_rate: float = Field(default=0.05, ge=0, le=1)
 
 
-class Gate(Section):
+class GateSettings(Section):
     """When a challenger may serve (DESIGN section 8)."""
 
     min_accuracy: float = Field(default=0.85, ge=0, le=1)
@@ -261,7 +261,7 @@ class Gate(Section):
     seed: int = 17
 
 
-class Evaluation(Section):
+class EvaluationSettings(Section):
     """The evaluation report (`restar evaluate`, and the DAG after each training)."""
 
     target_accuracy: float = Field(default=0.95, gt=0, lt=1)
@@ -276,7 +276,7 @@ class Evaluation(Section):
     """`restar explore` looks at most at so many rows of a snapshot for words and near copies."""
 
 
-class Release(Section):
+class ReleaseSettings(Section):
     """How a passed challenger gets into service."""
 
     approval: Literal["auto", "person"] = "auto"
@@ -286,7 +286,7 @@ class Release(Section):
     """How long the release waits for the serving API to answer with the new version."""
 
 
-class Monitoring(Section):
+class MonitoringSettings(Section):
     """Thresholds of DESIGN section 9."""
 
     window_rows: int = Field(default=2000, ge=50)
@@ -316,7 +316,7 @@ class Monitoring(Section):
     """One incident asks again after so long at the earliest."""
 
 
-class Mail(Section):
+class MailSettings(Section):
     """Alert mails; they leave over the Airflow connection `conn_id`."""
 
     conn_id: str = "restar_smtp"
@@ -324,7 +324,7 @@ class Mail(Section):
     recipients: tuple[str, ...] = ("oncall@localhost",)
 
 
-class Webhook(Section):
+class WebhookSettings(Section):
     """The second channel of alerts: a Slack-compatible incoming webhook, beside the mail."""
 
     url: SecretStr | None = None
@@ -342,7 +342,7 @@ class Webhook(Section):
         return url
 
 
-class Orchestration(Section):
+class OrchestrationSettings(Section):
     """When the DAGs run."""
 
     start_date: datetime = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
@@ -361,7 +361,7 @@ class Orchestration(Section):
     airflow_url: str = "http://127.0.0.1:8080"
 
 
-class Serving(Section):
+class ServingSettings(Section):
     """The HTTP API."""
 
     host: str = "127.0.0.1"
@@ -375,7 +375,7 @@ class Serving(Section):
     """Where a release asks whether the new version answers: replicas, separated by blanks; empty: nobody is asked."""
 
 
-class Embedded(Section):
+class EmbeddedSettings(Section):
     """`make run`: ports on loopback, and how the demo is sized."""
 
     airflow_port: int = Field(default=8080, ge=1024, le=65535)
@@ -391,7 +391,7 @@ class Embedded(Section):
     turn_timeout_minutes: int = Field(default=90, ge=1)
 
 
-class Housekeeping(Section):
+class HousekeepingSettings(Section):
     """What is kept for how long."""
 
     prediction_days: int = Field(default=180, ge=1)

@@ -74,7 +74,7 @@ class Base(DeclarativeBase):
 
 
 class IngestRun(Base):
-    """One run of ingest: how every row that it read ended. Owned by `ingest.upsert`."""
+    """One run of ingest: how every row that it read ended. Owned by `ingest.load`."""
 
     __tablename__ = "ingest_run"
     __table_args__ = (
@@ -99,7 +99,7 @@ class IngestRun(Base):
 
 
 class SourceCursor(Base):
-    """How far a source is read; committed with the rows. Owned by `ingest.upsert`."""
+    """How far a source is read; committed with the rows. Owned by `ingest.load`."""
 
     __tablename__ = "source_cursor"
 
@@ -110,7 +110,7 @@ class SourceCursor(Base):
 
 
 class ReviewRow(Base):
-    """One review. Owned by `ingest.upsert`."""
+    """One review. Owned by `ingest.load`."""
 
     __tablename__ = "review"
     __table_args__ = (
@@ -147,7 +147,7 @@ class ReviewRow(Base):
 
 
 class Quarantine(Base):
-    """A row that was not taken, with the reason. Owned by `ingest.upsert`."""
+    """A row that was not taken, with the reason. Owned by `ingest.load`."""
 
     __tablename__ = "quarantine"
 
@@ -312,7 +312,7 @@ class VerdictReview(Base):
 
 
 class ReleaseRow(Base):
-    """One change of the champion, append-only; the newest row is what serves. Owned by `registry.release_log`."""
+    """One change of the champion, append-only; the newest row is what serves. Owned by `artifacts.release_log`."""
 
     __tablename__ = "release"
     __table_args__ = (
@@ -330,8 +330,8 @@ class ReleaseRow(Base):
     released_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class DriftReport(Base):
-    """One look at the newest window. Owned by `monitoring.drift`."""
+class DriftReportRow(Base):
+    """One look at the newest window. Owned by `monitoring.watch`."""
 
     __tablename__ = "drift_report"
 
@@ -350,7 +350,7 @@ class DriftReport(Base):
 
 
 class IncidentRow(Base):
-    """An uninterrupted series of looks that found the same kind of trouble. Owned by `monitoring.incidents`.
+    """An uninterrupted series of looks that found the same kind of trouble. Owned by `monitoring.alerts.incidents`.
 
     open: `closed_at` is null, at most one of a kind. closed: a look that could judge found nothing any more, or the
     model that it was about does not serve any more.
@@ -376,7 +376,7 @@ class IncidentRow(Base):
 
 
 class AlertRow(Base):
-    """Something that people are told: an incident opened, goes on, or ended. Owned by `monitoring.alerts`."""
+    """Something that people are told: an incident opened, goes on, or ended. Owned by `monitoring.alerts.alert_log`."""
 
     __tablename__ = "alert"
 
@@ -393,7 +393,7 @@ class AlertRow(Base):
 
 
 class AlertDelivery(Base):
-    """One alert's way over one channel, which it goes once. Owned by `monitoring.deliveries`."""
+    """One alert's way over one channel, which it goes once. Owned by `monitoring.alerts.deliveries`."""
 
     __tablename__ = "alert_delivery"
     __table_args__ = (Index("ix_alert_delivery_waiting", "alert_id", postgresql_where=text("delivered_at is null")),)
@@ -407,7 +407,7 @@ class AlertDelivery(Base):
 
 
 class Forgotten(Base):
-    """A tombstone: what may not come back. Owned by `ingest.forgotten`."""
+    """A tombstone: what may not come back. Owned by `ingest.tombstones`."""
 
     __tablename__ = "forgotten"
 
@@ -420,7 +420,7 @@ class Forgotten(Base):
 
 
 class ForgottenPerson(Base):
-    """Somebody who was forgotten, by keyed hash, and what had seen their reviews. Owned by `operation.forget`."""
+    """Somebody who was forgotten, by keyed hash, and what had seen their reviews. Owned by `privacy.forget`."""
 
     __tablename__ = "forgotten_person"
 

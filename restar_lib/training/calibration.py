@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.evaluation.metrics import log_loss
-from restar_lib.scoring.engine import softmax
+from restar_lib.inference.engine import softmax
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from restar_lib.registry.artifact import WORK_PREFIX
+from restar_lib.artifacts.sealed_folder import WORK_PREFIX
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from restar_lib.artifacts import sealed_folder
 from restar_lib.errors import ArtifactError
-from restar_lib.registry import artifact
-from restar_lib.scoring.engine import ModelInfo
+from restar_lib.inference.engine import ModelInfo
 from restar_lib.training.encoder import WEIGHTS
-from restar_lib.training.model import SentimentModel
+from restar_lib.training.network import SentimentModel
 
 OWN_HEAD: Final = "own_head.safetensors"
 """Optional file of a model folder: the head before it was averaged, already divided by its temperature."""
@@ -36,7 +36,7 @@ HEAD: Final = "head."
 Weights = Mapping[str, Tensor]
 
 
-class Averaging(StrEnum):
+class AveragedWeights(StrEnum):
     """What the average of some networks is."""
 
     EXACT = "exact"
@@ -61,7 +61,7 @@ def last_versions(
     `withdrawn` from service, whose faults would come back through the average. `fits` may ask for more.
     """
     found = []
-    for version in artifact.versions(models_dir):
+    for version in sealed_folder.versions(models_dir):
         if version in withdrawn:
             continue
         info = ModelInfo.read(models_dir / version)
@@ -82,7 +82,7 @@ def shape_of(folder: Path) -> tuple[int, ...]:
 
 def average_weights(
     folders: Sequence[Path], into: SentimentModel, *, own_temperature: float | None = None
-) -> Averaging:
+) -> AveragedWeights:
     """Put the mean of the models in `folders` into `into`, which has the temperature 1 afterwards, or nearly so.
 
     With `own_temperature` the present weights of `into` are one more member: the challenger that was just trained.
@@ -98,7 +98,7 @@ def average_weights(
     heads += members[len(folders) :]
     mean = {name: _mean([one[name] for one in (heads if name.startswith(HEAD) else members)]) for name in members[0]}
     into.load_state_dict(mean)
-    return Averaging.EXACT if shared else Averaging.SOUP
+    return AveragedWeights.EXACT if shared else AveragedWeights.SOUP
 
 
 def keep_own_head(model: SentimentModel, folder: Path, *, temperature: float) -> None:
@@ -109,7 +109,7 @@ def keep_own_head(model: SentimentModel, folder: Path, *, temperature: float) ->
 
 
 def _may_serve(models_dir: Path, version: str) -> bool:
-    file = artifact.sibling(models_dir, version, "verdict.json")
+    file = sealed_folder.sibling(models_dir, version, "verdict.json")
     if not file.is_file():
         return False
     verdict = json.loads(file.read_text(encoding="utf-8"))

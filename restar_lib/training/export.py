@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from restar_lib.errors import ArtifactError
-from restar_lib.scoring.engine import MODEL
-from restar_lib.training.model import SentimentModel, tokens_of
+from restar_lib.inference.engine import MODEL
+from restar_lib.training.network import SentimentModel, tokens_of
 
 TOLERANCE: Final = 1e-4
 """Largest difference of a logit between torch and ONNX Runtime."""

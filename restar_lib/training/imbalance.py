@@ -31,7 +31,7 @@ CLASSES: Final = len(SENTIMENTS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ClassWeighting:
     """What is learned from n rows."""
 
     rows: Integers
@@ -42,7 +42,7 @@ class Plan:
     """What is added to the logits while learning, [3], and to nothing afterwards."""
 
 
-def plan(truth: Integers, weights: Floats, *, method: Method, power: float, seed: int) -> Plan:
+def plan(truth: Integers, weights: Floats, *, method: Method, power: float, seed: int) -> ClassWeighting:
     """How to learn from rows with class `truth` [n] and instance weights [n] whose weighted mix is the natural one.
 
     Raises `SnapshotError` where a class has no row.
@@ -52,11 +52,11 @@ def plan(truth: Integers, weights: Floats, *, method: Method, power: float, seed
     target = _shares(natural ** (1.0 - power))
     if method == "reweight":
         scaled = weights * (target / natural)[truth]
-        return Plan(rows=np.arange(len(truth)), weights=scaled / scaled.mean(), offset=np.zeros(CLASSES))
+        return ClassWeighting(rows=np.arange(len(truth)), weights=scaled / scaled.mean(), offset=np.zeros(CLASSES))
     relative = weights / _class_means(truth, weights)[truth]
     rows = np.arange(len(truth)) if method == "logit_adjustment" else _balanced(truth, seed=seed)
     learned = _shares(np.bincount(truth[rows], weights=relative[rows], minlength=CLASSES))
-    return Plan(rows=rows, weights=relative[rows] / relative[rows].mean(), offset=np.log(learned / target))
+    return ClassWeighting(rows=rows, weights=relative[rows] / relative[rows].mean(), offset=np.log(learned / target))
 
 
 def refuse_missing_classes(truth: Integers) -> None:

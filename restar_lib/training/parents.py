@@ -13,11 +13,11 @@ from typing import Final
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.domain import Example, Side
 from restar_lib.errors import ArtifactError, SnapshotError
-from restar_lib.scoring.engine import ModelInfo
+from restar_lib.inference.engine import ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.training.encoder import Encoder
 from restar_lib.training.ensemble import last_versions, shape_of
-from restar_lib.training.model import SentimentModel, load_weights
+from restar_lib.training.network import SentimentModel, load_weights
 
 FROZEN: Final = frozenset({"head", "increment"})
 """Modes that leave the encoder as it was: their heads have an exact average."""

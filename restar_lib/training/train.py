@@ -1,7 +1,7 @@
 """From a snapshot to a complete model folder: train, calibrate, export, describe.
 
 Fills a work folder with everything that an artifact holds; sealing, naming, judging and logging it are others' work
-(`registry.artifact`, the gate, `registry.mlflow_log`). The test rows teach and calibrate nothing: they only appear,
+(`artifacts.sealed_folder`, the gate, `tracking.mlflow_log`). The test rows teach and calibrate nothing: they only appear,
 with out-of-sample predictions, among the rows that drift is later compared with.
 """
 
@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,45 +21,23 @@ from transformers import PreTrainedTokenizerBase
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, weak_label
 from restar_lib.errors import SnapshotError
-from restar_lib.evaluation.metrics import Metrics, evaluate
-from restar_lib.scoring.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
-from restar_lib.settings import Settings, Training
-from restar_lib.stars.doubted import Doubted
-from restar_lib.training import description
+from restar_lib.evaluation.metrics import evaluate
+from restar_lib.inference.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
+from restar_lib.label_quality.doubted_labels import DoubtedLabels
+from restar_lib.settings import Settings, TrainingSettings
+from restar_lib.training import model_description
 from restar_lib.training.encoder import find_encoder
 from restar_lib.training.ensemble import average_weights, keep_own_head
 from restar_lib.training.export import export_onnx
 from restar_lib.training.imbalance import refuse_missing_classes
-from restar_lib.training.learning import Learned, Learner, truth_of
-from restar_lib.training.model import (
-    Progress,
-    SentimentModel,
-    load_model,
-    load_tokenizer,
-    save_weights,
-)
+from restar_lib.training.learner import Learner, TrainingOutcome, truth_of
+from restar_lib.training.network import Progress, SentimentModel, load_model, load_tokenizer, save_weights
 from restar_lib.training.parents import members, seen_by, starts_from_champion, take_weights
+from restar_lib.training.trained_model import TrainedModel
 
 logger = logging.getLogger(__name__)
 
 Sides = Mapping[Side, Sequence[Example]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainedModel:
-    """A model folder that is complete but not sealed, and what is known about it so far."""
-
-    folder: Path
-    info: ModelInfo
-    train_rows: int
-    validation: Metrics
-    """On the validation rows, which also chose the temperature: a little flattering, the gate judges on others."""
-    validation_against_stars: Metrics
-    """The same predictions with the stars alone as truth."""
-    doubted: Doubted
-    """Which stars of the training rows it doubts; no part of the folder, for it names reviews."""
-    seconds: Mapping[str, float]
-    """How long each step took."""
 
 
 def train(
@@ -97,7 +74,7 @@ def train(
     learner = Learner(model, tokenizer, config, progress=progress, unjudged=unjudged)
     if config.mode == "increment":
         learner.move(rows[Side.TRAIN], seen=seen_by(champion_folder, settings, snapshot))
-        learned = Learned(doubted=Doubted(unjudged=unjudged))
+        learned = TrainingOutcome(doubted=DoubtedLabels(unjudged=unjudged))
     else:
         with _checkpoints(checkpoints) as kept:
             learned = learner.learn(rows, checkpoints=kept)
@@ -111,21 +88,21 @@ def train(
     watch.lap("calibrate")
 
     probabilities = softmax(logits / temperature)
-    stars = description.class_stars(rows[Side.TRAIN], rows[Side.VALIDATION], probabilities)
+    stars = model_description.class_stars(rows[Side.TRAIN], rows[Side.VALIDATION], probabilities)
     simulated = settings.simulated_notice is not None or any(parent.simulated for parent in built_on)
-    info = description.describe(
+    info = model_description.describe(
         snapshot, settings, encoder, temperature=temperature, class_stars=stars, simulated=simulated
     )
     _write_network(out, model, tokenizer, info, progress=progress)
     watch.lap("export")
 
-    description.write_drift_reference(out, rows, probabilities, engine=InferenceEngine.load(out))
+    model_description.write_drift_reference(out, rows, probabilities, engine=InferenceEngine.load(out))
     watch.lap("reference")
 
     trained = _trained(out, info, rows, probabilities, doubted=learned.doubted, seconds=watch.laps)
-    description.write_metrics(out, trained)
-    description.write_history(out, learned.history)
-    progress(description.summary(trained))
+    model_description.write_metrics(out, trained)
+    model_description.write_history(out, learned.history)
+    progress(model_description.summary(trained))
     return trained
 
 
@@ -155,8 +132,8 @@ def _write_network(
     save_weights(model, out)
     tokenizer.backend_tokenizer.save(str(out / TOKENIZER))
     info.write(out)
-    gap = export_onnx(model, tokenizer, out, texts=description.PROBE_TEXTS)
-    record_probe(out, description.PROBE_TEXTS)
+    gap = export_onnx(model, tokenizer, out, texts=model_description.PROBE_TEXTS)
+    record_probe(out, model_description.PROBE_TEXTS)
     progress(f"exported to ONNX: largest difference of a logit from torch {gap:.1e}")
 
 
@@ -166,7 +143,7 @@ def _trained(
     rows: Sides,
     probabilities: NDArray[np.float64],
     *,
-    doubted: Doubted,
+    doubted: DoubtedLabels,
     seconds: Mapping[str, float],
 ) -> TrainedModel:
     validation, abstain_below = rows[Side.VALIDATION], info.abstain_below
@@ -192,7 +169,7 @@ def _unjudged(settings: Settings, champion_folder: Path | None) -> str:
     return ""
 
 
-def _refuse_unusable(train: Sequence[Example], config: Training) -> None:
+def _refuse_unusable(train: Sequence[Example], config: TrainingSettings) -> None:
     if len(train) < config.min_train_rows:
         raise SnapshotError(
             f"{len(train)} training rows, training.min_train_rows is {config.min_train_rows}: ingest more reviews first"

@@ -47,12 +47,12 @@ def answer_to(request: dict[str, Any]) -> dict[str, Any]:
 def configure(environment: Mapping[str, str]) -> None:
     """Let the next answer see this configuration and database, and nothing of the request before."""
     from restar_lib import settings
-    from restar_lib.store import engine
+    from restar_lib.store import database
 
     os.environ.clear()
     os.environ.update(FIRST_ENVIRONMENT | environment)
     settings.settings.cache_clear()
-    engine.engine.cache_clear()
+    database.engine.cache_clear()
 
 
 def parsed() -> Any:
@@ -164,7 +164,7 @@ def _approve(person: str) -> None:
 
 def look(enough: int, looks: int) -> list[Any]:
     """What the labels trigger announces in so many looks."""
-    from restar_lib.orchestration.labels import LabelsReadyTrigger
+    from restar_lib.orchestration.labels_trigger import LabelsReadyTrigger
 
     class Counting(LabelsReadyTrigger):  # type: ignore[misc]
         looked = 0

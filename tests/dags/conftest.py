@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.settings import PROJECT_ROOT
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 DAGS = PROJECT_ROOT / "dags"
 

@@ -14,10 +14,11 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.gate import Verdict, verdict_of
-from restar_lib.registry.release_log import Release, history
-from restar_lib.store.engine import engine_for
+from restar_lib.artifacts.release_log import Release, history
+from restar_lib.gate.verdict import Verdict
+from restar_lib.gate.verdict_log import verdict_of
+from restar_lib.store.database import engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.conftest import TEMPLATE
 from tests.dags.conftest import AirflowHouse
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, insert, select
 
+from restar_lib.artifacts.release_log import ANY, ChampionChange, append, current, history
 from restar_lib.domain import ReleaseKind
 from restar_lib.embedded.mail_catcher import catching
-from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert
-from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
-from restar_lib.registry.release_log import ANY, Change, append, current, history
+from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertKind, NewAlert
+from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
 from restar_lib.settings import Settings, load
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow, SnapshotRow
 from tests.dags.conftest import AirflowHouse
@@ -45,7 +45,7 @@ def mails(tmp_path: Path, environment: dict[str, str]) -> Iterator[Path]:
 def make_champion(engine: Engine, settings: Settings, *, bias: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> str:
     """Seal a tiny model and put it into the release log."""
     version = sealed_tiny_model(settings.models_dir, bias=bias).name
-    change = Change(
+    change = ChampionChange(
         model_version=version,
         kind=ReleaseKind.RELEASE,
         provisional=False,

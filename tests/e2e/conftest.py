@@ -17,9 +17,9 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.state import load_secrets
-from restar_lib.store.engine import engine_for
+from restar_lib.state_folder import load_secrets
+from restar_lib.store.database import engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 RESTAR = Path(sys.executable).parent / "restar"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
-from restar_lib.registry.artifact import verify
-from restar_lib.registry.swap import read_pointer
+from restar_lib.artifacts.pointer import read_pointer
+from restar_lib.artifacts.sealed_folder import verify
 from restar_lib.settings import load
 from restar_lib.store.tables import IngestRun, Label, LabelTask, PredictionRow, ReleaseRow, ReviewRow, VerdictRow
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.faults.ledger import Ledger, open_ledger
 from tests.faults.story import Story
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from restar_lib.durable import READABLE, write_text
+from restar_lib.atomic_files import READABLE, write_text
 from restar_lib.settings import PROJECT_ROOT
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "reliability.json"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 
 def away(server: EmbeddedPostgres, *, seconds: float) -> None:

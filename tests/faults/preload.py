@@ -16,11 +16,11 @@ import onnxruntime
 import onnxscript
 import uvicorn
 
-import restar_lib.gate.judging
-import restar_lib.retraining.steps
+import restar_lib.gate.judge
+import restar_lib.retraining.pipeline
 import restar_lib.scoring.batch
-import restar_lib.serving.app
-import restar_lib.training.fine_tune
+import restar_lib.serving.api
+import restar_lib.training.fine_tuning.fine_tune
 import restar_lib.training.train
 
 # What a training and its export import on their way.

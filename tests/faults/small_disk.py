@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from restar_lib.artifacts import pointer, sealed_folder
 from restar_lib.dataset.snapshot import load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import SENTIMENTS, Example, Side, TruthSource
-from restar_lib.registry import artifact, swap
 from tests.tiny_model import make_tiny_model
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -36,23 +36,26 @@ def snapshot(disk: Path) -> Seen:
 def model(disk: Path) -> Seen:
     """A model that is complete but cannot be sealed; then there is room."""
     _resize(disk, LARGE)
-    work = make_tiny_model(artifact.new_work_folder(disk))
+    work = make_tiny_model(sealed_folder.new_work_folder(disk))
     fill(disk)
-    seen = {"errors": [_error(lambda: artifact.seal(work, disk)) for _ in range(2)], "left": artifact.versions(disk)}
+    seen = {
+        "errors": [_error(lambda: sealed_folder.seal(work, disk)) for _ in range(2)],
+        "left": sealed_folder.versions(disk),
+    }
     (disk / "fill").unlink()
-    version = artifact.seal(work, disk)
-    artifact.verify(disk / version)
+    version = sealed_folder.seal(work, disk)
+    sealed_folder.verify(disk / version)
     return seen | {"after": [version]}
 
 
-def pointer(disk: Path) -> Seen:
+def replaced_pointer(disk: Path) -> Seen:
     """A new champion whose pointer cannot be written; then there is room."""
     path = disk / "champion.json"
-    swap.write_pointer(path, _pointer(1))
+    pointer.write_pointer(path, _pointer(1))
     fill(disk)
-    seen = {"errors": [_error(lambda: swap.write_pointer(path, _pointer(2)))], "left": _says(path)}
+    seen = {"errors": [_error(lambda: pointer.write_pointer(path, _pointer(2)))], "left": _says(path)}
     (disk / "fill").unlink()
-    swap.write_pointer(path, _pointer(2))
+    pointer.write_pointer(path, _pointer(2))
     return seen | {"after": _says(path), "names": _names(disk)}
 
 
@@ -91,14 +94,14 @@ def _error(work: Callable[[], object]) -> str:
     return "none"
 
 
-def _pointer(release_id: int) -> swap.Pointer:
-    return swap.Pointer(
+def _pointer(release_id: int) -> pointer.Pointer:
+    return pointer.Pointer(
         release_id=release_id, model_version="rs-0123456789", folder="x", provisional=False, released_at=NOON
     )
 
 
 def _says(path: Path) -> int | None:
-    read = swap.read_pointer(path)
+    read = pointer.read_pointer(path)
     return None if read is None else read.release_id
 
 

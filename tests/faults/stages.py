@@ -15,11 +15,11 @@ from sqlalchemy import Engine
 
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import NothingToDo
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
-from restar_lib.registry.release import champion_folder, current, previous, release
-from restar_lib.retraining import steps
-from restar_lib.retraining.reasons import BY_POLICY, Asked
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.releases.release import champion_folder, current, previous, release
+from restar_lib.retraining import pipeline
+from restar_lib.retraining.policy import BY_POLICY, TrainingTrigger
 from restar_lib.scoring.batch import score_new
 from restar_lib.settings import Settings
 from tests.faults.world import Handed, World
@@ -65,32 +65,34 @@ def score_reviews(call: Call) -> Any:
 
 def merge_labels(call: Call) -> Any:
     """`retrain_sentiment`, first task."""
-    return steps.merge_labels(call.engine, call.settings, asked=Asked.HAND, again=call.again, now=call.now)
+    return pipeline.merge_labels(call.engine, call.settings, asked=TrainingTrigger.HAND, again=call.again, now=call.now)
 
 
 def freeze_snapshot(call: Call) -> Any:
     """`retrain_sentiment`, second task."""
-    return steps.freeze_snapshot(call.engine, call.settings, force=False, now=call.now)
+    return pipeline.freeze_snapshot(call.engine, call.settings, force=False, now=call.now)
 
 
 def train_challenger(call: Call) -> Any:
     """`retrain_sentiment`, third task."""
     snapshot_hash = call.handed["freeze_snapshot"]["snapshot_hash"]
-    return steps.train_challenger(call.engine, call.settings, snapshot_hash=snapshot_hash, mode=steps.AS_CONFIGURED)
+    return pipeline.train_challenger(
+        call.engine, call.settings, snapshot_hash=snapshot_hash, mode=pipeline.AS_CONFIGURED
+    )
 
 
 def evaluate(call: Call) -> Any:
     """`retrain_sentiment`, fourth task."""
     trained = call.handed["train_challenger"]
     ids = {name: trained[name] for name in ("version", "snapshot_hash")}
-    return steps.evaluate_challenger(call.engine, call.settings, now=call.now, **ids)
+    return pipeline.evaluate_challenger(call.engine, call.settings, now=call.now, **ids)
 
 
 def judge(call: Call) -> Any:
     """`retrain_sentiment`, fifth task."""
     trained = call.handed["train_challenger"]
     ids = {name: trained[name] for name in ("version", "snapshot_hash")}
-    return steps.judge(call.engine, call.settings, run_key=RUN, **ids)
+    return pipeline.judge(call.engine, call.settings, run_key=RUN, **ids)
 
 
 def ask_people(call: Call) -> Any:
@@ -98,7 +100,7 @@ def ask_people(call: Call) -> Any:
     trained = call.handed["train_challenger"]
     ids = {name: trained[name] for name in ("version", "snapshot_hash")}
     try:
-        return steps.ask_people(call.engine, call.settings, **ids)
+        return pipeline.ask_people(call.engine, call.settings, **ids)
     except NothingToDo:
         return {"asked": 0}
 
@@ -106,7 +108,9 @@ def ask_people(call: Call) -> Any:
 def release_challenger(call: Call) -> Any:
     """`retrain_sentiment`, last task."""
     judgement = call.handed["judge"]
-    return steps.release_challenger(call.engine, call.settings, judgement=judgement, approval=BY_POLICY, now=call.now)
+    return pipeline.release_challenger(
+        call.engine, call.settings, judgement=judgement, approval=BY_POLICY, now=call.now
+    )
 
 
 def choose_target(call: Call) -> Any:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from restar_lib.domain import LabelSource, weak_label
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.ingest.reviews import reviews_by_id
-from restar_lib.labeling import claims
+from restar_lib.ingest.stored_reviews import reviews_by_id
+from restar_lib.labeling import leases
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.faults import stages, trials, world
 from tests.faults.picture import Picture, picture
 from tests.faults.stages import HISTORY_AT, NIGHT, STAGES
@@ -160,10 +160,10 @@ def answer_all(after: World) -> None:
     """One person answers everything in the queue, as the stars say."""
     settings = after.settings
     with after.engine() as engine:
-        while claim := claims.claim(engine, labeler="ann", now=NIGHT, lease_seconds=60):
+        while claim := leases.claim(engine, labeler="ann", now=NIGHT, lease_seconds=60):
             with engine.connect() as connection:
                 rating = reviews_by_id(connection, [claim.review_id])[claim.review_id].rating
-            claims.submit(
+            leases.submit(
                 engine,
                 task_id=claim.task_id,
                 token=claim.token,

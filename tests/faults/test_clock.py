@@ -8,13 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 
+from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.dataset.snapshot import freeze
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
-from restar_lib.labeling import claims, queue
-from restar_lib.registry.release import history, previous, reconcile, release
-from restar_lib.registry.swap import read_pointer
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.labeling import leases, queue
+from restar_lib.releases.release import history, previous, reconcile, release
 from restar_lib.scoring.batch import score_new
 from restar_lib.settings import Settings
 from restar_lib.store.tables import Label, PredictionRow
@@ -76,10 +76,10 @@ def test_a_source_is_read_on_whatever_the_clock_says(engine: Engine, smoke: Sett
 def test_a_lease_is_nobody_elses_and_its_answer_counts(engine: Engine, smoke: Settings) -> None:
     """The review that Ann reads is not given to Ben, her answer is taken, and it took no negative time."""
     add_tasks(engine, 1)
-    held = claims.claim(engine, labeler="ann", now=NOON, lease_seconds=300)
+    held = leases.claim(engine, labeler="ann", now=NOON, lease_seconds=300)
     assert held is not None
-    assert claims.claim(engine, labeler="ben", now=BEFORE_NOON, lease_seconds=300) is None
-    done = claims.submit(
+    assert leases.claim(engine, labeler="ben", now=BEFORE_NOON, lease_seconds=300) is None
+    done = leases.submit(
         engine,
         task_id=held.task_id,
         token=held.token,
@@ -97,9 +97,9 @@ def test_a_lease_is_nobody_elses_and_its_answer_counts(engine: Engine, smoke: Se
 def test_an_abandoned_lease_still_ends(engine: Engine) -> None:
     """Later than it should by what the clock lost, and then the review goes to somebody else."""
     add_tasks(engine, 1)
-    claims.claim(engine, labeler="ann", now=NOON, lease_seconds=300)
+    leases.claim(engine, labeler="ann", now=NOON, lease_seconds=300)
     assert queue.expire(engine, now=BEFORE_NOON) == 0
-    assert claims.claim(engine, labeler="ben", now=NOON + timedelta(seconds=301), lease_seconds=300) is not None
+    assert leases.claim(engine, labeler="ben", now=NOON + timedelta(seconds=301), lease_seconds=300) is not None
 
 
 def test_the_newest_release_is_the_last_one_whatever_its_date(engine: Engine, smoke: Settings) -> None:

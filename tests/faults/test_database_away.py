@@ -20,15 +20,15 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.embedded.services import BIN
 from restar_lib.embedded.supervisor import Service, service_line
-from restar_lib.ingest.reviews import sources_read
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
-from restar_lib.registry.release import release
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.ingest.stored_reviews import sources_read
+from restar_lib.releases.release import release
 from restar_lib.settings import Settings, load, process_environment
-from restar_lib.store.engine import engine_for, migrate, wait_for_server
+from restar_lib.store.database import engine_for, migrate, wait_for_server
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import IngestRun, ReviewRow
 from tests.e2e.conftest import free_port, wait_for
 from tests.faults.outage import Caller, away, restarts

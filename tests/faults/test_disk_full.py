@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Side
 from restar_lib.errors import SnapshotError
-from restar_lib.retraining import steps
+from restar_lib.retraining import pipeline
 from restar_lib.settings import PROJECT_ROOT, Settings
 from tests.faults.small_disk import NOON, examples
 
@@ -61,5 +61,5 @@ def test_a_training_that_fails_leaves_no_work_folder(engine: Engine, smoke: Sett
     rows = {side: list(examples(side, 30)) for side in Side}
     folder = write_folder(smoke.snapshots_dir, rows, now=NOON)
     with pytest.raises(SnapshotError, match="training rows"):
-        steps.train_challenger(engine, smoke, snapshot_hash=folder.name, mode=steps.AS_CONFIGURED)
+        pipeline.train_challenger(engine, smoke, snapshot_hash=folder.name, mode=pipeline.AS_CONFIGURED)
     assert list(smoke.models_dir.iterdir()) == []

@@ -24,14 +24,15 @@ from rich.console import Console
 from sqlalchemy import Engine, func, select
 
 from restar_lib.embedded.airflow_api import PATIENCE_SECONDS, AirflowApi, DagRun
+from restar_lib.embedded.dag_runs import DagRuns
 from restar_lib.embedded.drill import house_of
 from restar_lib.embedded.feeds import SimulatedFeed
-from restar_lib.embedded.runs import Runs
-from restar_lib.embedded.services import ADMIN, BIN, DATABASE, House
+from restar_lib.embedded.progress import ProgressView, Step
+from restar_lib.embedded.services import ADMIN, BIN, EmbeddedInstallation
 from restar_lib.embedded.turn import Turn
-from restar_lib.embedded.view import Step, View
 from restar_lib.settings import load
-from restar_lib.store.engine import engine_for, wait_for_server
+from restar_lib.store.database import engine_for, wait_for_server
+from restar_lib.store.embedded_postgres import DATABASE
 from restar_lib.store.tables import IngestRun, PredictionRow, ReleaseRow, ReviewRow, VerdictRow
 from tests.e2e.conftest import Installation, wait_for
 from tests.faults.ledger import Ledger
@@ -49,14 +50,14 @@ class Standing:
     """A house that runs, and how it is asked."""
 
     installation: Installation
-    house: House
+    house: EmbeddedInstallation
     api: AirflowApi
     engine: Engine
 
     def turn(self) -> None:
         """Turn the loop once, as `make run` does."""
         settings = self.house.settings_now
-        view = View(console=Console(quiet=True))
+        view = ProgressView(console=Console(quiet=True))
         feed = SimulatedFeed(settings=settings)
         Turn(house=self.house, settings=settings, engine=self.engine, api=self.api, feed=feed, view=view).run()
 
@@ -69,7 +70,7 @@ class Standing:
 
     def follow(self, run: DagRun) -> None:
         """Wait for the end of a run; it must be a good one."""
-        Runs(house=self.house, api=self.api, timeout_minutes=15).follow(run, Step(name=run.dag_id))
+        DagRuns(house=self.house, api=self.api, timeout_minutes=15).follow(run, Step(name=run.dag_id))
 
     def logs_of_training(self) -> list[Path]:
         """One for each try, the newest last."""

@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from restar_lib.apart import CGROUPS, apart
+from restar_lib.child_process import CGROUPS, apart
 from restar_lib.errors import NothingToDo, WorkLost
 
 LIMIT = 96 << 20
 GREEDY = """
 import sys
-from restar_lib.apart import apart
+from restar_lib.child_process import apart
 from restar_lib.errors import KilledForMemory, WorkLost
 
 try:
@@ -96,7 +96,7 @@ def test_the_work_ends_with_the_one_that_waits_for_it(tmp_path: Path) -> None:
     """A killed task leaves no training behind."""
     note = tmp_path / "pid"
     script = (
-        "import os, pathlib, time\nfrom restar_lib.apart import apart\n"
+        "import os, pathlib, time\nfrom restar_lib.child_process import apart\n"
         f"apart(lambda: (pathlib.Path({str(note)!r}).write_text(str(os.getpid())), time.sleep(600)))"
     )
     waiting = subprocess.Popen([sys.executable, "-c", script])

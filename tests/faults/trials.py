@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.dataset.snapshot import load
-from restar_lib.registry import artifact
-from restar_lib.registry.swap import read_pointer
 from tests.faults import stages
 from tests.faults.world import World
 
@@ -58,8 +58,8 @@ def twice_at_once(world: World, stage: str) -> None:
 def look(world: World) -> None:
     """As everybody else sees it: every model and snapshot that shows is whole, and the pointer names one of them."""
     settings = world.settings
-    for version in artifact.versions(settings.models_dir):
-        artifact.verify(settings.models_dir / version)
+    for version in sealed_folder.versions(settings.models_dir):
+        sealed_folder.verify(settings.models_dir / version)
     for folder in settings.snapshots_dir.glob("[!.]*"):
         load(folder)
     pointer = read_pointer(settings.pointer_path)

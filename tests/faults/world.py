@@ -17,10 +17,10 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Engine
 
-from restar_lib.durable import write_text
-from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.atomic_files import write_text
 from restar_lib.settings import Settings, load
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 Handed = dict[str, Any]
 """What each finished step returned, by its name: XCom's part."""

@@ -7,10 +7,10 @@ from threading import Barrier, Thread
 from sqlalchemy import Engine, func, select
 
 from restar_lib.errors import DeliveryFailed, MailFailed, WebhookFailed
-from restar_lib.monitoring import incidents
-from restar_lib.monitoring.alerts import Alert, AlertDetails, AlertKind, NewAlert, forget_reports
-from restar_lib.monitoring.deliveries import Channel, DeliveryCounts, deliver_waiting, raise_alert, waiting
-from restar_lib.monitoring.incidents import Stage
+from restar_lib.monitoring.alerts import incidents
+from restar_lib.monitoring.alerts.alert_log import Alert, AlertDetails, AlertKind, NewAlert, forget_reports
+from restar_lib.monitoring.alerts.deliveries import Channel, DeliveryCounts, deliver_waiting, raise_alert, waiting
+from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.store.tables import AlertDelivery, AlertRow
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
@@ -21,7 +21,7 @@ def new_alert(
     key: str = "drift:1",
     *,
     subject: str = "rating drifted",
-    stage: Stage = Stage.OPENED,
+    stage: IncidentStage = IncidentStage.OPENED,
     incident_id: int | None = None,
 ) -> NewAlert:
     """An alert to raise."""
@@ -132,7 +132,7 @@ def test_an_all_clear_never_comes_before_what_it_clears(engine: Engine) -> None:
     number = incident.incident_id
     raise_alert(engine, new_alert("opened", incident_id=number), now=NOW)
     raise_alert(engine, new_alert("other"), now=NOW)
-    raise_alert(engine, new_alert("ended", stage=Stage.ENDED, incident_id=number), now=NOW)
+    raise_alert(engine, new_alert("ended", stage=IncidentStage.ENDED, incident_id=number), now=NOW)
     mailed: list[str] = []
     assert mail(engine, refusing("opened", sent=mailed)) == DeliveryCounts(sent=1, failed=1, held_back=1)
     mail(engine, refusing(sent=mailed))

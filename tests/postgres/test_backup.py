@@ -13,19 +13,19 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, select, text
 
+from restar_lib.artifacts import pointer, release_log
 from restar_lib.dataset import snapshot
 from restar_lib.domain import ReleaseKind
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.state import claim_identity, load_secrets, runner_lock
 from restar_lib.errors import BackupError, EmbeddedError
 from restar_lib.operation import databases
 from restar_lib.operation.backup import back_up
-from restar_lib.operation.bundle import Manifest
+from restar_lib.operation.backup_folder import BackupManifest
 from restar_lib.operation.restore import restore
-from restar_lib.registry import release_log, swap
-from restar_lib.registry.release import reconcile
+from restar_lib.releases.release import reconcile
 from restar_lib.settings import Settings, load
-from restar_lib.store.engine import engine_for, migrate
+from restar_lib.state_folder import claim_identity, load_secrets, runner_lock
+from restar_lib.store.database import engine_for, migrate
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import Base
 from tests.reviews import add_reviews
 from tests.tiny_model import sealed_tiny_model
@@ -46,7 +46,7 @@ def furnish(engine: Engine, settings: Settings) -> str:
     add_reviews(engine, settings, 60)
     frozen = snapshot.freeze(engine, settings, now=NOW)
     version = sealed_tiny_model(settings.models_dir, snapshot_hash=frozen.snapshot_hash).name
-    change = release_log.Change(
+    change = release_log.ChampionChange(
         model_version=version, kind=ReleaseKind.RELEASE, provisional=True, released_by="test", reason="a test",
         released_at=NOW,
     )  # fmt: skip
@@ -98,9 +98,9 @@ def test_what_was_wiped_comes_back_row_by_row_and_file_by_file(
     had = {path.relative_to(house.home).as_posix() for path in house.home.rglob("*") if path.is_file()}
     assert had - kept == {"logs/serving.log", "models/.work-half/part"}
     assert kept <= had
-    pointer = swap.read_pointer(empty.pointer_path)
-    assert pointer is not None
-    assert pointer.model_version == restored.champion
+    serves = pointer.read_pointer(empty.pointer_path)
+    assert serves is not None
+    assert serves.model_version == restored.champion
 
 
 def test_a_backup_of_a_changed_house_is_of_one_moment(house: Settings, engine: Engine, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_backup_of_a_changed_house_is_of_one_moment(house: Settings, engine: E
             add_reviews(engine, house, 5, prefix="late")
 
     back_up(house, tmp_path / "backup", now=NOW, say=arrive)
-    assert Manifest.read(tmp_path / "backup").databases["restar"].rows["review"] == 60
+    assert BackupManifest.read(tmp_path / "backup").databases["restar"].rows["review"] == 60
 
 
 def test_a_database_that_goes_away_ends_in_one_line_and_leaves_nothing(
@@ -202,7 +202,7 @@ def test_a_restore_that_was_killed_is_noticed(house: Settings, empty: Settings, 
 def test_a_backup_of_a_newer_schema_is_refused(house: Settings, empty: Settings, tmp_path: Path) -> None:
     """An older Re*Star would not know what to do with it."""
     back_up(house, tmp_path / "backup", now=NOW)
-    manifest = Manifest.read(tmp_path / "backup")
+    manifest = BackupManifest.read(tmp_path / "backup")
     ours = replace(manifest.databases["restar"], revision="9999")
     replace(manifest, databases={"restar": ours}).write(tmp_path / "backup")
     with pytest.raises(BackupError, match="9999, newer than"):

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, select
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import LeaseLost, NothingToUndo
-from restar_lib.labeling import claims, queue
-from restar_lib.labeling.claims import Claim
+from restar_lib.labeling import leases, queue
+from restar_lib.labeling.leases import Claim
 from restar_lib.settings import Settings
 from restar_lib.store.tables import Label, LabelTask
 from tests.tasks import NOON, add_tasks, count_rows, labels, statuses
@@ -21,7 +21,7 @@ LATER = NOON + timedelta(seconds=LEASE + 1)
 
 def take(engine: Engine, labeler: str = "ada", *, now: datetime = NOON) -> Claim:
     """The next claim, which must exist."""
-    claim = claims.claim(engine, labeler=labeler, now=now, lease_seconds=LEASE)
+    claim = leases.claim(engine, labeler=labeler, now=now, lease_seconds=LEASE)
     assert claim is not None
     return claim
 
@@ -36,7 +36,7 @@ def submit(
     now: datetime = NOON,
 ) -> TaskStatus:
     """Answer this claim as a person."""
-    return claims.submit(
+    return leases.submit(
         engine,
         task_id=claim.task_id,
         token=claim.token,
@@ -50,7 +50,7 @@ def submit(
 
 def skip(engine: Engine, claim: Claim, labeler: str = "ada", *, now: datetime = NOON) -> None:
     """Pass on this claim."""
-    claims.skip(engine, task_id=claim.task_id, token=claim.token, labeler=labeler, now=now)
+    leases.skip(engine, task_id=claim.task_id, token=claim.token, labeler=labeler, now=now)
 
 
 def asking(smoke: Settings, people: int) -> Settings:
@@ -79,7 +79,7 @@ def test_two_labelers_never_get_the_same_review(engine: Engine, smoke: Settings)
 
     def work(labeler: str) -> list[str]:
         mine = []
-        while claim := claims.claim(engine, labeler=labeler, now=NOON, lease_seconds=LEASE):
+        while claim := leases.claim(engine, labeler=labeler, now=NOON, lease_seconds=LEASE):
             mine.append(claim.review_id)
             submit(engine, claim, smoke, labeler=labeler)
         return mine
@@ -113,7 +113,7 @@ def test_an_abandoned_review_goes_to_somebody_else(engine: Engine, smoke: Settin
     """After the lease another labeler gets it, and the late answer of the first is refused without a trace."""
     add_tasks(engine, 1)
     abandoned = take(engine, "ada")
-    assert claims.claim(engine, labeler="ben", now=NOON, lease_seconds=LEASE) is None
+    assert leases.claim(engine, labeler="ben", now=NOON, lease_seconds=LEASE) is None
     taken = take(engine, "ben", now=LATER)
     with pytest.raises(LeaseLost, match=f"task {taken.task_id} is no longer yours"):
         submit(engine, abandoned, smoke, now=LATER)
@@ -145,13 +145,13 @@ def test_a_foreign_token_or_name_is_refused(engine: Engine, smoke: Settings, tok
     key = {"task_id": claim.task_id, "token": claim.token + token, "labeler": labeler}
     answer = {"sentiment": Sentiment.NEUTRAL, "source": LabelSource.PERSON, "settings": smoke}
     with pytest.raises(LeaseLost):
-        claims.submit(engine, **key, **answer, now=NOON)
+        leases.submit(engine, **key, **answer, now=NOON)
     with pytest.raises(LeaseLost):
-        claims.skip(engine, **key, now=NOON)
+        leases.skip(engine, **key, now=NOON)
     with pytest.raises(LeaseLost):
-        claims.release_claim(engine, **key)
+        leases.release_claim(engine, **key)
     with pytest.raises(LeaseLost):
-        claims.renew(engine, **key, now=NOON, lease_seconds=LEASE)
+        leases.renew(engine, **key, now=NOON, lease_seconds=LEASE)
     assert statuses(engine) == {"r0": TaskStatus.CLAIMED}
 
 
@@ -193,7 +193,7 @@ def test_a_task_that_needs_two_people_asks_two_different_ones(engine: Engine, sm
     add_tasks(engine, 1)
     two = asking(smoke, 2)
     assert submit(engine, take(engine, "ada"), two, labeler="ada") is TaskStatus.OPEN
-    assert claims.claim(engine, labeler="ada", now=NOON, lease_seconds=LEASE) is None
+    assert leases.claim(engine, labeler="ada", now=NOON, lease_seconds=LEASE) is None
     assert submit(engine, take(engine, "ben"), two, labeler="ben") is TaskStatus.DONE
 
 
@@ -221,7 +221,7 @@ def test_a_released_review_comes_back(engine: Engine) -> None:
     """Closing the page is no opinion: the same labeler may get it again, and others at once."""
     add_tasks(engine, 1)
     claim = take(engine, "ada")
-    claims.release_claim(engine, task_id=claim.task_id, token=claim.token, labeler="ada")
+    leases.release_claim(engine, task_id=claim.task_id, token=claim.token, labeler="ada")
     assert take(engine, "ben").review_id == "r0"
 
 
@@ -230,8 +230,8 @@ def test_a_renewed_lease_keeps_others_away(engine: Engine) -> None:
     add_tasks(engine, 1)
     claim = take(engine, "ada")
     key = {"task_id": claim.task_id, "token": claim.token, "labeler": "ada"}
-    assert claims.renew(engine, **key, now=NOON + timedelta(seconds=30), lease_seconds=LEASE) > LATER
-    assert claims.claim(engine, labeler="ben", now=LATER, lease_seconds=LEASE) is None
+    assert leases.renew(engine, **key, now=NOON + timedelta(seconds=30), lease_seconds=LEASE) > LATER
+    assert leases.claim(engine, labeler="ben", now=LATER, lease_seconds=LEASE) is None
 
 
 def test_undo_takes_the_last_answer_back_and_shows_it_again(engine: Engine, smoke: Settings) -> None:
@@ -239,7 +239,7 @@ def test_undo_takes_the_last_answer_back_and_shows_it_again(engine: Engine, smok
     add_tasks(engine, 2)
     submit(engine, take(engine), smoke)
     take(engine)
-    back = claims.undo(engine, labeler="ada", now=NOON, settings=smoke)
+    back = leases.undo(engine, labeler="ada", now=NOON, settings=smoke)
     assert back.review_id == "r0"
     assert statuses(engine) == {"r0": TaskStatus.CLAIMED, "r1": TaskStatus.OPEN}
     submit(engine, back, smoke, sentiment=Sentiment.POSITIVE)
@@ -251,7 +251,7 @@ def test_undo_again_goes_one_further_back(engine: Engine, smoke: Settings) -> No
     add_tasks(engine, 2)
     for second in range(2):
         submit(engine, take(engine), smoke, now=NOON + timedelta(seconds=second))
-    back = [claims.undo(engine, labeler="ada", now=LATER, settings=smoke).review_id for _ in range(2)]
+    back = [leases.undo(engine, labeler="ada", now=LATER, settings=smoke).review_id for _ in range(2)]
     assert back == ["r1", "r0"]
     assert labels(engine) == []
 
@@ -260,7 +260,7 @@ def test_undo_takes_a_skip_back(engine: Engine, smoke: Settings) -> None:
     """A slip on the skip key is mended like a wrong answer."""
     add_tasks(engine, 2)
     skip(engine, take(engine))
-    assert claims.undo(engine, labeler="ada", now=NOON, settings=smoke).review_id == "r0"
+    assert leases.undo(engine, labeler="ada", now=NOON, settings=smoke).review_id == "r0"
 
 
 def test_there_is_nothing_to_undo_after_a_while(engine: Engine, smoke: Settings) -> None:
@@ -269,9 +269,9 @@ def test_there_is_nothing_to_undo_after_a_while(engine: Engine, smoke: Settings)
     submit(engine, take(engine), smoke)
     late = NOON + timedelta(seconds=smoke.labeling.undo_seconds + 1)
     with pytest.raises(NothingToUndo, match="ada has answered or skipped nothing in the last 10 minutes"):
-        claims.undo(engine, labeler="ada", now=late, settings=smoke)
+        leases.undo(engine, labeler="ada", now=late, settings=smoke)
     with pytest.raises(NothingToUndo):
-        claims.undo(engine, labeler="ben", now=NOON, settings=smoke)
+        leases.undo(engine, labeler="ben", now=NOON, settings=smoke)
     assert statuses(engine) == {"r0": TaskStatus.DONE}
 
 
@@ -283,7 +283,7 @@ def test_an_answer_in_a_training_set_cannot_be_taken_back(engine: Engine, smoke:
         queue.merge_finished(connection, now=NOON)
     take(engine)
     with pytest.raises(NothingToUndo, match="already in a training set"):
-        claims.undo(engine, labeler="ada", now=NOON, settings=smoke)
+        leases.undo(engine, labeler="ada", now=NOON, settings=smoke)
     assert count_rows(engine, Label) == 1
     assert statuses(engine) == {"r0": TaskStatus.MERGED, "r1": TaskStatus.CLAIMED}
 
@@ -294,7 +294,7 @@ def test_an_answer_cannot_be_taken_back_while_somebody_reads_its_review(engine: 
     submit(engine, take(engine, "ada"), asking(smoke, 2))
     take(engine, "ben")
     with pytest.raises(NothingToUndo):
-        claims.undo(engine, labeler="ada", now=NOON, settings=smoke)
+        leases.undo(engine, labeler="ada", now=NOON, settings=smoke)
     assert count_rows(engine, Label) == 1
 
 
@@ -304,5 +304,5 @@ def test_answers_are_counted_by_labeler_and_time(engine: Engine, smoke: Settings
     for labeler, minute in (("ada", 0), ("ada", 30), ("ben", 30)):
         when = NOON + timedelta(minutes=minute)
         submit(engine, take(engine, labeler, now=when), smoke, labeler=labeler, now=when)
-    assert claims.answered_since(engine, labeler="ada", since=NOON) == 2
-    assert claims.answered_since(engine, labeler="ada", since=NOON + timedelta(minutes=1)) == 1
+    assert leases.answered_since(engine, labeler="ada", since=NOON) == 2
+    assert leases.answered_since(engine, labeler="ada", since=NOON + timedelta(minutes=1)) == 1

@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 from sqlalchemy import Engine, select, update
 
+from restar_lib.demo.labelers import answer_all
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
-from restar_lib.ingest.simulated import true_sentiment
-from restar_lib.labeling import claims, queue
-from restar_lib.labeling.demo import answer_all
+from restar_lib.labeling import leases, queue
 from restar_lib.settings import Settings
+from restar_lib.simulator.reviews import true_sentiment
 from restar_lib.store.tables import Label, ReviewRow
 from tests.tasks import NOON, add_reviews, add_tasks, count_rows, labels, selected, statuses
 
@@ -104,7 +104,7 @@ def test_a_review_without_stars_is_left_to_people(engine: Engine, smoke: Setting
 def test_what_a_person_is_reading_is_left_alone(engine: Engine, smoke: Settings) -> None:
     """Demo labelers take only what is free."""
     add_tasks(engine, 2)
-    claims.claim(engine, labeler="ada", now=NOON, lease_seconds=60)
+    leases.claim(engine, labeler="ada", now=NOON, lease_seconds=60)
     assert answer_all(engine, answering(smoke), now=lambda: NOON) == 1
     assert statuses(engine) == {"r0": TaskStatus.CLAIMED, "r1": TaskStatus.DONE}
 

@@ -8,29 +8,29 @@ from sqlalchemy import Engine, insert, select
 
 from restar_lib.domain import Reason, Sentiment, Side
 from restar_lib.errors import NothingToDo
+from restar_lib.label_audit.ask_people import ask_people
+from restar_lib.label_audit.audit import Audit, DoubtedReview
+from restar_lib.label_quality.doubted_labels import DoubtedLabels
 from restar_lib.labeling.queue import count_doubted, enqueue
-from restar_lib.retraining import steps
+from restar_lib.retraining import pipeline
 from restar_lib.selection import audit_draw
-from restar_lib.settings import Selection, Settings
-from restar_lib.stars.asking import ask_people
-from restar_lib.stars.audit import Audit, Listed
-from restar_lib.stars.doubted import Doubted
+from restar_lib.settings import SelectionSettings, Settings
 from restar_lib.store.tables import LabelTask, PredictionRow, SnapshotRow, VerdictRow
 from tests.tasks import add_reviews, selected
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
-NO_AUDITS = Selection(audit_rate=0.0)
+NO_AUDITS = SelectionSettings(audit_rate=0.0)
 
 
-def listed(review_id: str, *, side: Side = Side.TRAIN, people: Sentiment | None = None) -> Listed:
+def listed(review_id: str, *, side: Side = Side.TRAIN, people: Sentiment | None = None) -> DoubtedReview:
     """A doubted review."""
-    return Listed(
+    return DoubtedReview(
         review_id=review_id, side=side, stars=5, expresses=Sentiment.NEGATIVE, sure=0.9, stars_probability=0.05,
         doubt=0.8, people=people, product_category=None, reviewed_at=NOON, text="broken",
     )  # fmt: skip
 
 
-def audit_of(*rows: Listed) -> Audit:
+def audit_of(*rows: DoubtedReview) -> Audit:
     """An audit that lists these."""
     return Audit(
         snapshot_hash="0", simulated=False, audited_at=NOON, encoder="tiny", rows=9, doubted=4, by_stars=(),
@@ -55,7 +55,7 @@ def test_doubted_stars_become_tasks_of_the_training_side(engine: Engine) -> None
 def test_a_doubted_review_that_nobody_has_scored_keeps_its_audit_draw(engine: Engine) -> None:
     """Its one task is opened before scoring comes to it; what was scored has had its draw, by another rate perhaps."""
     review_ids = add_reviews(engine, *(f"review {number}" for number in range(40)))
-    config = Selection(audit_rate=0.5)
+    config = SelectionSettings(audit_rate=0.5)
     drawn = dict(zip(review_ids, audit_draw(review_ids, rate=0.5, key=config.audit_key).tolist(), strict=True))
     scored = {
         "model_version": "rs-0000000000", "p_negative": 0.1, "p_neutral": 0.1, "p_positive": 0.8,
@@ -91,12 +91,12 @@ def three(smoke: Settings) -> Settings:
 def doubts(settings: Settings, version: str, *review_ids: str) -> None:
     """A training of this version doubted these stars, the first one most."""
     most = tuple((review_id, round(0.99 - at / 100, 2)) for at, review_id in enumerate(review_ids))
-    Doubted(judged=200, doubted=len(most), most=most).write(settings.models_dir, version)
+    DoubtedLabels(judged=200, doubted=len(most), most=most).write(settings.models_dir, version)
 
 
-def asks(engine: Engine, settings: Settings, version: str = FIRST, snapshot_hash: str = SET) -> steps.Doubts:
+def asks(engine: Engine, settings: Settings, version: str = FIRST, snapshot_hash: str = SET) -> pipeline.AskedDoubts:
     """The DAG's step."""
-    return steps.ask_people(engine, settings, version=version, snapshot_hash=snapshot_hash)
+    return pipeline.ask_people(engine, settings, version=version, snapshot_hash=snapshot_hash)
 
 
 def asked(engine: Engine) -> dict[str, tuple[list[Reason], str | None]]:
@@ -177,10 +177,10 @@ def test_where_nobody_is_asked_the_log_says_why(engine: Engine, three: Settings)
     doubts(three, SECOND, "r0")
     with pytest.raises(NothingToDo, match="1 are doubted, and people were asked about those before"):
         asks(engine, three, SECOND, OTHER_SET)
-    Doubted(judged=200).write(three.models_dir, SECOND)
+    DoubtedLabels(judged=200).write(three.models_dir, SECOND)
     with pytest.raises(NothingToDo, match=r"of 200 that no person has answered 0 are doubted$"):
         asks(engine, three, SECOND, OTHER_SET)
-    Doubted(unjudged="it began at the champion's weights").write(three.models_dir, SECOND)
+    DoubtedLabels(unjudged="it began at the champion's weights").write(three.models_dir, SECOND)
     with pytest.raises(NothingToDo, match="it began at the champion's weights"):
         asks(engine, three, SECOND, OTHER_SET)
 

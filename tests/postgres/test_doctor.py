@@ -10,16 +10,17 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
+from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.cli import app
 from restar_lib.domain import ReleaseKind
-from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.errors import SourceError
-from restar_lib.operation import checks_machine, checks_services, checks_state
-from restar_lib.operation.doctor import Check, Examination, Health, Patient, examine, ok
-from restar_lib.registry import artifact, release_log
-from restar_lib.registry.release import reconcile
+from restar_lib.operation.checks import machine, processes, state
+from restar_lib.operation.checks.check import Check, CheckStatus, Examination, Examined, ok
+from restar_lib.operation.doctor import examine
+from restar_lib.releases.release import reconcile
 from restar_lib.settings import Settings
 from restar_lib.settings import settings as process_settings
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.tiny_model import sealed_tiny_model
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -29,12 +30,12 @@ def look(
     examination: Examination, settings: Settings, engine: Engine | None = None, *, embedded: bool = False
 ) -> list[Check]:
     """What one examination says."""
-    return list(examine(Patient(settings=settings, embedded=embedded, engine=engine), [examination]))
+    return list(examine(Examined(settings=settings, embedded=embedded, engine=engine), [examination]))
 
 
 def worst(checks: list[Check]) -> Check:
     """The line that matters most."""
-    order = list(Health)
+    order = list(CheckStatus)
     return max(checks, key=lambda check: order.index(check.health))
 
 
@@ -48,7 +49,7 @@ def with_source(settings: Settings, path: Path) -> Settings:
 def released(engine: Engine, smoke: Settings) -> str:
     """The champion of a house."""
     version = sealed_tiny_model(smoke.models_dir).name
-    change = release_log.Change(
+    change = release_log.ChampionChange(
         model_version=version, kind=ReleaseKind.RELEASE, provisional=False, released_by="test", reason="a test",
         released_at=NOW,
     )  # fmt: skip
@@ -59,17 +60,17 @@ def released(engine: Engine, smoke: Settings) -> str:
 
 def test_a_healthy_house_is_healthy(engine: Engine, smoke: Settings, released: str) -> None:
     """Schema, champion, pointer, source and tombstones; the champion has answered its probe."""
-    examinations = (checks_state.postgres, checks_state.schema, checks_state.champion, checks_state.tombstones)
+    examinations = (state.postgres, state.schema, state.champion, state.tombstones)
     checks = [check for one in examinations for check in look(one, smoke, engine)]
-    assert {check.health for check in checks} == {Health.OK}
+    assert {check.health for check in checks} == {CheckStatus.OK}
     assert f"{released} is as sealed and answers its probe" in {check.detail for check in checks}
 
 
 def test_an_altered_champion_fails_and_says_how_to_go_back(engine: Engine, smoke: Settings, released: str) -> None:
     """By file name."""
     (smoke.models_dir / released / "metrics.json").write_text("{}")
-    found = worst(look(checks_state.champion, smoke, engine))
-    assert (found.health, found.name) == (Health.FAIL, "champion")
+    found = worst(look(state.champion, smoke, engine))
+    assert (found.health, found.name) == (CheckStatus.FAIL, "champion")
     assert "metrics.json was altered" in found.detail
     assert "restar roll-back" in found.remedy
 
@@ -77,67 +78,69 @@ def test_an_altered_champion_fails_and_says_how_to_go_back(engine: Engine, smoke
 def test_a_pointer_that_lags_behind_the_log_fails(engine: Engine, smoke: Settings, released: str) -> None:
     """`restar reconcile` mends it."""
     smoke.pointer_path.unlink()
-    found = worst(look(checks_state.champion, smoke, engine))
-    assert (found.name, found.health, found.remedy) == ("pointer", Health.FAIL, "run `restar reconcile`")
+    found = worst(look(state.champion, smoke, engine))
+    assert (found.name, found.health, found.remedy) == ("pointer", CheckStatus.FAIL, "run `restar reconcile`")
     reconcile(engine, smoke)
-    assert worst(look(checks_state.champion, smoke, engine)).health is Health.OK
-    assert released in artifact.versions(smoke.models_dir)
+    assert worst(look(state.champion, smoke, engine)).health is CheckStatus.OK
+    assert released in sealed_folder.versions(smoke.models_dir)
 
 
 def test_an_older_schema_fails_and_names_the_command(engine: Engine, smoke: Settings) -> None:
     """Also an empty database."""
     with engine.begin() as connection:
         connection.execute(text("update alembic_version set version_num = '0001'"))
-    assert "revision 0001, this version needs" in look(checks_state.schema, smoke, engine)[0].detail
+    assert "revision 0001, this version needs" in look(state.schema, smoke, engine)[0].detail
     with engine.begin() as connection:
         connection.execute(text("drop table alembic_version"))
-    found = look(checks_state.schema, smoke, engine)[0]
-    assert (found.health, found.remedy) == (Health.FAIL, "run `restar migrate`")
+    found = look(state.schema, smoke, engine)[0]
+    assert (found.health, found.remedy) == (CheckStatus.FAIL, "run `restar migrate`")
 
 
 def test_a_lost_key_of_tombstones_fails(engine: Engine, smoke: Settings) -> None:
     """Before the next ingest does."""
     with engine.begin() as connection:
         connection.execute(text("insert into forgotten values ('user', 'abc', '01234567', now())"))
-    assert look(checks_state.tombstones, smoke, engine)[0].health is Health.FAIL
+    assert look(state.tombstones, smoke, engine)[0].health is CheckStatus.FAIL
 
 
 def test_a_database_that_is_away_fails_in_production_and_warns_where_it_is_ours_to_start(smoke: Settings) -> None:
     """What depends on it is left out, not failed again and again."""
-    assert look(checks_state.postgres, smoke)[0].health is Health.FAIL
-    assert look(checks_state.postgres, smoke, embedded=True)[0].health is Health.WARN
-    assert look(checks_state.champion, smoke) == look(checks_services.dags, smoke) == []
+    assert look(state.postgres, smoke)[0].health is CheckStatus.FAIL
+    assert look(state.postgres, smoke, embedded=True)[0].health is CheckStatus.WARN
+    assert look(state.champion, smoke) == look(processes.dags, smoke) == []
 
 
 @pytest.mark.parametrize(
     ("content", "health"),
     [
-        ('{"text": "It is sturdy.", "rating": 5}\n', Health.OK),
-        ("", Health.WARN),
-        ("not a review\n", Health.WARN),
+        ('{"text": "It is sturdy.", "rating": 5}\n', CheckStatus.OK),
+        ("", CheckStatus.WARN),
+        ("not a review\n", CheckStatus.WARN),
     ],
 )
-def test_the_first_row_of_the_source_is_read(smoke: Settings, tmp_path: Path, content: str, health: Health) -> None:
+def test_the_first_row_of_the_source_is_read(
+    smoke: Settings, tmp_path: Path, content: str, health: CheckStatus
+) -> None:
     """So that a wrong path or form is known before the night."""
     path = tmp_path / "reviews.jsonl"
     path.write_text(content)
-    assert look(checks_state.source, with_source(smoke, path))[0].health is health
+    assert look(state.source, with_source(smoke, path))[0].health is health
 
 
 def test_a_source_that_is_not_there_fails(smoke: Settings, tmp_path: Path) -> None:
     """With the source's own message."""
-    found = look(checks_state.source, with_source(smoke, tmp_path / "nowhere"))[0]
-    assert found.health is Health.FAIL
+    found = look(state.source, with_source(smoke, tmp_path / "nowhere"))[0]
+    assert found.health is CheckStatus.FAIL
     assert "nowhere" in found.detail
 
 
 def test_packages_that_are_not_as_pinned_fail(smoke: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is named with both versions; markers for other machines are not asked of this one."""
     pins = tmp_path / "run.txt"
-    monkeypatch.setattr(checks_machine, "PINS", pins)
+    monkeypatch.setattr(machine, "PINS", pins)
     pins.write_text("# compiled\ntyper==0.0.1\nnot-installed-anywhere==1.0\nno-such==1.0 ; sys_platform == 'win32'\n")
-    found = look(checks_machine.packages, smoke)[0]
-    assert found.health is Health.FAIL
+    found = look(machine.packages, smoke)[0]
+    assert found.health is CheckStatus.FAIL
     assert found.detail.startswith("2 of 2 are not as pinned: typer ")
     assert "not-installed-anywhere missing (wanted==1.0)" in found.detail
 
@@ -149,8 +152,8 @@ def test_a_port_that_somebody_has_fails_and_names_the_key(smoke: Settings) -> No
         other.listen()
         embedded = smoke.embedded.model_copy(update={"mail_port": other.getsockname()[1]})
         taken = smoke.model_copy(update={"embedded": embedded})
-        found = worst(look(checks_machine.ports, taken, embedded=True))
-        assert found.health is Health.FAIL
+        found = worst(look(machine.ports, taken, embedded=True))
+        assert found.health is CheckStatus.FAIL
         assert "RESTAR_EMBEDDED__MAIL_PORT" in found.remedy
 
 
@@ -158,9 +161,9 @@ def test_secrets_that_others_may_read_fail(smoke: Settings) -> None:
     """With the command that closes them."""
     smoke.home.mkdir()
     (smoke.home / "secrets.json").touch(mode=0o600)
-    assert worst(look(checks_machine.home, smoke)).health is Health.OK
+    assert worst(look(machine.home, smoke)).health is CheckStatus.OK
     (smoke.home / "secrets.json").chmod(0o644)
-    assert "chmod 600" in worst(look(checks_machine.home, smoke)).remedy
+    assert "chmod 600" in worst(look(machine.home, smoke)).remedy
 
 
 def test_services_that_are_away_fail_each_by_name(engine: Engine, smoke: Settings) -> None:
@@ -173,11 +176,11 @@ def test_services_that_are_away_fail_each_by_name(engine: Engine, smoke: Setting
             "hub": smoke.hub.model_copy(update={"endpoint": "http://127.0.0.1:9", "model_repository": "a/b"}),
         }
     )
-    for examination, lines in ((checks_services.serving, 2), (checks_services.airflow, 1), (checks_services.hub, 1)):
+    for examination, lines in ((processes.serving, 2), (processes.airflow, 1), (processes.hub, 1)):
         found = look(examination, away, engine)
-        assert [check.health for check in found] == [Health.FAIL] * lines
+        assert [check.health for check in found] == [CheckStatus.FAIL] * lines
         assert all("http://127.0.0.1:9 does not answer" in check.detail for check in found)
-    assert "does not answer" in look(checks_services.mail, away, engine, embedded=True)[0].detail
+    assert "does not answer" in look(processes.mail, away, engine, embedded=True)[0].detail
 
 
 @pytest.fixture
@@ -200,12 +203,12 @@ def test_a_dag_that_does_not_parse_fails_with_its_last_line(
 ) -> None:
     """And a paused one is a warning: it was somebody's decision, and nobody else's surprise."""
     settings, server = airflow_database
-    assert [check.detail for check in look(checks_services.dags, settings, engine)] == ["1 parsed without errors"]
+    assert [check.detail for check in look(processes.dags, settings, engine)] == ["1 parsed without errors"]
     with server.connect("airflow_of_doctor") as airflow:
         airflow.execute("insert into import_error values ('dags/release.py', E'Traceback\\nNameError: x')")
         airflow.execute("update dag set is_paused = true")
-    found = look(checks_services.dags, settings, engine)
-    assert [check.health for check in found] == [Health.FAIL, Health.WARN]
+    found = look(processes.dags, settings, engine)
+    assert [check.health for check in found] == [CheckStatus.FAIL, CheckStatus.WARN]
     assert found[0].detail == "dags/release.py does not parse: NameError: x"
     assert found[1].detail == "paused: release"
 
@@ -213,18 +216,18 @@ def test_a_dag_that_does_not_parse_fails_with_its_last_line(
 def test_a_check_that_breaks_is_a_failure_and_stops_nothing(smoke: Settings) -> None:
     """Named errors by their message, others by their type."""
 
-    def the_weather(_: Patient) -> Iterator[Check]:
+    def the_weather(_: Examined) -> Iterator[Check]:
         raise RuntimeError("no window")
         yield
 
-    def the_source(_: Patient) -> Iterator[Check]:
+    def the_source(_: Examined) -> Iterator[Check]:
         raise SourceError("it is dry")
         yield
 
-    def the_rest(_: Patient) -> list[Check]:
+    def the_rest(_: Examined) -> list[Check]:
         return [ok("the rest", "is fine")]
 
-    patient = Patient(settings=smoke, embedded=False, engine=None)
+    patient = Examined(settings=smoke, embedded=False, engine=None)
     found = [str(check) for check in examine(patient, (the_weather, the_source, the_rest))]
     assert found == [
         "fail  the weather: could not be looked at: RuntimeError: no window",
@@ -239,7 +242,7 @@ def test_the_command_ends_with_1_where_something_fails(tmp_path: Path, monkeypat
     process_settings.cache_clear()
     try:
         assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
-        monkeypatch.setattr(checks_machine, "DISK_NEEDED", 10**9)
+        monkeypatch.setattr(machine, "DISK_NEEDED", 10**9)
         result = CliRunner().invoke(app, ["doctor"])
         assert result.exit_code == 1
         assert "fail  disk" in result.output

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 
 def test_a_wrong_password_is_refused(postgres: EmbeddedPostgres) -> None:

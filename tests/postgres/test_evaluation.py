@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from restar_lib.cli import app, evaluate
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.domain import Side
-from restar_lib.evaluation import kept
-from restar_lib.evaluation.exploring import explore
-from restar_lib.evaluation.sources import stored_of
-from restar_lib.operation.forget import finish, forget
-from restar_lib.retraining import steps
+from restar_lib.evaluation.profile.measure import explore
+from restar_lib.evaluation.report import files
+from restar_lib.evaluation.review_origins import stored_of
+from restar_lib.privacy.forget import finish, forget
+from restar_lib.retraining import pipeline
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, ReviewRow
 from tests.tiny_model import sealed_tiny_model
@@ -68,10 +68,12 @@ def _reviews(run: int) -> Iterator[dict[str, object]]:
         }
 
 
-def evaluated(engine: Engine, settings: Settings, snapshot: Snapshot) -> steps.Evaluated:
+def evaluated(engine: Engine, settings: Settings, snapshot: Snapshot) -> pipeline.Evaluated:
     """The DAG's step on a model that knows the words."""
     version = sealed_tiny_model(settings.models_dir, snapshot_hash=snapshot.snapshot_hash).name
-    return steps.evaluate_challenger(engine, settings, version=version, snapshot_hash=snapshot.snapshot_hash, now=NOW)
+    return pipeline.evaluate_challenger(
+        engine, settings, version=version, snapshot_hash=snapshot.snapshot_hash, now=NOW
+    )
 
 
 def test_the_dags_step_leaves_a_report_that_its_log_links_to(
@@ -83,7 +85,7 @@ def test_the_dags_step_leaves_a_report_that_its_log_links_to(
     assert (found.rows, found.accuracy) == (60, round(59 / 60, 4))
     assert (smoke.reports_dir / found.report).is_file()
     assert found.url in caplog.text
-    report = kept.of_version(smoke, found.version)
+    report = files.of_version(smoke, found.version)
     assert report is not None
     assert {one.value: one.rows for one in report.slices if one.slice == "source"} == {"app": 30, "shop": 30}
 
@@ -100,7 +102,7 @@ def test_a_forgotten_persons_words_leave_the_reports(engine: Engine, smoke: Sett
     assert all("review-0007" in file.read_text() for file in files)
     forget(engine, smoke, user_id=WRONG, now=NOW, dry_run=False)
     assert not any("review-0007" in file.read_text() or "terrible thing" in file.read_text() for file in files)
-    report = kept.of_version(smoke, found.version)
+    report = files.of_version(smoke, found.version)
     assert report is not None
     assert (report.mistakes, report.mistakes_in_all) == ((), 1)
 
@@ -126,10 +128,10 @@ def test_an_evaluation_that_ran_while_a_person_was_forgotten_is_cleared_by_house
 ) -> None:
     """It was in memory then and shows their words now; what has a tombstone is taken out of it."""
     found = evaluated(engine, smoke, snapshot)
-    in_memory = kept.of_version(smoke, found.version)
+    in_memory = files.of_version(smoke, found.version)
     assert in_memory is not None
     forget(engine, smoke, user_id=WRONG, now=NOW, dry_run=False)
-    written = kept.keep(smoke, in_memory)
+    written = files.keep(smoke, in_memory)
     assert "review-0007" in written.html.read_text()
     assert finish(engine, smoke) == 2
     assert not any("review-0007" in path.read_text() for path in (written.html, written.json))
@@ -151,7 +153,7 @@ def test_the_command_reports_on_a_version_and_explores_its_snapshot(
 ) -> None:
     """Without a champion it says what to do; with a version it prints the answer first, and where the page is."""
     monkeypatch.setattr(evaluate, "settings", lambda: smoke)
-    monkeypatch.setattr("restar_lib.store.engine.engine", lambda: engine)
+    monkeypatch.setattr("restar_lib.store.database.engine", lambda: engine)
     missing = CliRunner().invoke(app, ["evaluate"])
     assert "there is no champion yet" in str(missing.exception)
     version = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash).name

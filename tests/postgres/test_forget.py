@@ -15,16 +15,16 @@ from restar_lib.dataset import snapshot
 from restar_lib.domain import Sentiment, Side
 from restar_lib.errors import ConfigurationError, SnapshotError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.forgotten import KEY_FILE
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.ingest.tombstones import KEY_FILE
+from restar_lib.label_audit.audit import Audit, DoubtedReview
+from restar_lib.label_audit.files_of_audits import keep
+from restar_lib.label_quality import doubted_labels
+from restar_lib.label_quality.doubted_labels import DoubtedLabels
 from restar_lib.labeling import queue
-from restar_lib.operation.forget import ForgetReport, finish, forget
+from restar_lib.privacy.forget import ForgetReport, finish, forget
 from restar_lib.settings import Settings
-from restar_lib.stars import doubted
-from restar_lib.stars.audit import Audit, Listed
-from restar_lib.stars.doubted import Doubted
-from restar_lib.stars.kept import keep
 from restar_lib.store.tables import Base, ReviewRow, SnapshotRow
 from tests.reviews import answer
 from tests.tiny_model import sealed_tiny_model
@@ -284,7 +284,7 @@ def test_an_audit_that_ran_while_they_were_forgotten_is_deleted_by_housekeeping(
 def test_what_a_training_doubts_no_longer_names_their_reviews(engine: Engine, house: Settings) -> None:
     """Ids alone stand there, and others' stay; a training that ended meanwhile is found by tombstone."""
     hers, bens = ids_of(engine, ANNA)[0], ids_of(engine, BEN)[0]
-    doubts = Doubted(judged=9, doubted=2, most=((hers, 0.9), (bens, 0.8)))
+    doubts = DoubtedLabels(judged=9, doubted=2, most=((hers, 0.9), (bens, 0.8)))
     doubts.write(house.models_dir, "rs-1111111111")
     file = "models/rs-1111111111.doubted.json"
     assert [file in forgotten(engine, house, dry_run=dry).files for dry in (True, False)] == [True, True]
@@ -292,14 +292,14 @@ def test_what_a_training_doubts_no_longer_names_their_reviews(engine: Engine, ho
     doubts.write(house.models_dir, "rs-2222222222")
     assert finish(engine, house) == 1
     assert finish(engine, house) == 0
-    left = [doubted.read(house.models_dir, version) for version in ("rs-1111111111", "rs-2222222222")]
+    left = [doubted_labels.read(house.models_dir, version) for version in ("rs-1111111111", "rs-2222222222")]
     assert left == [doubts.model_copy(update={"most": ((bens, 0.8),)})] * 2
 
 
 def audit_of(*review_ids: str, name: str) -> Audit:
     """An audit that lists these reviews."""
     listed = [
-        Listed(
+        DoubtedReview(
             review_id=one, side=Side.TRAIN, stars=5, expresses=Sentiment.NEGATIVE, sure=0.9, stars_probability=0.05,
             doubt=0.9, people=None, product_category=None, reviewed_at=NOW, text="it broke & that's that",
         )

@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, insert, select
 
-from restar_lib import gate
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.release_log import ChampionChange, append
 from restar_lib.cli.verdicts import verdicts
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.domain import ReleaseKind, Side
 from restar_lib.errors import ArtifactError, ConfigurationError
-from restar_lib.gate.cases import load_cases
-from restar_lib.gate.verdict_log import times_used
-from restar_lib.registry import artifact
-from restar_lib.registry.release_log import Change, append
+from restar_lib.evaluation.behaviour.cases import load_cases
+from restar_lib.gate.judge import judge
+from restar_lib.gate.verdict import Verdict, render
+from restar_lib.gate.verdict_log import is_provisional, latest_verdict, times_used, verdict_of
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, ReviewRow, VerdictReview, VerdictRow
 from tests.tiny_model import sealed_tiny_model
@@ -44,10 +45,10 @@ class House:
         learned = {"snapshot_hash": self.snapshot.snapshot_hash} | options
         return sealed_tiny_model(self.settings.models_dir, bias=bias, temperature=temperature, **learned)
 
-    def judge(self, challenger: Path, champion: Path | None = None, **gate_keys: object) -> gate.Verdict:
+    def judge(self, challenger: Path, champion: Path | None = None, **gate_keys: object) -> Verdict:
         """Ask the gate, with some of its keys changed."""
         settings = self.settings.model_copy(update={"gate": self.settings.gate.model_copy(update=gate_keys)})
-        return gate.judge(
+        return judge(
             self.engine, settings, challenger_folder=challenger, champion_folder=champion, snapshot=self.snapshot
         )
 
@@ -87,7 +88,7 @@ def _reviews(run: int) -> Iterator[dict[str, object]]:
         }
 
 
-def names(verdict: gate.Verdict) -> set[str]:
+def names(verdict: Verdict) -> set[str]:
     """The lines that refused."""
     return {line.name for line in verdict.refusing}
 
@@ -98,7 +99,7 @@ def test_a_good_first_model_passes_on_the_floors_alone(house: House) -> None:
     assert (verdict.passed, verdict.provisional, verdict.champion) == (True, False, None)
     assert verdict.number("accuracy", "value") == 1.0
     assert verdict.number("accuracy", "majority") == pytest.approx(0.6)
-    assert "no champion" in gate.render(verdict)
+    assert "no champion" in render(verdict)
 
 
 def test_the_same_question_is_answered_once(house: House) -> None:
@@ -134,9 +135,9 @@ def test_a_worse_challenger_is_refused_with_its_numbers(house: House) -> None:
     assert {"macro_f1", "comparison", "slice_rating"} <= names(verdict)
     assert verdict.number("comparison", "better_rows") == 0
     assert verdict.number("comparison", "worse_rows") == 48
-    stored = gate.latest_verdict(house.engine, challenger=verdict.challenger)
+    stored = latest_verdict(house.engine, challenger=verdict.challenger)
     assert stored == verdict
-    beside = artifact.sibling(house.settings.models_dir, verdict.challenger, "verdict.json")
+    beside = sealed_folder.sibling(house.settings.models_dir, verdict.challenger, "verdict.json")
     assert json.loads(beside.read_text())["headline"] == verdict.headline
 
 
@@ -152,7 +153,7 @@ def test_a_first_model_under_the_floors_may_be_provisional(house: House) -> None
     first, second = house.model(BETTER), house.model(BETTER, temperature=1.1)
     allowed = house.judge(first, max_calibration_error=0.001, allow_provisional=True)
     assert (allowed.passed, allowed.provisional, names(allowed)) == (False, True, {"calibration_error"})
-    assert "PROVISIONAL" in gate.render(allowed)
+    assert "PROVISIONAL" in render(allowed)
     forbidden = house.judge(second, max_calibration_error=0.001, allow_provisional=False)
     assert not forbidden.may_serve
 
@@ -174,7 +175,7 @@ def test_only_one_that_is_not_worse_follows_a_provisional_champion(
 ) -> None:
     """Under the floors itself, it is marked as provisional too; a worse one is refused."""
     champion = house.model(WORSE)
-    first = Change(
+    first = ChampionChange(
         model_version=champion.name, kind=ReleaseKind.RELEASE, provisional=True, released_by="test", reason="first",
         released_at=NOW,
     )  # fmt: skip
@@ -246,8 +247,8 @@ def test_a_verdict_is_found_by_the_run_that_asked_last(house: House) -> None:
     """What a summary shows for a run, also for one that goes on where another was killed."""
     challenger = house.model(BETTER)
 
-    def asked_by(run_key: str) -> gate.Verdict:
-        return gate.judge(
+    def asked_by(run_key: str) -> Verdict:
+        return judge(
             house.engine,
             house.settings,
             challenger_folder=challenger,
@@ -257,10 +258,10 @@ def test_a_verdict_is_found_by_the_run_that_asked_last(house: House) -> None:
         )
 
     verdict = asked_by("manual__1")
-    assert gate.verdict_of(house.engine, run_key="manual__1") == verdict
-    assert gate.verdict_of(house.engine, run_key="manual__2") is None
+    assert verdict_of(house.engine, run_key="manual__1") == verdict
+    assert verdict_of(house.engine, run_key="manual__2") is None
     asked_by("manual__2")
-    found = gate.verdict_of(house.engine, run_key="manual__2")
+    found = verdict_of(house.engine, run_key="manual__2")
     assert found is not None
     assert found.verdict_id == verdict.verdict_id
 
@@ -268,11 +269,11 @@ def test_a_verdict_is_found_by_the_run_that_asked_last(house: House) -> None:
 def test_a_version_that_no_verdict_passed_counts_as_provisional(house: House) -> None:
     """A person may release it, and it is marked."""
     good, bad = house.model(BETTER), house.model(HOPELESS)
-    assert gate.is_provisional(house.engine, version=good.name)
+    assert is_provisional(house.engine, version=good.name)
     house.judge(good)
     house.judge(bad)
-    assert not gate.is_provisional(house.engine, version=good.name)
-    assert gate.is_provisional(house.engine, version=bad.name)
+    assert not is_provisional(house.engine, version=good.name)
+    assert is_provisional(house.engine, version=bad.name)
 
 
 def test_a_verdict_is_a_page_among_the_reports(house: House) -> None:
@@ -291,14 +292,14 @@ def test_other_behaviour_cases_are_another_question(house: House, monkeypatch: p
     challenger = house.model(BETTER)
     first = house.judge(challenger)
     fewer = load_cases()[:-1]
-    monkeypatch.setattr("restar_lib.gate.judging.load_cases", lambda: fewer)
+    monkeypatch.setattr("restar_lib.gate.judge.load_cases", lambda: fewer)
     assert house.judge(challenger).verdict_id != first.verdict_id
 
 
 def test_a_group_without_cases_is_an_error_and_no_verdict(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing file must not make the gate easier; not even where cases decide nothing, as in these tests."""
     fewer = [case for case in load_cases() if case.group != "emoji"]
-    monkeypatch.setattr("restar_lib.gate.judging.load_cases", lambda: fewer)
+    monkeypatch.setattr("restar_lib.gate.judge.load_cases", lambda: fewer)
     with pytest.raises(ConfigurationError, match="emoji"):
         house.judge(house.model(BETTER))
 
@@ -319,7 +320,7 @@ def test_verdicts_are_listed_in_the_terminal(
 ) -> None:
     """Newest first, with what refused; one version line by line."""
     good, bad = house.judge(house.model(BETTER)), house.judge(house.model(HOPELESS))
-    monkeypatch.setattr("restar_lib.store.engine.engine", lambda: house.engine)
+    monkeypatch.setattr("restar_lib.store.database.engine", lambda: house.engine)
     monkeypatch.setattr("restar_lib.cli.verdicts.settings", lambda: house.settings)
     verdicts(version=None, limit=20)
     newest, older = capsys.readouterr().out.splitlines()

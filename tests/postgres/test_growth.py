@@ -12,7 +12,7 @@ from restar_lib.dataset.snapshot import freeze
 from restar_lib.scoring.batch import score_new
 from restar_lib.scoring.predictions import newest_window
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
 from tests.reviews import NOON, add_reviews
 from tests.tiny_model import sealed_tiny_model
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, insert, select
 
+from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.domain import QuarantineReason, Reason, ReleaseKind, TaskStatus
 from restar_lib.errors import NotTidied
-from restar_lib.housekeeping import TidyCounts, tidy
-from restar_lib.labeling.claims import claim
-from restar_lib.monitoring.alerts import AlertDetails, AlertKind, NewAlert
-from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
-from restar_lib.registry import artifact, release_log
+from restar_lib.labeling.leases import claim
+from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertKind, NewAlert
+from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.operation.housekeeping import TidyCounts, tidy
 from restar_lib.settings import Settings
-from restar_lib.store.tables import DriftReport, IngestRun, LabelTask, PredictionRow, Quarantine
+from restar_lib.store.tables import DriftReportRow, IngestRun, LabelTask, PredictionRow, Quarantine
 from tests.tasks import add_tasks, statuses
 from tests.tiny_model import sealed_tiny_model
 from tests.watched import USUAL, draw, store_scored
@@ -54,7 +54,7 @@ def aged(path: Path, age: timedelta) -> Path:
 
 def release(engine: Engine, version: str) -> None:
     """Make `version` the champion."""
-    change = release_log.Change(
+    change = release_log.ChampionChange(
         model_version=version,
         kind=ReleaseKind.RELEASE,
         provisional=False,
@@ -70,7 +70,7 @@ def seven_models(settings: Settings) -> list[str]:
     made = []
     for number in range(7):
         folder = sealed_tiny_model(settings.models_dir, bias=(float(number), 0.0, 0.0))
-        aged(folder / artifact.MANIFEST, timedelta(days=20 - number))
+        aged(folder / sealed_folder.MANIFEST, timedelta(days=20 - number))
         made.append(folder.name)
     return made
 
@@ -78,13 +78,13 @@ def seven_models(settings: Settings) -> list[str]:
 def test_old_models_go_but_never_what_serves_or_would_serve_after_a_roll_back(engine: Engine, smoke: Settings) -> None:
     """The champion and its predecessor stay though they are the oldest, and so do the newest five."""
     versions = seven_models(smoke)
-    artifact.sibling(smoke.models_dir, versions[2], "verdict.json").write_text("{}")
+    sealed_folder.sibling(smoke.models_dir, versions[2], "verdict.json").write_text("{}")
     release(engine, versions[1])
     release(engine, versions[0])
     config = smoke.model_copy(update={"release": smoke.release.model_copy(update={"keep_versions": 3})})
     counts = tidy(engine, config, now=NOW, dry_run=False)
     assert counts.model_versions == (versions[2], versions[3])
-    assert artifact.versions(smoke.models_dir) == (*versions[:2], *versions[4:])
+    assert sealed_folder.versions(smoke.models_dir) == (*versions[:2], *versions[4:])
     assert not list(smoke.models_dir.glob(f"{versions[2]}*"))
     assert counts.freed_bytes > 0
 
@@ -137,14 +137,16 @@ def test_old_reports_go_and_nothing_links_to_them_any_more(engine: Engine, smoke
         write(smoke.reports_dir / file, age=timedelta(days=age))
         row = {"run_key": name, "model_version": "rs-x", "window_rows": 1, "enough_rows": True, "findings": {}}
         with engine.begin() as connection:
-            connection.execute(insert(DriftReport).values(report_file=file, **row))
+            connection.execute(insert(DriftReportRow).values(report_file=file, **row))
         raise_alert(
             engine, NewAlert(key=name, kind=AlertKind.DRIFT, subject=name, details=details, report_file=file), now=NOW
         )
     assert tidy(engine, smoke, now=NOW, dry_run=False).reports == 1
     with engine.connect() as connection:
         files = (
-            connection.execute(select(DriftReport.report_file).order_by(DriftReport.drift_report_id)).scalars().all()
+            connection.execute(select(DriftReportRow.report_file).order_by(DriftReportRow.drift_report_id))
+            .scalars()
+            .all()
         )
     assert files == [None, "drift/new.html"]
     assert [alert.report_file for alert in waiting(engine, Channel.MAIL)] == [None, "drift/new.html"]
@@ -224,7 +226,7 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(engine: Engine, smoke: Se
     claim(engine, labeler="anna", now=NOW - timedelta(hours=1), lease_seconds=60)
     dry = tidy(engine, smoke, now=NOW, dry_run=True)
     assert all(path.exists() for path in files)
-    assert len(artifact.versions(smoke.models_dir)) == 7
+    assert len(sealed_folder.versions(smoke.models_dir)) == 7
     assert statuses(engine)["r0"] is TaskStatus.CLAIMED
     real = tidy(engine, smoke, now=NOW, dry_run=False)
     assert (dry.expired_claims, len(dry.model_versions), dry.predictions, dry.reports, dry.logs, dry.mails) == (

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete, func, select
 
-from restar_lib.dataset.splits import side_of
 from restar_lib.errors import SourceError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.files import FilesSource
-from restar_lib.ingest.reviews import (
+from restar_lib.ingest.fields import FIELDS, FieldMapping
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.base import Cursor, RawRow, Source
+from restar_lib.ingest.sources.files import FilesSource
+from restar_lib.ingest.sources.simulated import SimulatedSource
+from restar_lib.ingest.stored_reviews import (
     count_reviews,
     latest_runs,
     newest_reviews,
@@ -25,10 +28,8 @@ from restar_lib.ingest.reviews import (
     reviews_by_id,
     sources_read,
 )
-from restar_lib.ingest.simulated import SimulatedSource
-from restar_lib.ingest.sources import FIELDS, Cursor, FieldMapping, RawRow, Source
-from restar_lib.ingest.upsert import ingest
 from restar_lib.settings import Settings
+from restar_lib.splits import side_of
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)

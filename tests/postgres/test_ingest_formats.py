@@ -12,8 +12,8 @@ from sqlalchemy import Engine, func, select
 
 from restar_lib.errors import ConfigurationError, SourceError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.rehearsal import rehearse
-from restar_lib.ingest.sources import open_source
+from restar_lib.ingest.dry_run import rehearse
+from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.windows import ingest_configured
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor

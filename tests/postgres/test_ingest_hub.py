@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import Engine, select
 
 from restar_lib.errors import HubError
-from restar_lib.ingest.sources import open_source
-from restar_lib.ingest.upsert import ingest
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
 from restar_lib.store.tables import Quarantine, ReviewRow, SourceCursor
 from tests.hub_content import CATEGORIES, raw_file
 from tests.hub_stand_in import Hub, Trouble, hub_stand_in

@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import Engine, event, func, select
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.ingest.files import FilesSource
-from restar_lib.ingest.sources import FIELDS, FieldMapping
-from restar_lib.ingest.upsert import ingest
+from restar_lib.ingest.fields import FIELDS, FieldMapping
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)

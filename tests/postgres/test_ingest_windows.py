@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.sources import Window
+from restar_lib.ingest.sources.base import Window
 from restar_lib.ingest.windows import asked_window, ingest_configured, window_to_read
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor

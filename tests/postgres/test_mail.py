@@ -17,36 +17,30 @@ from sqlalchemy import Engine
 
 from restar_lib.embedded.mail_catcher import catching
 from restar_lib.errors import DeliveryFailed, EmbeddedError, MailFailed
-from restar_lib.monitoring.alerts import (
+from restar_lib.monitoring.alerts.alert_log import (
     Alert,
     AlertDetails,
     AlertKind,
+    AlertNumber,
     Bar,
+    BarChart,
+    ColumnShape,
     NewAlert,
-    Number,
-    Picture,
-    Shape,
 )
-from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
-from restar_lib.monitoring.incidents import Stage
-from restar_lib.monitoring.links import Links, links_for
-from restar_lib.monitoring.mail import (
-    TaskFailure,
-    build_failure_message,
-    build_message,
-    send,
-    sender_over,
-)
-from restar_lib.monitoring.sending import send_alerts
+from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.alerts.incidents import IncidentStage
+from restar_lib.monitoring.alerts.links import Links, links_for
+from restar_lib.monitoring.alerts.mail import TaskFailure, build_failure_message, build_message, send, sender_over
+from restar_lib.monitoring.alerts.send import send_alerts
 from restar_lib.settings import Settings
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 DETAILS = AlertDetails(
     findings=("The share of <script>alert(1)</script> went from 14.8 % to 62.1 %.",),
     since=datetime(2026, 2, 27, 5, tzinfo=UTC),
-    numbers=(Number(name="Mean confidence", value="0.701", normal="at least 0.850", bad=True),),
+    numbers=(AlertNumber(name="Mean confidence", value="0.701", normal="at least 0.850", bad=True),),
     pictures=(
-        Picture(
+        BarChart(
             title="How far each column moved",
             caption="Over half of the bar is drift.",
             full=0.5,
@@ -57,8 +51,8 @@ DETAILS = AlertDetails(
         ),
     ),
     shapes=(
-        Shape(name="product_category", labels=("Toys", "Kitchen"), before=(0.0, 1.0), now=(0.4, 0.6)),
-        Shape(name="confidence", labels=("0.5-0.7", "0.7-1"), before=(0.1, 0.9), now=(0.6, 0.4)),
+        ColumnShape(name="product_category", labels=("Toys", "Kitchen"), before=(0.0, 1.0), now=(0.4, 0.6)),
+        ColumnShape(name="confidence", labels=("0.5-0.7", "0.7-1"), before=(0.1, 0.9), now=(0.6, 0.4)),
     ),
     changes=("2026-03-01 05:00 UTC: rs-1 released by policy auto (verdict 7).",),
     actions=("Open the report.",),
@@ -168,7 +162,7 @@ def test_the_picture_travels_in_the_mail_beside_the_page_that_shows_it(smoke: Se
 def test_the_mails_of_one_incident_stand_in_one_thread(smoke: Settings, alert: Alert) -> None:
     """The all-clear is found under the alert; it says from when to when, and is green."""
     opened = replace(alert, incident_id=7)
-    ended = replace(opened, alert_key="drift:7:ended", stage=Stage.ENDED, subject="All clear: drift")
+    ended = replace(opened, alert_key="drift:7:ended", stage=IncidentStage.ENDED, subject="All clear: drift")
     mails = [build_message(it, smoke, Links()) for it in (opened, ended)]
     assert mails[0]["References"] == mails[1]["References"]
     assert mails[0]["Message-ID"] != mails[1]["Message-ID"]

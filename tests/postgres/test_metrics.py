@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, event, update
 
+from restar_lib.artifacts.release_log import ANY, ChampionChange, append
 from restar_lib.domain import ReleaseKind
-from restar_lib.monitoring.airflow_health import COMPONENTS
-from restar_lib.monitoring.exporter import create_exporter
-from restar_lib.registry.release_log import ANY, Change, append
-from restar_lib.store.engine import engine_for
+from restar_lib.monitoring.exporter.airflow_health import COMPONENTS
+from restar_lib.monitoring.exporter.http import create_exporter
+from restar_lib.store.database import engine_for
 from restar_lib.store.tables import LabelTask
 from tests.answering import answering
 from tests.tasks import add_tasks
@@ -55,7 +55,7 @@ def test_the_queue_and_the_champion_are_what_the_tables_say(engine: Engine, scra
     add_tasks(engine, 3)
     with engine.begin() as connection:
         connection.execute(update(LabelTask).values(created_at=NOON - timedelta(hours=2)))
-    change = Change(
+    change = ChampionChange(
         model_version="rs-0123456789", kind=ReleaseKind.RELEASE, provisional=True, released_by="test", reason="a test",
         released_at=NOON,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, select, table, text
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.store.engine import alembic_config, engine_for
+from restar_lib.store.database import alembic_config, engine_for
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import AlertDelivery, AlertRow, Base
 
 FIRST = "0001"

@@ -16,12 +16,13 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Engine, insert
 
+from restar_lib.artifacts import sealed_folder
 from restar_lib.domain import LabelSource, Reason, Sentiment, Side, TaskStatus
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.registry import artifact, mlflow_log
-from restar_lib.registry.run_record import RunRecord
-from restar_lib.settings import Database, Settings
+from restar_lib.settings import DatabaseSettings, Settings
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import IngestRun, Label, LabelTask, ReviewRow, SnapshotLabel, SnapshotRow
+from restar_lib.tracking import mlflow_log
+from restar_lib.tracking.training_record import TrainingRecord
 from tests.tiny_model import make_tiny_model
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def mlflow_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 def house(mlflow_url: str, smoke: Settings, engine: Engine, database_url: str) -> Settings:
     """Settings with both databases; in ours, one snapshot with one finished task of two labels."""
     _label_something(engine)
-    urls = Database(url=SecretStr(database_url), mlflow_url=SecretStr(mlflow_url))
+    urls = DatabaseSettings(url=SecretStr(database_url), mlflow_url=SecretStr(mlflow_url))
     return smoke.model_copy(update={"database": urls})
 
 
@@ -73,15 +74,15 @@ def _label_something(engine: Engine) -> None:
 
 def sealed(settings: Settings) -> Path:
     """A model like no other, with a training's curve and the record of its run."""
-    work = artifact.new_work_folder(settings.models_dir)
+    work = sealed_folder.new_work_folder(settings.models_dir)
     make_tiny_model(work, snapshot_hash=SNAPSHOT, temperature=1 + next(NUMBERS) / 100)
     curve = [
         {"step": 0, "epoch": 0.0, "loss": None, "validation_macro_f1": 0.4},
         {"step": 10, "epoch": 1.0, "loss": 0.7, "validation_macro_f1": 0.6},
     ]
     (work / "history.json").write_text(json.dumps(curve))
-    folder = settings.models_dir / artifact.seal(work, settings.models_dir)
-    RunRecord.of(settings, champion="rs-0000000000").write(settings.models_dir, folder.name)
+    folder = settings.models_dir / sealed_folder.seal(work, settings.models_dir)
+    TrainingRecord.of(settings, champion="rs-0000000000").write(settings.models_dir, folder.name)
     return folder
 
 
@@ -142,7 +143,7 @@ def test_a_verdict_is_added_when_it_is_given(house: Settings) -> None:
         {"name": "latency", "passed": True, "detail": "fast", "numbers": {"p99_ms": 9.0}},
     ]
     verdict = {"verdict_id": 3, "passed": False, "provisional": False, "lines": lines, "created_at": NOW.isoformat()}
-    artifact.sibling(house.models_dir, folder.name, "verdict.json").write_text(json.dumps(verdict))
+    sealed_folder.sibling(house.models_dir, folder.name, "verdict.json").write_text(json.dumps(verdict))
     assert mlflow_log.catch_up(house, champion=None) == 1
     run = client_of(house).get_run(str(run_id))
     assert (run.data.tags["verdict"], run.data.tags["verdict_refused_by"]) == ("refused", "accuracy")
@@ -166,7 +167,7 @@ def _killed(*_: object, **__: object) -> None:
 def test_what_a_run_does_not_know_yet_is_added(house: Settings) -> None:
     """Told before its record was there, or partly; what MLflow was told first stays, whatever is said later."""
     folder, client = sealed(house), client_of(house)
-    beside = artifact.sibling(house.models_dir, folder.name, "run.json")
+    beside = sealed_folder.sibling(house.models_dir, folder.name, "run.json")
     record = beside.read_text()
     beside.unlink()
     run_id = str(mlflow_log.log_training(house, folder))
@@ -183,7 +184,7 @@ def test_what_a_run_does_not_know_yet_is_added(house: Settings) -> None:
 def test_a_damaged_record_keeps_mlflow_from_nothing_else(house: Settings, caplog: pytest.LogCaptureFixture) -> None:
     """The version is told of without it, and a warning names the file and what to do."""
     folder = sealed(house)
-    beside = artifact.sibling(house.models_dir, folder.name, "run.json")
+    beside = sealed_folder.sibling(house.models_dir, folder.name, "run.json")
     record = beside.read_text()
     beside.write_text("{")
     run_id = str(mlflow_log.log_training(house, folder))

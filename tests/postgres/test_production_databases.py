@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from restar_lib.embedded.postgres import USER, EmbeddedPostgres
 from restar_lib.settings import PROJECT_ROOT
-from restar_lib.store.engine import migrate
+from restar_lib.store.database import migrate
+from restar_lib.store.embedded_postgres import USER, EmbeddedPostgres
 
 SCRIPT = PROJECT_ROOT / "include" / "postgres" / "10-databases.sh"
 DATABASES = ("restar", "airflow", "mlflow")

@@ -18,16 +18,16 @@ import pytest
 import yaml
 from sqlalchemy import Engine, func, select, update
 
-from restar_lib.dataset.published import MANIFEST
+from restar_lib.artifacts import sealed_folder
 from restar_lib.dataset.snapshot import Snapshot
-from restar_lib.dataset.stratified import SIZABLE, fillable, shares
+from restar_lib.dataset.stratified_sample import SIZABLE, fillable, shares
 from restar_lib.domain import LabelSource, Sentiment, Side
 from restar_lib.errors import ArtifactError, ConfigurationError, HubError, SnapshotError, SourceError
-from restar_lib.ingest.published import SnapshotSource
-from restar_lib.ingest.upsert import ingest
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.sources.published import SnapshotSource
+from restar_lib.ingest.sources.published_manifest import MANIFEST
 from restar_lib.labeling.queue import merge_finished
-from restar_lib.publishing import model, snapshot
-from restar_lib.registry import artifact
+from restar_lib.publishing import publish_model, publish_snapshot
 from restar_lib.settings import Settings
 from restar_lib.store.tables import Label, ReviewRow
 from tests.hub_stand_in import Hub, Trouble, hub_stand_in
@@ -65,7 +65,7 @@ def reviews(engine: Engine, smoke: Settings) -> None:
 @pytest.fixture
 def frozen(engine: Engine, smoke: Settings, reviews: None) -> Snapshot:  # noqa: ARG001
     """A snapshot as `restar snapshot freeze` makes it."""
-    return snapshot.freeze(engine, smoke, held_out="stratified", now=LATER)
+    return publish_snapshot.freeze(engine, smoke, held_out="stratified", now=LATER)
 
 
 def with_hub(settings: Settings, hub: Hub, *, token: str | None = "hf_x") -> Settings:  # noqa: S107
@@ -88,7 +88,7 @@ def test_a_published_set_has_a_file_for_each_category_and_split(
     engine: Engine, frozen: Snapshot, smoke: Settings
 ) -> None:
     """Every row of the snapshot stands in exactly one of them, under its own category and side."""
-    pushed = snapshot.push(engine, frozen, smoke)
+    pushed = publish_snapshot.push(engine, frozen, smoke)
     folder = Path(pushed.where)
     assert folder == smoke.published_dir / "datasets" / frozen.snapshot_hash
     for split, side in {"train": Side.TRAIN, "dev": Side.VALIDATION, "eval": Side.TEST}.items():
@@ -137,7 +137,7 @@ def test_shares_are_whole_rows_that_add_up() -> None:
 
 def test_the_card_says_what_it_is(engine: Engine, frozen: Snapshot, smoke: Settings) -> None:
     """Front matter that the hub can read, the counts of every split, the mark of simulated reviews."""
-    card = snapshot.content(engine, frozen, smoke)["README.md"]
+    card = publish_snapshot.content(engine, frozen, smoke)["README.md"]
     assert isinstance(card, bytes)
     _, matter, text = card.decode().split("---\n", 2)
     files = yaml.safe_load(matter)["configs"][0]["data_files"]
@@ -149,24 +149,24 @@ def test_the_card_says_what_it_is(engine: Engine, frozen: Snapshot, smoke: Setti
     assert "Demo labels" not in text
     with engine.begin() as connection:
         connection.execute(update(Label).values(source=LabelSource.DEMO))
-    assert b"**Demo labels.** 5 of the truths" in bytes(snapshot.content(engine, frozen, smoke)["README.md"])
+    assert b"**Demo labels.** 5 of the truths" in bytes(publish_snapshot.content(engine, frozen, smoke)["README.md"])
 
 
 def test_pushing_again_changes_nothing(engine: Engine, frozen: Snapshot, smoke: Settings) -> None:
     """The same content is recognised; another content under the same name is refused, not overwritten."""
-    first = snapshot.push(engine, frozen, smoke)
+    first = publish_snapshot.push(engine, frozen, smoke)
     assert first.changed
-    assert snapshot.push(engine, frozen, smoke) == replace(first, changed=False)
+    assert publish_snapshot.push(engine, frozen, smoke) == replace(first, changed=False)
     (Path(first.where) / "data/dev/Kitchen.jsonl").write_text("{}\n")
     with pytest.raises(ConfigurationError, match="exists with other content: remove it"):
-        snapshot.push(engine, frozen, smoke)
+        publish_snapshot.push(engine, frozen, smoke)
 
 
 def test_a_push_that_fails_halfway_leaves_nothing(
     engine: Engine, frozen: Snapshot, smoke: Settings, tmp_path: Path
 ) -> None:
     """The folder appears whole or not at all: a file stands where a folder is needed."""
-    files = dict(snapshot.content(engine, frozen, smoke)) | {MANIFEST: tmp_path / "not there"}
+    files = dict(publish_snapshot.content(engine, frozen, smoke)) | {MANIFEST: tmp_path / "not there"}
     from restar_lib.publishing.target import to_folder
 
     with pytest.raises(OSError, match="not there"):
@@ -179,7 +179,7 @@ def test_a_published_folder_is_read_back_as_reviews(
 ) -> None:
     """Another installation reads every rated row, and each text stands on the side where it was published."""
     del database_url
-    pushed = snapshot.push(engine, frozen, smoke)
+    pushed = publish_snapshot.push(engine, frozen, smoke)
     sides = {row.review_id: side for side in Side for row in frozen.examples(side)}
     with engine.begin() as connection:
         connection.exec_driver_sql("truncate review cascade")
@@ -197,7 +197,7 @@ def test_a_set_with_another_rule_or_an_altered_file_is_refused(
     engine: Engine, frozen: Snapshot, smoke: Settings
 ) -> None:
     """Its eval rows would teach; a file that was changed says which one."""
-    folder = snapshot.push(engine, frozen, smoke).where
+    folder = publish_snapshot.push(engine, frozen, smoke).where
     other = smoke.dataset.model_copy(update={"split_key": "another"})
     with pytest.raises(SourceError, match=r"on their sides by another rule.*set dataset\.split_key"):
         list(source(smoke.model_copy(update={"dataset": other}), folder).rows(None))
@@ -211,11 +211,11 @@ def test_a_set_with_another_rule_or_an_altered_file_is_refused(
 def test_a_snapshot_goes_to_the_hub_and_comes_back(engine: Engine, frozen: Snapshot, smoke: Settings, hub: Hub) -> None:
     """One commit in a private repository; read back it holds the same rows, at that commit."""
     settings = with_hub(smoke, hub)
-    pushed = snapshot.push(engine, frozen, settings, repository="shop/reviews")
+    pushed = publish_snapshot.push(engine, frozen, settings, repository="shop/reviews")
     repository = hub.repository("dataset", "shop/reviews")
     assert repository.private
     assert pushed.commit == repository.names["main"]
-    assert set(snapshot.content(engine, frozen, settings)) <= set(repository.commits[pushed.commit])
+    assert set(publish_snapshot.content(engine, frozen, settings)) <= set(repository.commits[pushed.commit])
     rows = list(source(settings, "shop/reviews").rows(None))
     everything = {row.review_id for side in Side for row in frozen.examples(side)}
     assert {row.fields["review_id"] for row in rows if row.fields} == everything
@@ -229,12 +229,12 @@ def test_pushing_to_the_hub_again_makes_no_commit_and_a_new_snapshot_replaces_th
 ) -> None:
     """The repository holds one snapshot: files of categories that are gone are deleted with the same commit."""
     settings = with_hub(smoke, hub)
-    first = snapshot.push(engine, frozen, settings, repository="shop/reviews")
-    assert snapshot.push(engine, frozen, settings, repository="shop/reviews") == replace(first, changed=False)
+    first = publish_snapshot.push(engine, frozen, settings, repository="shop/reviews")
+    assert publish_snapshot.push(engine, frozen, settings, repository="shop/reviews") == replace(first, changed=False)
     with engine.begin() as connection:
         connection.execute(update(ReviewRow).values(product_category="Everything"))
-    second = snapshot.freeze(engine, settings, held_out="newest", now=LATER)
-    pushed = snapshot.push(engine, second, settings, repository="shop/reviews")
+    second = publish_snapshot.freeze(engine, settings, held_out="newest", now=LATER)
+    pushed = publish_snapshot.push(engine, second, settings, repository="shop/reviews")
     held = hub.repository("dataset", "shop/reviews").commits[pushed.commit or ""]
     assert pushed.changed
     assert {path for path in held if path.startswith("data/")} == {
@@ -248,13 +248,13 @@ def test_a_busy_hub_is_asked_again_and_a_refusal_is_told(
     """503 passes; 403 says that the token may not do it; without a token nothing is sent at all."""
     settings = with_hub(smoke, hub)
     hub.troubles.append(Trouble(where="/api/repos/create", status=503, headers={"Retry-After": "0"}))
-    assert snapshot.push(engine, frozen, settings, repository="shop/reviews").changed
+    assert publish_snapshot.push(engine, frozen, settings, repository="shop/reviews").changed
     hub.troubles.append(Trouble(where="/api/repos/create", status=403))
     with pytest.raises(HubError, match=r"push to shop/mine: the hub answers 403; the token may not do this"):
-        snapshot.push(engine, frozen, settings, repository="shop/mine")
+        publish_snapshot.push(engine, frozen, settings, repository="shop/mine")
     hub.requests.clear()
     with pytest.raises(ConfigurationError, match="no token for the hub: set HF_TOKEN"):
-        snapshot.push(engine, frozen, with_hub(smoke, hub, token=None), repository="shop/mine")
+        publish_snapshot.push(engine, frozen, with_hub(smoke, hub, token=None), repository="shop/mine")
     assert hub.requests == []
 
 
@@ -264,22 +264,24 @@ def test_without_a_token_the_configured_repository_is_left_alone(
     """It goes into the local folder, and the answer says where."""
     settings = with_hub(smoke, hub, token=None)
     named = settings.model_copy(update={"hub": settings.hub.model_copy(update={"dataset_repository": "shop/reviews"})})
-    assert snapshot.push(engine, frozen, named).where == str(smoke.published_dir / "datasets" / frozen.snapshot_hash)
+    assert publish_snapshot.push(engine, frozen, named).where == str(
+        smoke.published_dir / "datasets" / frozen.snapshot_hash
+    )
     assert hub.requests == []
 
 
 def test_an_unknown_snapshot_is_named_with_those_that_there_are(frozen: Snapshot, smoke: Settings) -> None:
     """A typing error costs one look."""
-    assert snapshot.find(smoke, frozen.snapshot_hash) == frozen
+    assert publish_snapshot.find(smoke, frozen.snapshot_hash) == frozen
     for wrong in ("0123", "../models"):
         with pytest.raises(SnapshotError, match=f"there is no snapshot .*there are: {frozen.snapshot_hash}"):
-            snapshot.find(smoke, wrong)
+            publish_snapshot.find(smoke, wrong)
 
 
 def test_a_published_model_is_the_sealed_one_with_a_card(engine: Engine, smoke: Settings) -> None:
     """Every sealed file byte by byte; without the card the folder verifies; the card's own code gives an answer."""
     version = sealed_tiny_model(smoke.models_dir).name
-    folder = Path(model.push(engine, smoke, version).where)
+    folder = Path(publish_model.push(engine, smoke, version).where)
     card = (folder / "README.md").read_text()
     assert "**Not judged**" in card
     assert "Simulated reviews" in card
@@ -290,7 +292,7 @@ def test_a_published_model_is_the_sealed_one_with_a_card(engine: Engine, smoke: 
     )  # fmt: skip
     assert done.stdout.strip() == "negative"
     (folder / "README.md").unlink()
-    assert set(artifact.verify(folder)) == {path.name for path in folder.iterdir()} - {"manifest.json"}
+    assert set(sealed_folder.verify(folder)) == {path.name for path in folder.iterdir()} - {"manifest.json"}
 
 
 def test_a_model_goes_to_the_hub_with_its_large_files(engine: Engine, smoke: Settings, hub: Hub) -> None:
@@ -311,10 +313,10 @@ def test_a_model_goes_to_the_hub_with_its_large_files(engine: Engine, smoke: Set
     assert {path.name: path.read_bytes() for path in folder.iterdir()}.items() <= dict(held).items()
     (folder / "probe.json").write_text("{}")
     with pytest.raises(ArtifactError, match=r"probe\.json was altered"):
-        model.push(engine, with_hub(smoke, hub), folder.name, repository="shop/model")
+        publish_model.push(engine, with_hub(smoke, hub), folder.name, repository="shop/model")
 
 
 def test_without_a_champion_the_version_must_be_named(engine: Engine) -> None:
     """There is nothing to push by default yet."""
     with pytest.raises(ArtifactError, match="no model serves yet: name the version"):
-        model.champion(engine)
+        publish_model.champion(engine)

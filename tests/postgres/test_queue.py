@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
 from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
-from restar_lib.labeling import claims, queue
+from restar_lib.labeling import leases, queue
 from restar_lib.settings import Settings
 from restar_lib.store.tables import LabelTask
 from tests.tasks import NOON, add_reviews, add_tasks, count_rows, selected, statuses
@@ -23,10 +23,10 @@ def answer(
     source: LabelSource = LabelSource.PERSON,
 ) -> str:
     """Claim and answer the next task; returns its review."""
-    claim = claims.claim(engine, labeler=labeler, now=NOON, lease_seconds=60)
+    claim = leases.claim(engine, labeler=labeler, now=NOON, lease_seconds=60)
     assert claim is not None
     key = {"task_id": claim.task_id, "token": claim.token, "labeler": labeler}
-    claims.submit(engine, **key, sentiment=sentiment, source=source, now=NOON, settings=smoke)
+    leases.submit(engine, **key, sentiment=sentiment, source=source, now=NOON, settings=smoke)
     return claim.review_id
 
 
@@ -80,7 +80,7 @@ def test_counts_say_how_many_stand_where_and_since_when_the_oldest_waits(engine:
     with engine.begin() as connection:
         queue.merge_finished(connection, now=NOON)
     answer(engine, smoke)
-    claims.claim(engine, labeler="ada", now=NOON, lease_seconds=60)
+    leases.claim(engine, labeler="ada", now=NOON, lease_seconds=60)
     with engine.begin() as connection:
         for age, review_id in enumerate(("r4", "r3", "r2", "r1", "r0")):
             when = NOON - timedelta(hours=age)
@@ -98,8 +98,8 @@ def test_counts_of_an_empty_queue_are_zero(engine: Engine) -> None:
 def test_only_ended_leases_expire(engine: Engine) -> None:
     """`expire` reopens the abandoned task and leaves the one that is being read."""
     add_tasks(engine, 2)
-    claims.claim(engine, labeler="ada", now=NOON, lease_seconds=10)
-    claims.claim(engine, labeler="ben", now=NOON, lease_seconds=60)
+    leases.claim(engine, labeler="ada", now=NOON, lease_seconds=10)
+    leases.claim(engine, labeler="ben", now=NOON, lease_seconds=60)
     assert queue.expire(engine, now=NOON + timedelta(seconds=10)) == 1
     assert statuses(engine) == {"r0": TaskStatus.OPEN, "r1": TaskStatus.CLAIMED}
     assert queue.expire(engine, now=NOON + timedelta(seconds=10)) == 0

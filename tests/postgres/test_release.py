@@ -18,10 +18,11 @@ import pytest
 import uvicorn
 from sqlalchemy import Engine, event, insert
 
+from restar_lib.artifacts import release_log, sealed_folder
+from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
-from restar_lib.registry import artifact, release_log
-from restar_lib.registry.release import (
+from restar_lib.releases.release import (
     Release,
     champion_folder,
     current,
@@ -32,10 +33,9 @@ from restar_lib.registry.release import (
     release,
     roll_back,
 )
-from restar_lib.registry.swap import read_pointer
-from restar_lib.serving.app import create_app
-from restar_lib.settings import Serving, Settings
-from restar_lib.store.engine import engine_for, lock
+from restar_lib.serving.api import create_app
+from restar_lib.settings import ServingSettings, Settings
+from restar_lib.store.database import engine_for, lock
 from restar_lib.store.tables import ReleaseRow
 from tests.tiny_model import sealed_tiny_model
 
@@ -142,10 +142,10 @@ def _damaged(settings: Settings, version: str, damage: str) -> str:
             return "rs-ffffffffff"
         case _:
             other = sealed_tiny_model(settings.models_dir, bias=(5.0, 0.0, 0.0))
-            work = artifact.new_work_folder(settings.models_dir)
+            work = sealed_folder.new_work_folder(settings.models_dir)
             shutil.copytree(other, work, dirs_exist_ok=True)
             shutil.copy(folder / "probe.json", work)
-            return artifact.seal(work, settings.models_dir)
+            return sealed_folder.seal(work, settings.models_dir)
     return version
 
 
@@ -279,7 +279,7 @@ def test_a_release_killed_at_any_step_leaves_one_champion(
         assert log[: len(before)] == before, "the log only grows"
         assert log[len(before) :] in {(), (current(engine),)}
         assert pointed in {before[-1].model_version, log[-1].model_version}
-        artifact.verify(smoke.models_dir / str(pointed))
+        sealed_folder.verify(smoke.models_dir / str(pointed))
         halfway += pointed != log[-1].model_version
         if survive % 2:
             reconcile(engine, smoke)
@@ -300,7 +300,7 @@ def running_api(settings: Settings) -> Iterator[Settings]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = settings.model_copy(
-        update={"serving": Serving(port=port, poll_seconds=0.05, url=f"http://127.0.0.1:{port}")}
+        update={"serving": ServingSettings(port=port, poll_seconds=0.05, url=f"http://127.0.0.1:{port}")}
     )
     server = uvicorn.Server(uvicorn.Config(create_app(config), port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
@@ -374,7 +374,7 @@ def test_a_silent_api_does_not_stop_a_release(
     """The champion is what the log says; a warning names the address that did not answer."""
     away = smoke.model_copy(
         update={
-            "serving": Serving(url="http://127.0.0.1:1"),
+            "serving": ServingSettings(url="http://127.0.0.1:1"),
             "release": smoke.release.model_copy(update={"swap_timeout_seconds": 0.0}),
         }
     )

@@ -11,9 +11,9 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.registry import mlflow_log
-from restar_lib.settings import Database, Settings
+from restar_lib.settings import DatabaseSettings, Settings
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
+from restar_lib.tracking import mlflow_log
 from tests.tiny_model import sealed_tiny_model
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def mlflow_settings(postgres: EmbeddedPostgres, smoke: Settings) -> Iterator[Set
 
 
 def _with_mlflow(settings: Settings, url: str) -> Settings:
-    return settings.model_copy(update={"database": Database(mlflow_url=SecretStr(url))})
+    return settings.model_copy(update={"database": DatabaseSettings(mlflow_url=SecretStr(url))})
 
 
 def test_mlflow_holds_one_run_and_version_per_model_and_the_champion_alias(mlflow_settings: Settings) -> None:

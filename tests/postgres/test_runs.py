@@ -10,20 +10,20 @@ import pytest
 from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
 
-from restar_lib import gate
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.release_log import ChampionChange, append
 from restar_lib.cli import app
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.dataset.snapshot_folder import NOTE, write_folder
 from restar_lib.domain import LabelSource, Reason, ReleaseKind, Sentiment, Side, TaskStatus
 from restar_lib.errors import ArtifactError, SnapshotError
-from restar_lib.registry import artifact
-from restar_lib.registry.comparing import SideBySide, side_by_side
-from restar_lib.registry.comparison_page import draw, headline, lines
-from restar_lib.registry.release_log import Change, append
-from restar_lib.registry.run_record import RunRecord
-from restar_lib.registry.runs import runs
+from restar_lib.gate.judge import judge
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, Label, LabelTask, ReviewRow, SnapshotLabel
+from restar_lib.tracking.compare import SideBySide, side_by_side
+from restar_lib.tracking.comparison_page import draw, headline, lines
+from restar_lib.tracking.training_record import TrainingRecord
+from restar_lib.tracking.versions import runs
 from restar_lib.training.ensemble import OWN_HEAD
 from tests.tiny_model import sealed_tiny_model
 
@@ -56,7 +56,7 @@ def _review(number: int, side: Side) -> dict[str, object]:
 def judged(engine: Engine, settings: Settings, snapshot: Snapshot, bias: tuple[float, float, float]) -> Path:
     """A sealed model with its verdict."""
     folder = sealed_tiny_model(settings.models_dir, bias=bias, snapshot_hash=snapshot.snapshot_hash)
-    gate.judge(engine, settings, challenger_folder=folder, champion_folder=None, snapshot=snapshot)
+    judge(engine, settings, challenger_folder=folder, champion_folder=None, snapshot=snapshot)
     return folder
 
 
@@ -67,8 +67,8 @@ def test_the_table_tells_the_champion_from_refused_and_deleted_versions(
     good = judged(engine, smoke, snapshot, (0.0, 0.0, 0.0)).name
     gone = judged(engine, smoke, snapshot, WORSE).name
     unjudged = sealed_tiny_model(smoke.models_dir, bias=(0.1, 0.0, 0.0)).name
-    artifact.delete(smoke.models_dir, gone)
-    change = Change(
+    sealed_folder.delete(smoke.models_dir, gone)
+    change = ChampionChange(
         model_version=good, kind=ReleaseKind.RELEASE, provisional=False, released_by="test", reason="", released_at=NOW
     )
     append(engine, change, expected_previous=None)
@@ -84,7 +84,7 @@ def test_only_a_version_that_was_averaged_is_called_a_mean(engine: Engine, smoke
     training = smoke.training.model_copy(update={"ensemble": 4})
     alone, averaged = (sealed_tiny_model(smoke.models_dir, bias=(0.0, one, 0.0)) for one in (0.1, 0.2))
     for folder in (alone, averaged):
-        RunRecord.of(smoke.model_copy(update={"training": training}), champion=None).write(
+        TrainingRecord.of(smoke.model_copy(update={"training": training}), champion=None).write(
             smoke.models_dir, folder.name
         )
     averaged.chmod(0o755)
@@ -103,7 +103,7 @@ def test_one_damaged_version_does_not_hide_the_others(
     damaged = judged(engine, smoke, snapshot, (0.0, 0.0, 0.0))
     damaged.chmod(0o755)
     (damaged / OWN_HEAD).touch()
-    beside = artifact.sibling(smoke.models_dir, damaged.name, name)
+    beside = sealed_folder.sibling(smoke.models_dir, damaged.name, name)
     (beside if name == "run.json" else damaged / name).write_text(content)
     found = {run.version: run for run in runs(engine, smoke)}
     assert found[whole].remark == ""
@@ -117,8 +117,8 @@ def compared(engine: Engine, settings: Settings, snapshot: Snapshot) -> SideBySi
     first = sealed_tiny_model(settings.models_dir, bias=WORSE, snapshot_hash=snapshot.snapshot_hash)
     second = sealed_tiny_model(settings.models_dir, snapshot_hash=snapshot.snapshot_hash)
     changed = settings.model_copy(update={"training": settings.training.model_copy(update={"epochs": 9})})
-    RunRecord.of(settings, champion=None).write(settings.models_dir, first.name)
-    RunRecord.of(changed, champion=first.name).write(settings.models_dir, second.name)
+    TrainingRecord.of(settings, champion=None).write(settings.models_dir, first.name)
+    TrainingRecord.of(changed, champion=first.name).write(settings.models_dir, second.name)
     return side_by_side(settings, first.name, second.name, engine=engine)
 
 
@@ -177,7 +177,7 @@ def test_the_beginning_of_a_hash_names_the_snapshot_to_compare_on(
     smoke: Settings, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As everywhere; what names none says which there are."""
-    monkeypatch.setattr("restar_lib.cli.runs.settings", lambda: smoke)
+    monkeypatch.setattr("restar_lib.cli.trainings.settings", lambda: smoke)
     version = sealed_tiny_model(smoke.models_dir).name
     named = CliRunner().invoke(app, ["compare", version, version, "--snapshot", snapshot.snapshot_hash[:6]])
     assert f"on 120 gate rows of snapshot {snapshot.snapshot_hash};" in named.output, named.exception

@@ -14,7 +14,7 @@ from restar_lib.domain import (
     Side,
     TaskStatus,
 )
-from restar_lib.store.engine import migrate
+from restar_lib.store.database import migrate
 from restar_lib.store.tables import Base
 
 ENUMS = {

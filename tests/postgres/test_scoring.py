@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from restar_lib.dataset.snapshot import freeze
 from restar_lib.domain import Reason, Sentiment
 from restar_lib.errors import ArtifactError
-from restar_lib.scoring import unread
+from restar_lib.scoring import pending
 from restar_lib.scoring.batch import ScoreCounts, score_new
 from restar_lib.settings import Settings
 from restar_lib.store.tables import IngestRun, LabelTask, PredictionRow, ReviewRow
@@ -222,7 +222,7 @@ def test_a_run_whose_reviews_are_all_read_is_not_looked_at_again(engine: Engine,
     end_runs(engine)
     score(engine, small, model)
     assert closed(engine) == [True]
-    assert unread.runs(engine, small, now=LATER) == []
+    assert pending.runs(engine, small, now=LATER) == []
     add_reviews(engine, small, 5, prefix="later")
     assert score(engine, small, model).scored == 5
 
@@ -244,7 +244,7 @@ def test_a_run_of_ingest_that_was_killed_is_closed_in_the_end(engine: Engine, sm
     add_reviews(engine, small, 5)
     score(engine, small, model)
     assert closed(engine) == [False]
-    score_new(engine, small, model_folder=model, now=NOON + 2 * unread.GIVEN_UP_AFTER)
+    score_new(engine, small, model_folder=model, now=NOON + 2 * pending.GIVEN_UP_AFTER)
     assert closed(engine) == [True]
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 
 from restar_lib.dataset import candidates
-from restar_lib.dataset.guards import refuse_leaks
+from restar_lib.dataset.leakage import refuse_leaks
 from restar_lib.dataset.snapshot import Snapshot, freeze, load, natural_weights, share_out
 from restar_lib.domain import Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import SnapshotError

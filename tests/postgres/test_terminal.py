@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import RestarError
-from restar_lib.labeling import claims, queue
+from restar_lib.labeling import leases, queue
 from restar_lib.labeling.terminal import TerminalSession, single_keys
 from restar_lib.settings import Settings
 from tests.tasks import NOON, add_tasks, labels, statuses
@@ -81,7 +81,7 @@ def test_a_lost_lease_is_said_and_the_next_review_shown(engine: Engine, smoke: S
 
     def keys() -> Iterator[str]:
         later = NOON + timedelta(hours=1)
-        assert claims.claim(engine, labeler="ben", now=later, lease_seconds=7200) is not None
+        assert leases.claim(engine, labeler="ben", now=later, lease_seconds=7200) is not None
         yield "1"
         yield "2"
 
@@ -104,7 +104,7 @@ PROGRAM = """
 import sys
 from restar_lib.labeling.terminal import label_in_terminal
 from restar_lib.settings import load
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
 label_in_terminal(engine_for(sys.argv[1]), load(environment={"RESTAR_PROFILE": "smoke"}).settings, labeler="ada")
 """
 

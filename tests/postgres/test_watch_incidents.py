@@ -7,12 +7,12 @@ from sqlalchemy import Engine, func, insert, select, update
 
 from restar_lib.domain import Reason, Sentiment, TaskStatus
 from restar_lib.errors import NothingToDo
-from restar_lib.monitoring import drift
-from restar_lib.monitoring.alerts import Alert, AlertKind
-from restar_lib.monitoring.deliveries import Channel, waiting
-from restar_lib.monitoring.incidents import Stage
-from restar_lib.retraining.asking import ask
-from restar_lib.settings import Monitoring, Settings, Webhook
+from restar_lib.monitoring import watch
+from restar_lib.monitoring.alerts.alert_log import Alert, AlertKind
+from restar_lib.monitoring.alerts.deliveries import Channel, waiting
+from restar_lib.monitoring.alerts.incidents import IncidentStage
+from restar_lib.retraining.incident_request import ask
+from restar_lib.settings import MonitoringSettings, Settings, WebhookSettings
 from restar_lib.store.tables import AlertRow, IncidentRow, LabelTask, PredictionRow
 from tests.watched import BASE, OTHER, USUAL, Kind, draw, release_champion, store_scored
 
@@ -28,16 +28,16 @@ class Stream:
         self.engine, self.settings, self.nights = engine, settings, 0
         self.version = release_champion(engine, settings, now=BASE)
 
-    def night(self, kind: Kind, *, rows: int = 300, now: datetime | None = None) -> drift.DriftReport:
+    def night(self, kind: Kind, *, rows: int = 300, now: datetime | None = None) -> watch.DriftReport:
         """Reviews of this kind, and the watch."""
         self.nights += 1
         at = now or FIRST + self.nights * NIGHT
         since = BASE + self.nights * timedelta(days=30)
         seen = draw(rows, kind=kind, seed=self.nights)
         store_scored(self.engine, seen, version=self.version, prefix=f"n{self.nights}-", since=since)
-        return drift.watch(self.engine, self.settings, run_key=f"scheduled__{self.nights}", now=at)
+        return watch.watch(self.engine, self.settings, run_key=f"scheduled__{self.nights}", now=at)
 
-    def told(self) -> list[tuple[AlertKind, Stage]]:
+    def told(self) -> list[tuple[AlertKind, IncidentStage]]:
         """What people were told, in order."""
         return [(alert.kind, alert.stage) for alert in self.alerts()]
 
@@ -48,7 +48,7 @@ class Stream:
 
 def with_monitoring(settings: Settings, **keys: object) -> Settings:
     """The same settings with other thresholds."""
-    monitoring = Monitoring.model_validate(settings.monitoring.model_dump() | keys)
+    monitoring = MonitoringSettings.model_validate(settings.monitoring.model_dump() | keys)
     return settings.model_copy(update={"monitoring": monitoring})
 
 
@@ -58,7 +58,7 @@ def stream(engine: Engine, smoke: Settings) -> Stream:
     return Stream(engine, smoke)
 
 
-OPENED, REMINDER, ENDED = ((AlertKind.DRIFT, stage) for stage in Stage)
+OPENED, REMINDER, ENDED = ((AlertKind.DRIFT, stage) for stage in IncidentStage)
 
 
 def test_an_incident_is_told_once_and_its_end_once(stream: Stream) -> None:
@@ -125,7 +125,7 @@ def test_low_confidence_alone_is_an_incident_of_its_own_and_hides_no_drift(engin
     unsure.version = release_champion(engine, smoke, now=BASE, kind=UNSURE)
     for kind in (UNSURE, OTHER, UNSURE):
         unsure.night(kind)
-    assert unsure.told() == [(AlertKind.CONFIDENCE, Stage.OPENED), OPENED, ENDED]
+    assert unsure.told() == [(AlertKind.CONFIDENCE, IncidentStage.OPENED), OPENED, ENDED]
 
 
 def test_low_confidence_together_with_drift_is_one_incident(stream: Stream) -> None:
@@ -161,7 +161,7 @@ def test_a_new_model_that_drifts_at_once_opens_its_own(stream: Stream, engine: E
 def test_asking_twice_for_the_same_run_tells_nothing_twice(stream: Stream, engine: Engine, smoke: Settings) -> None:
     """A cleared task finds its report; incident and alert stay as they were."""
     report = stream.night(OTHER)
-    drift.watch(engine, smoke, run_key=report.run_key, now=FIRST + 9 * NIGHT)
+    watch.watch(engine, smoke, run_key=report.run_key, now=FIRST + 9 * NIGHT)
     with engine.connect() as connection:
         assert connection.execute(select(IncidentRow.times_seen)).scalars().all() == [1]
         assert connection.execute(select(func.count()).select_from(AlertRow)).scalar_one() == 1
@@ -169,7 +169,7 @@ def test_asking_twice_for_the_same_run_tells_nothing_twice(stream: Stream, engin
 
 def test_an_alert_waits_for_every_channel_that_is_configured(engine: Engine, smoke: Settings) -> None:
     """With a webhook, for both; without one, for the mail alone."""
-    webhook = Webhook.model_validate({"url": "https://example.org/hook"})
+    webhook = WebhookSettings.model_validate({"url": "https://example.org/hook"})
     both = Stream(engine, smoke.model_copy(update={"webhook": webhook}))
     both.night(OTHER)
     assert len(waiting(engine, Channel.MAIL)) == len(waiting(engine, Channel.WEBHOOK)) == 1
@@ -214,12 +214,12 @@ def test_low_macro_f1_on_fresh_labels_is_an_alert(stream: Stream, engine: Engine
     report = stream.night(USUAL)
     assert report.quality is not None
     assert (report.quality.labels, report.quality.macro_f1) == (60, 0.0)
-    assert stream.told() == [(AlertKind.QUALITY, Stage.OPENED)]
+    assert stream.told() == [(AlertKind.QUALITY, IncidentStage.OPENED)]
     with engine.begin() as connection:
         said = select(PredictionRow.sentiment).where(PredictionRow.review_id == LabelTask.review_id)
         connection.execute(update(LabelTask).values(consensus=said.scalar_subquery()))
     stream.night(USUAL)
-    assert stream.told() == [(AlertKind.QUALITY, Stage.OPENED), (AlertKind.QUALITY, Stage.ENDED)]
+    assert stream.told() == [(AlertKind.QUALITY, IncidentStage.OPENED), (AlertKind.QUALITY, IncidentStage.ENDED)]
 
 
 def test_too_few_fresh_labels_raise_nothing(stream: Stream, engine: Engine) -> None:

@@ -15,20 +15,20 @@ from sqlalchemy import Engine
 
 from restar_lib.embedded.mail_catcher import catching
 from restar_lib.errors import ConfigurationError, DeliveryFailed, WebhookFailed
-from restar_lib.monitoring.alerts import Alert, AlertDetails, AlertKind, NewAlert, Number
-from restar_lib.monitoring.deliveries import Channel, raise_alert, waiting
-from restar_lib.monitoring.links import links_for
-from restar_lib.monitoring.mail import sender_over
-from restar_lib.monitoring.sending import anything_waits, send_alerts
-from restar_lib.monitoring.webhook import build_content, failure_content, post
-from restar_lib.settings import Settings, Webhook, load
+from restar_lib.monitoring.alerts.alert_log import Alert, AlertDetails, AlertKind, AlertNumber, NewAlert
+from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.alerts.links import links_for
+from restar_lib.monitoring.alerts.mail import sender_over
+from restar_lib.monitoring.alerts.send import anything_waits, send_alerts
+from restar_lib.monitoring.alerts.webhook import build_content, failure_content, post
+from restar_lib.settings import Settings, WebhookSettings, load
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 SECRET = "T000-B000-very-secret"
 DETAILS = AlertDetails(
     findings=("The share of <!channel> & co went from 14.8 % to 62.1 %.",),
     since=NOW,
-    numbers=(Number(name="Mean confidence", value="0.701", normal="at least 0.850", bad=True),),
+    numbers=(AlertNumber(name="Mean confidence", value="0.701", normal="at least 0.850", bad=True),),
     dag_id="watch_drift",
     run_key="scheduled__2026-03-02T05:00:00+00:00",
 )
@@ -43,9 +43,11 @@ class Hook:
     posted: list[tuple[str, dict]] = field(default_factory=list)
 
     @property
-    def webhook(self) -> Webhook:
+    def webhook(self) -> WebhookSettings:
         """The configuration that leads here."""
-        return Webhook.model_validate({"url": f"http://127.0.0.1:{self.port}/services/{SECRET}", "timeout_seconds": 2})
+        return WebhookSettings.model_validate(
+            {"url": f"http://127.0.0.1:{self.port}/services/{SECRET}", "timeout_seconds": 2}
+        )
 
 
 @contextmanager

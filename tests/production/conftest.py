@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.orchestration.roles import ADMIN, LABELER, LEAD, OPERATOR
 from restar_lib.settings import PROJECT_ROOT
-from restar_lib.store.engine import migrate
+from restar_lib.store.database import migrate
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.web.conftest import RunningAirflow, environment_for, free_port, serving
 
 PEOPLE = {"lara": LABELER, "leo": LEAD, "olga": OPERATOR, "ann": ADMIN}

@@ -13,10 +13,10 @@ from restar_lib.dataset.snapshot import load as load_snapshot
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
-from restar_lib.settings import Settings, Training, load
-from restar_lib.stars import audit as auditing
-from restar_lib.stars import kept, page, reading
-from restar_lib.stars.audit import Audit, Read
+from restar_lib.label_audit import audit as auditing
+from restar_lib.label_audit import files_of_audits, page, read_features
+from restar_lib.label_audit.audit import Audit, EncodedSnapshot
+from restar_lib.settings import Settings, TrainingSettings, load
 from tests.tiny_encoder import make_tiny_encoder
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ ANSWERED = 45
 HOSTILE = '=cmd() <script>alert(1)</script> it "broke"'
 
 
-def read_rows() -> Read:
+def read_rows() -> EncodedSnapshot:
     """200 reviews whose features say what they express; some have stars that say the opposite."""
     rng = np.random.default_rng(7)
     stars = [(5, 5, 5, 1, 3)[row % 5] for row in range(200)]
@@ -43,7 +43,7 @@ def read_rows() -> Read:
         snapshot_hash="0" * 16, folder=Path("x"), train_rows=200, validation_rows=0, test_rows=0, people_rows=1,
         frozen_at=NOON.isoformat(),
     )  # fmt: skip
-    return Read(
+    return EncodedSnapshot(
         snapshot=snapshot,
         examples=(*examples, replace(_example(200, 5, text="feedback"), rating=None)),
         sides=(Side.TRAIN,) * 201,
@@ -135,8 +135,8 @@ def test_long_texts_are_read_as_the_training_reads_them(tmp_path: Path, long_tex
     texts = [" ".join(["lamp"] * 40 + [last] * 4) for last in ("good", "bad")]
     sides = {side: [_example(9 + place, 5, text=f"{side} lamp")] for place, side in enumerate(Side)}
     sides[Side.TRAIN] = [_example(row, 5, text=text) for row, text in enumerate(texts)]
-    config = Training(encoder=str(encoder), max_tokens=16, long_texts=long_texts)
-    read = reading.read(load_snapshot(write_folder(tmp_path, sides, now=NOON)), config, progress=lambda _: None)
+    config = TrainingSettings(encoder=str(encoder), max_tokens=16, long_texts=long_texts)
+    read = read_features.read(load_snapshot(write_folder(tmp_path, sides, now=NOON)), config, progress=lambda _: None)
     assert np.allclose(read.features[0], read.features[1]) is alike
 
 
@@ -155,7 +155,7 @@ def test_the_page_says_the_answer_first_and_runs_nothing(found: Audit) -> None:
 def test_the_spreadsheet_runs_no_formula(found: Audit, settings: Settings) -> None:
     """One line a review; a text that begins like a formula is text."""
     everything = found.model_copy(update={"listed": tuple(_listed_all(found))})
-    written = kept.keep(settings, everything)
+    written = files_of_audits.keep(settings, everything)
     rows = list(csv.DictReader(written.csv.open()))
     assert [row["review_id"] for row in rows] == [one.review_id for one in everything.listed]
     assert next(row["text"] for row in rows if row["review_id"] == "r77") == f"'{HOSTILE}"
@@ -164,15 +164,15 @@ def test_the_spreadsheet_runs_no_formula(found: Audit, settings: Settings) -> No
 
 def test_an_audit_that_lists_a_forgotten_review_is_found(found: Audit, settings: Settings) -> None:
     """All of its files, and only where the review is listed."""
-    written = kept.keep(settings, found)
+    written = files_of_audits.keep(settings, found)
     listed, other = found.listed[0].review_id, "r199"
-    assert set(kept.naming(settings, [listed])) == {written.html, written.json, written.csv}
-    assert kept.naming(settings, [other]) == ()
+    assert set(files_of_audits.naming(settings, [listed])) == {written.html, written.json, written.csv}
+    assert files_of_audits.naming(settings, [other]) == ()
     written.json.write_text("{")
-    assert written.html in kept.naming(settings, [other])
+    assert written.html in files_of_audits.naming(settings, [other])
 
 
-def _listed_all(found: Audit) -> list[auditing.Listed]:
+def _listed_all(found: Audit) -> list[auditing.DoubtedReview]:
     all_of_them = auditing.audit(read_rows(), top=50, simulated=True, seed=1, now=NOON).listed
     assert len(all_of_them) == found.doubted
     return list(all_of_them)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from restar_lib.evaluation.metrics import expected_calibration_error
-from restar_lib.scoring.engine import softmax
+from restar_lib.inference.engine import softmax
 from restar_lib.training.calibration import COLDEST, HOTTEST, fit_temperature
 
 RNG = np.random.default_rng(3)

@@ -14,17 +14,17 @@ from itertools import islice
 import psutil
 import pytest
 
-from restar_lib.ingest.cleaners import Cleaners
-from restar_lib.ingest.preparing import Recipe, prepare
-from restar_lib.ingest.reader import Chunk
-from restar_lib.ingest.simulated import SimulatedSource
+from restar_lib.ingest.chunks import Chunk
+from restar_lib.ingest.cleaning_pool import CleaningPool
+from restar_lib.ingest.copy_rows import Preparation, prepare
+from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.settings import Settings
 
 CHUNK = 50
 
 
-def recipe_of(settings: Settings) -> Recipe:
-    return Recipe(source="simulated", ingest=settings.ingest, dataset=settings.dataset)
+def recipe_of(settings: Settings) -> Preparation:
+    return Preparation(source="simulated", ingest=settings.ingest, dataset=settings.dataset)
 
 
 def chunks_of(settings: Settings, number: int) -> list[Chunk]:
@@ -33,10 +33,10 @@ def chunks_of(settings: Settings, number: int) -> list[Chunk]:
 
 
 def children() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "restar_lib.ingest.cleaners" in one.cmdline()]
+    return [one for one in psutil.Process().children() if "restar_lib.ingest.cleaning_pool" in one.cmdline()]
 
 
-def once_up(chunks: list[Chunk], cleaners: Cleaners) -> Iterator[Chunk]:
+def once_up(chunks: list[Chunk], cleaners: CleaningPool) -> Iterator[Chunk]:
     """The chunks, the third and later ones after the processes have come up."""
     for number, chunk in enumerate(chunks):
         deadline = time.monotonic() + 30
@@ -49,7 +49,7 @@ def once_up(chunks: list[Chunk], cleaners: Cleaners) -> Iterator[Chunk]:
 def test_chunks_come_out_in_order_as_if_cleaned_here(smoke: Settings, processes: int) -> None:
     """However many processes there are, every chunk has the results that this process would have got."""
     recipe, chunks = recipe_of(smoke), chunks_of(smoke, 8)
-    with Cleaners(recipe, processes=processes, alone_up_to=CHUNK) as cleaners:
+    with CleaningPool(recipe, processes=processes, alone_up_to=CHUNK) as cleaners:
         found = list(cleaners.prepared(once_up(chunks, cleaners)))
         assert len(cleaners.started) == processes
     assert found == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks]
@@ -58,7 +58,7 @@ def test_chunks_come_out_in_order_as_if_cleaned_here(smoke: Settings, processes:
 
 def test_a_small_run_starts_no_process(smoke: Settings) -> None:
     """Processes take longer to come up than a few rows to clean."""
-    with Cleaners(recipe_of(smoke), processes=2, alone_up_to=8 * CHUNK) as cleaners:
+    with CleaningPool(recipe_of(smoke), processes=2, alone_up_to=8 * CHUNK) as cleaners:
         for _ in cleaners.prepared(iter(chunks_of(smoke, 8))):
             assert not children()
 
@@ -67,7 +67,7 @@ def test_the_chunk_of_a_cleaner_that_died_is_cleaned_here(smoke: Settings, caplo
     """Killed by the system for memory, say: no row is missing, the log says it, and no other process is started."""
     recipe, chunks = recipe_of(smoke), chunks_of(smoke, 8)
     found = []
-    with Cleaners(recipe, processes=2, alone_up_to=0) as cleaners, caplog.at_level(logging.WARNING):
+    with CleaningPool(recipe, processes=2, alone_up_to=0) as cleaners, caplog.at_level(logging.WARNING):
         for number, done in enumerate(cleaners.prepared(once_up(chunks, cleaners))):
             found.append(done)
             if number == 3:
@@ -80,7 +80,7 @@ def test_the_chunk_of_a_cleaner_that_died_is_cleaned_here(smoke: Settings, caplo
 def test_who_breaks_off_and_begins_again_gets_no_old_answer(smoke: Settings) -> None:
     """As a run does that was overtaken by another: what was on its way is thrown away."""
     recipe, chunks = recipe_of(smoke), chunks_of(smoke, 6)
-    with Cleaners(recipe, processes=2, alone_up_to=0) as cleaners:
+    with CleaningPool(recipe, processes=2, alone_up_to=0) as cleaners:
         running: Iterator[object] = cleaners.prepared(once_up(chunks, cleaners))
         for _ in range(3):
             next(running)
@@ -91,10 +91,10 @@ def test_who_breaks_off_and_begins_again_gets_no_old_answer(smoke: Settings) -> 
 
 HOLDS_A_CLEANER = """
 import sys, time
-from restar_lib.ingest.cleaners import Cleaner
-from restar_lib.ingest.preparing import Recipe
+from restar_lib.ingest.cleaning_pool import CleaningProcess
+from restar_lib.ingest.copy_rows import Preparation
 from restar_lib.settings.sections import Dataset, Ingest
-cleaner = Cleaner(Recipe(source="s", ingest=Ingest(), dataset=Dataset()))
+cleaner = CleaningProcess(Preparation(source="s", ingest=IngestSettings(), dataset=DatasetSettings()))
 cleaner.send(["malformed"])
 cleaner.answer()
 print(cleaner.process.pid, flush=True)

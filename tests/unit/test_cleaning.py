@@ -11,7 +11,7 @@ import pytest
 
 from restar_lib.domain import QuarantineReason, Review
 from restar_lib.ingest.cleaning import Rejection, clean
-from restar_lib.settings import Ingest
+from restar_lib.settings import IngestSettings
 
 TEXT = "It does what it should and has done so for two years."
 FIELDS: dict[str, Any] = {
@@ -27,9 +27,9 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def outcome(config: Ingest | None = None, **changes: Any) -> Review | Rejection:
+def outcome(config: IngestSettings | None = None, **changes: Any) -> Review | Rejection:
     fields = {name: value for name, value in (FIELDS | changes).items() if value is not None}
-    return clean(fields, config or Ingest(), source="shop")
+    return clean(fields, config or IngestSettings(), source="shop")
 
 
 def review(**changes: Any) -> Review:
@@ -38,7 +38,7 @@ def review(**changes: Any) -> Review:
     return result
 
 
-def reason(config: Ingest | None = None, **changes: Any) -> QuarantineReason:
+def reason(config: IngestSettings | None = None, **changes: Any) -> QuarantineReason:
     result = outcome(config, **changes)
     assert isinstance(result, Rejection), result
     assert result.detail
@@ -96,7 +96,7 @@ def test_a_row_without_a_readable_time_is_refused() -> None:
 
 def test_blocklisted_phrases_are_found_as_whole_words() -> None:
     """In any case and punctuation, but not inside another word."""
-    config = Ingest(blocklist=("Free Gift", "  "))
+    config = IngestSettings(blocklist=("Free Gift", "  "))
     assert reason(config, text=f"{TEXT} I got a FREE -- gift for it.") is QuarantineReason.BLOCKLISTED
     assert isinstance(outcome(config, text=f"{TEXT} I got a carefree gifted child."), Review)
 

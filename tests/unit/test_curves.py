@@ -5,22 +5,16 @@ import pytest
 from numpy.typing import NDArray
 
 from restar_lib.evaluation import curves
-from restar_lib.evaluation.abstaining import Sure, abstention
-from restar_lib.evaluation.intervals import (
-    calibration_error_interval,
-    difference,
-    macro_f1_interval,
-    measured,
-    wilson,
-)
+from restar_lib.evaluation.abstention import ConfidenceAndTruth, abstention
+from restar_lib.evaluation.intervals import calibration_error_interval, difference, macro_f1_interval, measured, wilson
 from restar_lib.evaluation.metrics import Floats, confusion_matrix, expected_calibration_error
-from restar_lib.evaluation.slicing import Answered, holm, slice_figures
+from restar_lib.evaluation.slices import SliceRows, holm, slice_figures
 
 RNG = np.random.default_rng(3)
 TRUTH = RNG.choice(3, 500, p=[0.12, 0.08, 0.8])
 PROBABILITIES = RNG.dirichlet([1.0, 0.7, 3.0], 500).round(2)
 PROBABILITIES[:, 2] = 1 - PROBABILITIES[:, :2].sum(axis=1)
-SURE = Sure(confidence=PROBABILITIES.max(axis=1), right=PROBABILITIES.argmax(axis=1) == TRUTH)
+SURE = ConfidenceAndTruth(confidence=PROBABILITIES.max(axis=1), right=PROBABILITIES.argmax(axis=1) == TRUTH)
 
 
 def test_roc_auc_is_the_one_that_everybody_means() -> None:
@@ -80,7 +74,7 @@ def test_a_threshold_on_a_handful_of_rows_is_none() -> None:
 
 def test_what_a_threshold_means_is_told_for_both_sides_of_it() -> None:
     """Answered and withheld rows add up to all; the target's threshold is the validation rows' own."""
-    validation = Sure(confidence=np.full(60, 0.8), right=np.full(60, True))
+    validation = ConfidenceAndTruth(confidence=np.full(60, 0.8), right=np.full(60, True))
     found = abstention(SURE, validation, below=0.65, target=0.9, resamples=100, rng=np.random.default_rng(1))
     answered = SURE.confidence >= 0.65
     assert found.answered is not None
@@ -172,7 +166,7 @@ def test_only_a_slice_that_is_surely_worse_is_called_worse() -> None:
     predicted[:50] = 0
     kind = ["odd"] * 100 + ["usual"] * 900
     chance = [str(number % 20) for number in range(1000)]
-    answered = Answered(truth=truth, predicted=predicted, covered=np.full(1000, True))
+    answered = SliceRows(truth=truth, predicted=predicted, covered=np.full(1000, True))
     found = slice_figures(answered, {"kind": kind, "chance": chance}, resamples=100, rng=np.random.default_rng(1))
     assert [(one.slice, one.value) for one in found if one.worse] == [("kind", "odd")]
     assert next(one for one in found if one.value == "odd").accuracy.value == 0.5
@@ -182,6 +176,6 @@ def test_slices_with_numbers_stand_in_their_order() -> None:
     """Lengths from short to long, years from old to new."""
     values = ["150 words or more", "under 25 words", "60-149 words", "25-59 words"] * 5
     truth = np.full(20, 2)
-    answered = Answered(truth=truth, predicted=truth, covered=np.full(20, True))
+    answered = SliceRows(truth=truth, predicted=truth, covered=np.full(20, True))
     found = slice_figures(answered, {"length": values}, resamples=100, rng=np.random.default_rng(1))
     assert [one.value for one in found] == ["under 25 words", "25-59 words", "60-149 words", "150 words or more"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from restar_lib.stars.doubt import doubt, doubt_weights, out_of_sample
+from restar_lib.label_quality.confident_learning import doubt, doubt_weights, out_of_sample
 
 
 class Rows(NamedTuple):

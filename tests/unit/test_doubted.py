@@ -9,8 +9,8 @@ import pytest
 
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, TruthSource, weak_label
 from restar_lib.errors import ArtifactError
-from restar_lib.stars import doubted
-from restar_lib.stars.doubted import KEPT, Doubted, most_doubted
+from restar_lib.label_quality import doubted_labels
+from restar_lib.label_quality.doubted_labels import KEPT, DoubtedLabels, most_doubted
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 TURNED = frozenset(range(40, 52))
@@ -18,7 +18,7 @@ TURNED = frozenset(range(40, 52))
 ANSWERED = 45
 """The one of them that a person had read."""
 VERSION = "rs-0123456789"
-FEW = Doubted(judged=9, doubted=3, most=(("one", 0.9), ("two", 0.8), ("three", 0.7)))
+FEW = DoubtedLabels(judged=9, doubted=3, most=(("one", 0.9), ("two", 0.8), ("three", 0.7)))
 
 
 def rows() -> list[Example]:
@@ -51,13 +51,13 @@ def features_of(examples: list[Example]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def found() -> Doubted:
+def found() -> DoubtedLabels:
     """What is doubted of them."""
     examples = rows()
     return most_doubted(examples, features_of(examples), np.ones(len(examples)), seed=1)
 
 
-def test_stars_that_lie_are_named_and_those_that_a_person_has_answered_are_not(found: Doubted) -> None:
+def test_stars_that_lie_are_named_and_those_that_a_person_has_answered_are_not(found: DoubtedLabels) -> None:
     """The most doubted first; what has no stars is not judged."""
     named = [review_id for review_id, _ in found.most]
     assert len(named) == found.doubted <= KEPT
@@ -69,7 +69,7 @@ def test_stars_that_lie_are_named_and_those_that_a_person_has_answered_are_not(f
     assert found.most[0][1] > 0.9
 
 
-def test_the_same_rows_are_doubted_again(found: Doubted) -> None:
+def test_the_same_rows_are_doubted_again(found: DoubtedLabels) -> None:
     """A training that is killed and run again asks about the same reviews."""
     examples = rows()
     assert most_doubted(examples, features_of(examples), np.ones(len(examples)), seed=1) == found
@@ -87,24 +87,24 @@ def test_a_class_with_too_few_reviews_is_no_failure(sentiment: Sentiment) -> Non
 def test_what_is_kept_is_read_again_and_a_version_without_has_none(tmp_path: Path) -> None:
     """Beside the sealed folder; a file that somebody altered is named."""
     FEW.write(tmp_path, VERSION)
-    assert doubted.read(tmp_path, VERSION) == FEW
-    assert doubted.read(tmp_path, "rs-1111111111") is None
+    assert doubted_labels.read(tmp_path, VERSION) == FEW
+    assert doubted_labels.read(tmp_path, "rs-1111111111") is None
     (tmp_path / f"{VERSION}.doubted.json").write_text('{"judged": "many"}')
     with pytest.raises(ArtifactError, match="delete the file"):
-        doubted.read(tmp_path, VERSION)
+        doubted_labels.read(tmp_path, VERSION)
 
 
 def test_a_forgotten_review_leaves_the_file_and_the_others_stay(tmp_path: Path) -> None:
     """Only where it is named; what cannot be read may hold anything and goes."""
     FEW.write(tmp_path, VERSION)
-    assert doubted.shown(tmp_path) == {"one", "two", "three"}
-    assert doubted.forget(tmp_path, ["elsewhere"]) == 0
-    assert doubted.forget(tmp_path, ["two"]) == 1
-    kept = doubted.read(tmp_path, VERSION)
+    assert doubted_labels.shown(tmp_path) == {"one", "two", "three"}
+    assert doubted_labels.forget(tmp_path, ["elsewhere"]) == 0
+    assert doubted_labels.forget(tmp_path, ["two"]) == 1
+    kept = doubted_labels.read(tmp_path, VERSION)
     assert kept is not None
     assert kept.most == (("one", 0.9), ("three", 0.7))
     unreadable = tmp_path / "rs-2222222222.doubted.json"
     unreadable.write_text("{")
-    assert doubted.naming(tmp_path, ["elsewhere"]) == (unreadable,)
-    assert doubted.forget(tmp_path, ["elsewhere"]) == 1
+    assert doubted_labels.naming(tmp_path, ["elsewhere"]) == (unreadable,)
+    assert doubted_labels.forget(tmp_path, ["elsewhere"]) == 1
     assert not unreadable.exists()

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from restar_lib.domain import Sentiment
-from restar_lib.errors import ArtifactError
-from restar_lib.monitoring.features import (
+from restar_lib.artifacts.reference import (
     UNKNOWN_CATEGORY,
     Columns,
     Observation,
@@ -19,6 +17,8 @@ from restar_lib.monitoring.features import (
     words_of,
     write_reference,
 )
+from restar_lib.domain import Sentiment
+from restar_lib.errors import ArtifactError
 
 
 def observation(text: str = "a fine kettle", *, category: str | None = "Kitchen") -> Observation:

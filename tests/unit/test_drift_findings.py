@@ -5,25 +5,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from restar_lib.artifacts.reference import Observation, columns_of
 from restar_lib.domain import Sentiment
-from restar_lib.monitoring.alerts import AlertDetails
-from restar_lib.monitoring.chance import Binned
-from restar_lib.monitoring.comparison import Distance
-from restar_lib.monitoring.features import Observation, columns_of
-from restar_lib.monitoring.findings import (
+from restar_lib.monitoring.alerts.alert_log import AlertDetails
+from restar_lib.monitoring.alerts.alert_text import drift_details, queue_details
+from restar_lib.monitoring.drift.evidently_comparison import ColumnDistance
+from restar_lib.monitoring.drift.findings import (
     ColumnDrift,
+    DriftMeasurements,
     FindingKind,
-    Measured,
     by_chance,
     judge,
     judge_queue,
     measure,
     subject,
 )
-from restar_lib.monitoring.wording import drift_details, queue_details
-from restar_lib.settings import Monitoring
+from restar_lib.monitoring.drift.sampling_noise import BinnedColumn
+from restar_lib.settings import MonitoringSettings
 
-LIMITS = Monitoring()
+LIMITS = MonitoringSettings()
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 CALM = {"text_length": 0.02, "oov_share": 0.01, "product_category": 0.0, "rating": 0.03, "predicted": 0.0}
 
@@ -33,10 +33,12 @@ def shares(negative: float, positive: float) -> dict[Sentiment, float]:
     return {Sentiment.NEGATIVE: negative, Sentiment.NEUTRAL: 0.0, Sentiment.POSITIVE: positive}
 
 
-def measured(*, psi: dict[str, float] | None = None, confidence: float = 0.9, negative: float = 0.2) -> Measured:
+def measured(
+    *, psi: dict[str, float] | None = None, confidence: float = 0.9, negative: float = 0.2
+) -> DriftMeasurements:
     """A window that is calm but for what the test says."""
     values = CALM | (psi or {})
-    return Measured(
+    return DriftMeasurements(
         columns=tuple(ColumnDrift(name=name, psi=it, drifted=it > LIMITS.max_psi) for name, it in values.items()),
         mean_confidence=confidence,
         reference_confidence=0.91,
@@ -45,13 +47,15 @@ def measured(*, psi: dict[str, float] | None = None, confidence: float = 0.9, ne
     )
 
 
-def far(psi: float, *, by_chance_up_to: float = 0.0, ks: float | None = None, ks_p: float | None = None) -> Distance:
+def far(
+    psi: float, *, by_chance_up_to: float = 0.0, ks: float | None = None, ks_p: float | None = None
+) -> ColumnDistance:
     """A column that moved so far."""
-    counted = Binned(labels=("a", "b"), before=(80, 20), now=(80, 20))
-    return Distance(psi=psi, psi_by_chance=by_chance_up_to, ks=ks, ks_p=ks_p, binned=counted)
+    counted = BinnedColumn(labels=("a", "b"), before=(80, 20), now=(80, 20))
+    return ColumnDistance(psi=psi, psi_by_chance=by_chance_up_to, ks=ks, ks_p=ks_p, binned=counted)
 
 
-def column(distance: Distance) -> ColumnDrift:
+def column(distance: ColumnDistance) -> ColumnDrift:
     """How the watch takes it."""
     rows = columns_of([], frozenset())
     return measure(rows, rows, distances={"rating": distance}, limits=LIMITS).columns[0]
@@ -69,7 +73,7 @@ def column(distance: Distance) -> ColumnDrift:
     ],
 )
 def test_a_column_drifted_where_one_measure_is_beyond_its_limit_and_beyond_chance(
-    distance: Distance, *, drifted: bool
+    distance: ColumnDistance, *, drifted: bool
 ) -> None:
     """The index and the KS distance each suffice; what so few rows show by chance never does."""
     assert column(distance).drifted is drifted
@@ -91,7 +95,7 @@ def test_a_class_shift_that_chance_explains_is_said_and_is_no_finding() -> None:
     assert "20 points" in by_chance(window, LIMITS)[0]
 
 
-def kinds(window: Measured) -> list[FindingKind]:
+def kinds(window: DriftMeasurements) -> list[FindingKind]:
     """What is found."""
     return [finding.kind for finding in judge(window, LIMITS)]
 
@@ -114,7 +118,7 @@ def test_a_calm_window_has_no_finding() -> None:
         (measured(negative=0.04), [FindingKind.CLASS_SHIFT]),
     ],
 )
-def test_a_limit_counts_as_crossed_only_beyond_it(window: Measured, expected: list[FindingKind]) -> None:
+def test_a_limit_counts_as_crossed_only_beyond_it(window: DriftMeasurements, expected: list[FindingKind]) -> None:
     """The defaults are those of the design: 0.25, 30 %, 0.85, 15 points, up or down."""
     assert kinds(window) == expected
 
@@ -161,7 +165,7 @@ def test_an_empty_queue_waits_for_nobody() -> None:
     assert judge_queue(None, LIMITS, now=NOW) is None
 
 
-def details(window: Measured) -> AlertDetails:
+def details(window: DriftMeasurements) -> AlertDetails:
     """The body of the alert about `window`."""
     return drift_details(
         judge(window, LIMITS),
@@ -180,7 +184,7 @@ def test_what_to_do_fits_what_was_found() -> None:
     """A low confidence alone blames no source; one that was low at training says which key to set."""
     assert not any("ingest_reviews" in action for action in details(measured(confidence=0.7)).actions)
     assert any("ingest_reviews" in action for action in details(measured(psi={"rating": 0.9})).actions)
-    low = Monitoring(min_mean_confidence=0.95)
+    low = MonitoringSettings(min_mean_confidence=0.95)
     window = measured(confidence=0.9)
     distances = {it.name: far(it.psi) for it in window.columns}
     body = drift_details(

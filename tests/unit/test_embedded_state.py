@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from restar_lib.embedded.state import check_ports, claim_identity, load_secrets, runner_lock
 from restar_lib.errors import EmbeddedError, SourceError
+from restar_lib.state_folder import check_ports, claim_identity, load_secrets, runner_lock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-HOLD = "import sys; from pathlib import Path; from restar_lib.embedded.state import runner_lock\n"
+HOLD = "import sys; from pathlib import Path; from restar_lib.state_folder import runner_lock\n"
 
 
 def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from restar_lib.domain import Sentiment
 from restar_lib.errors import ArtifactError, ProbeFailed
-from restar_lib.scoring.engine import PIECE, InferenceEngine, tokens
+from restar_lib.inference.engine import PIECE, InferenceEngine, tokens
 from tests.tiny_model import make_tiny_model
 
 GOOD, BAD = "excellent great lamp", "broken terrible thing"
@@ -147,7 +147,7 @@ def test_a_description_of_another_kind_of_model_is_refused(folder: Path, change:
 def test_the_engine_needs_no_training_code() -> None:
     """Importing engine and metrics imports neither torch nor transformers, scikit-learn or Airflow."""
     code = (
-        "import sys, restar_lib.scoring.engine, restar_lib.evaluation.metrics;"
+        "import sys, restar_lib.inference.engine, restar_lib.evaluation.metrics;"
         "print(sorted({'torch', 'transformers', 'sklearn', 'airflow', 'pandas', 'mlflow'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253 - it tests what is made of torch
 
+from restar_lib.artifacts import sealed_folder
 from restar_lib.errors import ArtifactError
-from restar_lib.registry import artifact
 from restar_lib.training.encoder import Encoder
-from restar_lib.training.ensemble import Averaging, average_weights, keep_own_head, last_versions
-from restar_lib.training.model import SentimentModel, load_model, save_weights
+from restar_lib.training.ensemble import AveragedWeights, average_weights, keep_own_head, last_versions
+from restar_lib.training.network import SentimentModel, load_model, save_weights
 from tests.tiny_encoder import make_tiny_encoder
 from tests.tiny_model import sealed_tiny_model
 
@@ -66,7 +66,7 @@ def test_the_average_of_heads_is_the_mean_of_calibrated_logits(new_model: NewMod
     one, two, own = new_model(1), new_model(2), new_model(3)
     expected = (answers(one) / 2 + answers(two) / 0.5 + answers(own) / 4) / 3
     folders = [folder_of(one, tmp_path / "one", temperature=2), folder_of(two, tmp_path / "two", temperature=0.5)]
-    assert average_weights(folders, own, own_temperature=4) is Averaging.EXACT
+    assert average_weights(folders, own, own_temperature=4) is AveragedWeights.EXACT
     assert answers(own) == pytest.approx(expected, abs=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_trained_encoders_become_a_soup(new_model: NewModel, tmp_path: Path) -> 
         one.encoder.embeddings.word_embeddings.weight.add_(1.0)
     folders = [folder_of(model, tmp_path / name, temperature=1) for model, name in ((one, "one"), (two, "two"))]
     wanted = (one.encoder.embeddings.word_embeddings.weight + two.encoder.embeddings.word_embeddings.weight) / 2
-    assert average_weights(folders, into) is Averaging.SOUP
+    assert average_weights(folders, into) is AveragedWeights.SOUP
     assert torch.allclose(into.encoder.embeddings.word_embeddings.weight, wanted)
     assert torch.allclose(into.head.weight, (one.head.weight + two.head.weight) / 2)
 
@@ -105,7 +105,7 @@ def test_only_versions_that_may_serve_and_saw_other_rows_are_averaged(tmp_path: 
     refused, own = (sealed_tiny_model(models, snapshot_hash=str(number) * 64).name for number in (4, 5))
     for version in (*kept, refused, own):
         verdict = {"passed": version not in {refused, kept[0]}, "provisional": version == kept[0]}
-        artifact.sibling(models, version, "verdict.json").write_text(json.dumps(verdict))
+        sealed_folder.sibling(models, version, "verdict.json").write_text(json.dumps(verdict))
     sealed_tiny_model(models, snapshot_hash="6" * 64)  # nobody has judged it yet
 
     def found(count: int) -> list[str]:
@@ -122,7 +122,7 @@ def test_a_version_withdrawn_from_service_is_not_averaged(tmp_path: Path) -> Non
     models = tmp_path / "models"
     for number in (1, 2, 3):
         version = sealed_tiny_model(models, snapshot_hash=str(number) * 64).name
-        artifact.sibling(models, version, "verdict.json").write_text('{"passed": true}')
+        sealed_folder.sibling(models, version, "verdict.json").write_text('{"passed": true}')
 
     def found(count: int, *withdrawn: str) -> list[str]:
         kept = last_versions(models, count=count, encoder_sha256="0" * 64, but="", withdrawn=withdrawn)

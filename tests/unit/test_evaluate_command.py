@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from restar_lib.cli import app
-from restar_lib.cli.edge import find_snapshot
+from restar_lib.cli.shared import find_snapshot
 from restar_lib.dataset.snapshot_folder import NOTE, write_folder
 from restar_lib.domain import Example, Side, TruthSource, weak_label
 from restar_lib.errors import SnapshotError
@@ -56,7 +56,7 @@ def frozen(rows: int, *, stars: Sequence[int] = (5, 5, 1, 3)) -> Path:
 
 
 def forget(old: Path, new: str | None) -> None:
-    """Leave what `dataset.rewriting` leaves in the place of a snapshot."""
+    """Leave what `privacy.snapshot_rewriting` leaves in the place of a snapshot."""
     shutil.rmtree(old)
     old.mkdir()
     (old / NOTE).write_text(json.dumps({"rewritten_as": new}))

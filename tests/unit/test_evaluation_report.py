@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from restar_lib.artifacts import sealed_folder
+from restar_lib.atomic_files import READABLE
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
-from restar_lib.durable import READABLE
-from restar_lib.evaluation import kept
 from restar_lib.evaluation.baselines import baselines
-from restar_lib.evaluation.evaluating import evaluate_version
-from restar_lib.evaluation.page import draw
-from restar_lib.evaluation.report import MAJORITY, MODEL, TFIDF, Report
-from restar_lib.evaluation.wording import summary
-from restar_lib.registry import artifact
+from restar_lib.evaluation.report import files
+from restar_lib.evaluation.report.evaluate import evaluate_version
+from restar_lib.evaluation.report.page import draw
+from restar_lib.evaluation.report.report_text import summary
+from restar_lib.evaluation.report_contents import MAJORITY, MODEL, TFIDF, EvaluationReport
 from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
 from tests.tiny_model import sealed_tiny_model
@@ -66,14 +66,14 @@ def snapshot(smoke: Settings) -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def report(smoke: Settings, snapshot: Snapshot) -> Report:
+def report(smoke: Settings, snapshot: Snapshot) -> EvaluationReport:
     """Of a model that knows the words."""
     folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash)
     sources = {f"test-{number:03}": ("shop", "app")[number % 2] for number in range(99)}
     return evaluate_version(smoke, folder=folder, snapshot=snapshot, now=NOW, sources=sources)
 
 
-def test_people_and_stars_stand_side_by_side(report: Report) -> None:
+def test_people_and_stars_stand_side_by_side(report: EvaluationReport) -> None:
     """The model reads what the stars say, so it is right against them and wrong where people contradict them."""
     found = {view.name: view.system(MODEL).accuracy.value for view in report.views}
     assert found == {"truth": 0.9, "stars": 1.0, "people": 0.0, "stars of the people's rows": 1.0}
@@ -81,7 +81,7 @@ def test_people_and_stars_stand_side_by_side(report: Report) -> None:
     assert (report.people.rows, report.people.stars_agree.value) == (10, 0.0)
 
 
-def test_every_figure_lies_in_its_interval(report: Report) -> None:
+def test_every_figure_lies_in_its_interval(report: EvaluationReport) -> None:
     """An interval that does not hold its figure was computed on something else."""
     text = report.model_dump_json()
     measures = [
@@ -92,7 +92,7 @@ def test_every_figure_lies_in_its_interval(report: Report) -> None:
 
 
 def test_the_same_version_on_the_same_snapshot_gives_the_same_report(
-    smoke: Settings, snapshot: Snapshot, report: Report
+    smoke: Settings, snapshot: Snapshot, report: EvaluationReport
 ) -> None:
     """Also where the second one finds the baselines of the first."""
     folder = smoke.models_dir / report.version
@@ -101,14 +101,14 @@ def test_the_same_version_on_the_same_snapshot_gives_the_same_report(
     assert again.model_dump_json() == report.model_dump_json()
 
 
-def test_rows_have_every_slice(report: Report) -> None:
+def test_rows_have_every_slice(report: EvaluationReport) -> None:
     """Category, length, year, stars, case and source; a review that the database does not know is `unknown`."""
     rows = {name: sum(one.rows for one in report.slices if one.slice == name) for name in _names(report)}
     assert rows == dict.fromkeys(["category", "length", "rating", "year", "case", "source"], 100)
     assert [one.rows for one in report.slices if (one.slice, one.value) == ("source", "unknown")] == [1]
 
 
-def test_the_worst_mistakes_are_the_surest_wrong_answers(report: Report) -> None:
+def test_the_worst_mistakes_are_the_surest_wrong_answers(report: EvaluationReport) -> None:
     """All ten are wrong, most confident first, with what people said."""
     assert report.mistakes_in_all == 10
     assert {one.truth_source for one in report.mistakes} == {"people"}
@@ -117,7 +117,7 @@ def test_the_worst_mistakes_are_the_surest_wrong_answers(report: Report) -> None
     )
 
 
-def test_the_page_escapes_what_customers_wrote_and_loads_nothing(report: Report) -> None:
+def test_the_page_escapes_what_customers_wrote_and_loads_nothing(report: EvaluationReport) -> None:
     """No script, no picture and no address from a text; nothing that a browser would fetch."""
     page = draw(report)
     assert "&lt;script&gt;alert(1)" in page
@@ -129,63 +129,65 @@ def test_the_page_escapes_what_customers_wrote_and_loads_nothing(report: Report)
     assert page == draw(report)
 
 
-def test_the_page_says_the_answer_first(report: Report) -> None:
+def test_the_page_says_the_answer_first(report: EvaluationReport) -> None:
     """The headline is the accuracy; the terminal gets the same sentences."""
     assert f"<h1>{report.version} reads 90.0 % of 100 reviews right</h1>" in draw(report)
     assert summary(report)[0].startswith(f"{report.version} reads 90.0 % of 100 reviews right")
 
 
-def test_a_report_is_kept_with_its_version_and_among_the_reports(smoke: Settings, report: Report) -> None:
+def test_a_report_is_kept_with_its_version_and_among_the_reports(smoke: Settings, report: EvaluationReport) -> None:
     """JSON and page in both places; the version's own go with it."""
-    written = kept.keep(smoke, report)
+    written = files.keep(smoke, report)
     assert written.html.parent == smoke.reports_dir / "evaluation"
     assert written.url.endswith(f"/restar/reports/view/evaluation/{written.html.name}")
-    beside = artifact.sibling(smoke.models_dir, report.version, "evaluation.html")
+    beside = sealed_folder.sibling(smoke.models_dir, report.version, "evaluation.html")
     assert beside.read_text() == written.html.read_text()
-    assert kept.of_version(smoke, report.version) == report
+    assert files.of_version(smoke, report.version) == report
     other = sealed_tiny_model(smoke.models_dir, bias=(5.0, 0.0, 0.0)).name
-    second = kept.keep(smoke, report.model_copy(update={"version": other}))
-    artifact.delete(smoke.models_dir, other)
+    second = files.keep(smoke, report.model_copy(update={"version": other}))
+    sealed_folder.delete(smoke.models_dir, other)
     assert list(smoke.models_dir.glob(f"{other}*")) == []
     for path in (second.json, second.html):
         path.unlink()
 
 
-def test_forgotten_reviews_leave_the_reports_and_the_figures_stay(smoke: Settings, report: Report) -> None:
+def test_forgotten_reviews_leave_the_reports_and_the_figures_stay(smoke: Settings, report: EvaluationReport) -> None:
     """Their text is in no kept file any more, neither beside the version nor among the reports."""
-    written, person = kept.keep(smoke, report), report.mistakes[0]
+    written, person = files.keep(smoke, report), report.mistakes[0]
     number = int(person.review_id[-3:])
-    assert {path.name for path in kept.naming(smoke, [person.review_id])} == {
+    assert {path.name for path in files.naming(smoke, [person.review_id])} == {
         written.json.name,
         f"{report.version}.evaluation.json",
     }
-    assert kept.forget(smoke, [person.review_id]) == 2
+    assert files.forget(smoke, [person.review_id]) == 2
     places = [path for path in _files(smoke.home) if report.version in path.name]
     left = [path.read_text() for path in places]
     assert len(left) == 4
     assert not any(person.review_id in text or f"number {number} came" in text for text in left)
-    again = kept.of_version(smoke, report.version)
+    again = files.of_version(smoke, report.version)
     assert again is not None
     assert (again.views, len(again.mistakes)) == (report.views, len(report.mistakes) - 1)
 
 
-def test_the_page_of_a_report_that_nobody_can_read_goes_before_its_json(smoke: Settings, report: Report) -> None:
+def test_the_page_of_a_report_that_nobody_can_read_goes_before_its_json(
+    smoke: Settings, report: EvaluationReport
+) -> None:
     """Killed in between, the next call finds the page by its JSON; here the page cannot be deleted at all."""
     unread = smoke.reports_dir / "evaluation" / "unread.json"
     unread.write_text("{")
     page = unread.with_suffix(".html")
     page.mkdir()
     with pytest.raises(OSError, match=r"unread\.html"):
-        kept.forget(smoke, [report.mistakes[0].review_id])
+        files.forget(smoke, [report.mistakes[0].review_id])
     assert unread.exists()
     page.rmdir()
-    kept.forget(smoke, [report.mistakes[0].review_id])
+    files.forget(smoke, [report.mistakes[0].review_id])
     assert not unread.exists()
 
 
 @pytest.mark.parametrize(("learned_from", "seen"), [("other", 20), ("gone", None)])
 def test_rows_of_another_training_set_are_said_to_be_so(
-    smoke: Settings, snapshot: Snapshot, report: Report, learned_from: str, seen: int | None
+    smoke: Settings, snapshot: Snapshot, report: EvaluationReport, learned_from: str, seen: int | None
 ) -> None:
     """What the model learned of them is counted, the bag of words is no rival, and the report beside it stays."""
     sides = {Side.TRAIN: snapshot.examples(Side.TEST)[:20]}
@@ -201,9 +203,9 @@ def test_rows_of_another_training_set_are_said_to_be_so(
     assert "No model has learned from these rows" not in page
     assert (f"learned from {seen} of them" if seen else "nobody knows how many") in said
     assert "bag of words" not in said
-    written = kept.keep(smoke, found)
+    written = files.keep(smoke, found)
     assert written.json.exists()
-    assert kept.of_version(smoke, found.version) is None
+    assert files.of_version(smoke, found.version) is None
     for path in (written.json, written.html):
         path.unlink()
 
@@ -262,7 +264,7 @@ def test_the_threshold_is_the_one_that_the_version_serves_with(smoke: Settings, 
 
 
 def test_a_model_that_reads_titles_is_said_to_be_measured_without_them(
-    smoke: Settings, snapshot: Snapshot, report: Report
+    smoke: Settings, snapshot: Snapshot, report: EvaluationReport
 ) -> None:
     """First of all, and of no other model."""
     folder = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash, reads_titles=True)
@@ -282,7 +284,7 @@ def test_where_only_one_set_has_titles_rows_are_known_by_their_ids(smoke: Settin
     assert "learned from none of them, by their ids" in "\n".join(summary(found))
 
 
-def test_the_page_says_how_many_slices_were_judged(report: Report) -> None:
+def test_the_page_says_how_many_slices_were_judged(report: EvaluationReport) -> None:
     """Those of 30 rows or more that are not all rows: for so many the test is corrected."""
     judged = sum(30 <= one.rows < report.rows for one in report.slices)
     assert 0 < judged < len(report.slices)
@@ -290,7 +292,7 @@ def test_the_page_says_how_many_slices_were_judged(report: Report) -> None:
 
 
 def test_the_bag_of_words_is_learned_once_per_snapshot(
-    smoke: Settings, snapshot: Snapshot, report: Report, monkeypatch: pytest.MonkeyPatch
+    smoke: Settings, snapshot: Snapshot, report: EvaluationReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next version is compared with the kept answers."""
     monkeypatch.setattr("restar_lib.evaluation.baselines._fit", lambda *_, **__: pytest.fail("it was fitted again"))
@@ -305,7 +307,7 @@ def _objects(content: object) -> list[object]:
     return [content, *(found for one in inside for found in _objects(one))]
 
 
-def _names(report: Report) -> list[str]:
+def _names(report: EvaluationReport) -> list[str]:
     return list(dict.fromkeys(one.slice for one in report.slices))
 
 

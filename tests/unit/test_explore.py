@@ -9,10 +9,10 @@ import pytest
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
-from restar_lib.evaluation import explored
-from restar_lib.evaluation.copies import near_copies
-from restar_lib.evaluation.exploration import Exploration
-from restar_lib.evaluation.exploring import explore
+from restar_lib.evaluation.near_duplicates import near_copies
+from restar_lib.evaluation.profile import page
+from restar_lib.evaluation.profile.contents import SnapshotProfile
+from restar_lib.evaluation.profile.measure import explore
 from restar_lib.settings import Settings
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -49,12 +49,12 @@ def snapshot(smoke: Settings) -> Snapshot:
 
 
 @pytest.fixture
-def found(smoke: Settings, snapshot: Snapshot) -> Exploration:
+def found(smoke: Settings, snapshot: Snapshot) -> SnapshotProfile:
     """A look at it."""
     return explore(smoke, snapshot, now=NOW)
 
 
-def test_shares_are_told_as_drawn_and_as_natural(found: Exploration) -> None:
+def test_shares_are_told_as_drawn_and_as_natural(found: SnapshotProfile) -> None:
     """The weights undo what enriched the rare class; people's rows were selected and are left out."""
     train = found.sides[0]
     negative = next(one for one in train.classes if one.sentiment == "negative")
@@ -63,7 +63,7 @@ def test_shares_are_told_as_drawn_and_as_natural(found: Exploration) -> None:
     assert negative.natural == pytest.approx(27 * 0.5 / (27 * 0.5 + 55 * 1.25))
 
 
-def test_people_against_stars_and_stars_against_length_are_told(found: Exploration) -> None:
+def test_people_against_stars_and_stars_against_length_are_told(found: SnapshotProfile) -> None:
     """Each answer of people contradicts the stars here; one star is longer than five."""
     assert found.disagreement is not None
     assert found.disagreement.value == 1.0
@@ -73,7 +73,7 @@ def test_people_against_stars_and_stars_against_length_are_told(found: Explorati
     assert found.stars_length_correlation.value < -0.5
 
 
-def test_a_near_copy_on_two_sides_is_a_leak(found: Exploration) -> None:
+def test_a_near_copy_on_two_sides_is_a_leak(found: SnapshotProfile) -> None:
     """Found among the copies, counted across; a text that names stars too."""
     leaks = {leak.name: leak.found for leak in found.leaks}
     assert leaks["near copies on two sides"] == 2
@@ -137,26 +137,28 @@ def test_every_copy_of_a_text_that_is_copied_often_is_found() -> None:
     assert sum(one < 20 <= other for one, other in found) >= 10
 
 
-def test_telling_words_are_told_and_no_persons_text_is(smoke: Settings, snapshot: Snapshot, found: Exploration) -> None:
+def test_telling_words_are_told_and_no_persons_text_is(
+    smoke: Settings, snapshot: Snapshot, found: SnapshotProfile
+) -> None:
     """A word that fewer than five reviews use could be somebody's name: neither page nor JSON holds it."""
     assert sum("Zebulon" in row.text for row in snapshot.examples(Side.TRAIN)) == 3
     telling = {one.sentiment: [word.word for word in one.words] for one in found.words}
     assert telling["negative"][0] == "awful"
     assert "lovely" in telling["positive"]
-    written = explored.keep(smoke, found)
+    written = page.keep(smoke, found)
     content = written.html.read_text() + written.json.read_text()
     assert "ebulon" not in content
     assert "brass foot" not in content
     assert written.url.endswith(f"/restar/reports/view/explore/{found.snapshot_hash}.html")
 
 
-def test_the_page_names_what_to_look_at_first(found: Exploration) -> None:
+def test_the_page_names_what_to_look_at_first(found: SnapshotProfile) -> None:
     """In the headline, and without anything to load."""
     bad = found.leaks[0].model_copy(update={"bad": True, "name": "near <copies>"})
-    page = explored.draw(found.model_copy(update={"leaks": (bad,)}))
-    assert "look at this first: near &lt;copies&gt;</h1>" in page
-    assert "<script" not in page
-    assert "no leak was found" in explored.headline(found.model_copy(update={"leaks": ()}))
+    drawn = page.draw(found.model_copy(update={"leaks": (bad,)}))
+    assert "look at this first: near &lt;copies&gt;</h1>" in drawn
+    assert "<script" not in drawn
+    assert "no leak was found" in page.headline(found.model_copy(update={"leaks": ()}))
 
 
 def test_what_was_not_looked_at_is_said(smoke: Settings, snapshot: Snapshot) -> None:

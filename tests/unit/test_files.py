@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from restar_lib.errors import ConfigurationError, SourceError
-from restar_lib.ingest.files import FilesSource
-from restar_lib.ingest.lines import MAX_LINE_BYTES
-from restar_lib.ingest.places import find_files
-from restar_lib.ingest.sources import FieldMapping, RawRow, open_source
+from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
+from restar_lib.ingest.readers.storage import find_files
+from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import Settings, load
 
 MAPPING = FieldMapping.from_config(load(environment={}).settings.source.fields)

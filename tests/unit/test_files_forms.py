@@ -15,8 +15,9 @@ import pytest
 import zstandard
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.files import FilesSource
-from restar_lib.ingest.sources import FieldMapping, RawRow
+from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import load
 from tests.review_files import FORMS, review, write_rows
 

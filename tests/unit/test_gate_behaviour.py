@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from restar_lib.errors import ConfigurationError
-from restar_lib.gate.behaviour import judged, run_cases
-from restar_lib.gate.cases import GROUPS as JUDGED
-from restar_lib.gate.cases import Case, cases_hash, load_cases, refuse_missing_groups
-from restar_lib.scoring.engine import InferenceEngine
-from restar_lib.settings import Gate
+from restar_lib.evaluation.behaviour.answers import judged, run_cases
+from restar_lib.evaluation.behaviour.cases import GROUPS as JUDGED
+from restar_lib.evaluation.behaviour.cases import Case, cases_hash, load_cases, refuse_missing_groups
+from restar_lib.inference.engine import InferenceEngine
+from restar_lib.settings import GateSettings
 from tests.tiny_model import make_tiny_model
 
 GROUPS = {
@@ -50,7 +50,7 @@ def test_the_packaged_cases_cover_every_group_and_kind() -> None:
     assert {case.group for case in cases} == GROUPS
     assert min(Counter(case.kind for case in cases).values()) >= 30
     assert all(case.hard for case in cases if case.group == "sarcasm")
-    assert set(Gate().behaviour_floors) < GROUPS
+    assert set(GateSettings().behaviour_floors) < GROUPS
 
 
 def test_what_a_text_expresses_must_be_answered(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from restar_lib.dataset.snapshot_folder import read_side, write_folder
+from restar_lib.dataset.training_overlap import TrainingSet, find_leaks
 from restar_lib.domain import Example, Side, TruthSource, weak_label
-from restar_lib.gate.clean_process import probe_cleanly
-from restar_lib.gate.leakage import TrainingSet, find_leaks
-from restar_lib.gate.lines import leakage_line
-from restar_lib.gate.slices import SLICES, gate_slices, slice_changes
+from restar_lib.gate.criteria.challenger import leakage_line
+from restar_lib.gate.isolated_probe import probe_cleanly
+from restar_lib.gate.slice_changes import SLICES, gate_slices, slice_changes
 from tests.tiny_model import make_tiny_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

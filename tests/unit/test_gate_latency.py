@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from restar_lib.gate.judging import LATENCY_ATTEMPTS, LATENCY_REQUESTS, measure_latency
-from restar_lib.scoring.engine import InferenceEngine
+from restar_lib.gate.judge import LATENCY_ATTEMPTS, LATENCY_REQUESTS, measure_latency
+from restar_lib.inference.engine import InferenceEngine
 from tests.tiny_model import make_tiny_model
 
 TEXTS = [f"an excellent lamp number {number}" for number in range(300)]

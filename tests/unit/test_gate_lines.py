@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restar_lib.dataset.training_overlap import Leak, Leakage, TrainingSet
 from restar_lib.domain import Side
+from restar_lib.evaluation.behaviour.answers import Behaviour, GroupResult
+from restar_lib.evaluation.behaviour.cases import GROUPS
 from restar_lib.evaluation.metrics import Metrics, evaluate
-from restar_lib.gate.behaviour import Behaviour, GroupResult
-from restar_lib.gate.cases import GROUPS
-from restar_lib.gate.clean_process import CleanProbe
-from restar_lib.gate.leakage import Leak, Leakage, TrainingSet
-from restar_lib.gate.lines import Latency, Measured, all_lines, artifact_refusal
-from restar_lib.gate.paired_lines import Paired
+from restar_lib.evaluation.paired_tests import PairedComparison
+from restar_lib.gate.criteria.against_champion import PairedMeasurements
+from restar_lib.gate.criteria.challenger import Latency, Measurements, all_lines, artifact_refusal
+from restar_lib.gate.isolated_probe import IsolatedProbe
 from restar_lib.gate.remedies import remedy_of
-from restar_lib.gate.slices import SLICES, SliceChange
-from restar_lib.gate.statistics import Comparison
+from restar_lib.gate.slice_changes import SLICES, SliceChange
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional, render, render_markdown
-from restar_lib.settings import Gate
+from restar_lib.settings import GateSettings
 
-CONFIG = Gate()
+CONFIG = GateSettings()
 SAME = tuple(
     SliceChange(slice=name, value=f"{name} {value}", rows=200, before=0.9, now=0.9, lost=8, gained=8)
     for name in SLICES
@@ -42,9 +42,9 @@ def metrics(*, right: float = 0.92, rows: int = 2000, confidence: float = 0.92) 
     return evaluate(truth, probabilities, abstain_below=0.65)
 
 
-def comparison(*, lower: float = -0.01, swap_p: float = 0.001) -> Comparison:
+def comparison(*, lower: float = -0.01, swap_p: float = 0.001) -> PairedComparison:
     """A comparison with the given lower end."""
-    return Comparison(
+    return PairedComparison(
         difference=lower + 0.02,
         lower=lower,
         upper=lower + 0.04,
@@ -63,10 +63,10 @@ def behaviour(**held: int) -> Behaviour:
     return Behaviour(cases_hash="0" * 16, results=(), groups=tuple(found))
 
 
-PAIRED = Paired(
+PAIRED = PairedMeasurements(
     champion="rs-0000000000", metrics=metrics(), comparison=comparison(), slices=SAME, behaviour=behaviour()
 )
-GOOD = Measured(
+GOOD = Measurements(
     metrics=metrics(),
     people_rows=50,
     paired=PAIRED,
@@ -74,7 +74,7 @@ GOOD = Measured(
     simulated=False,
     leakage=Leakage(gate_rows=2000, learned_rows=4000, leaks=(), unread=()),
     judged_before=0,
-    clean_probe=CleanProbe(problem=None, seconds=1.0, megabytes=200),
+    clean_probe=IsolatedProbe(problem=None, seconds=1.0, megabytes=200),
     artifact_mb=180.0,
     latency=Latency(requests=200, mean_ms=12.0, p99_ms=30.0),
 )
@@ -92,7 +92,7 @@ LEAKING = replace(
 )
 
 
-def refusing(measured: Measured, config: Gate = CONFIG) -> list[str]:
+def refusing(measured: Measurements, config: GateSettings = CONFIG) -> list[str]:
     """The names of the lines that do not hold."""
     return [line.name for line in all_lines(measured, config) if not line.passed]
 
@@ -185,7 +185,7 @@ def test_the_verdict_says_the_smallest_difference_it_could_have_seen() -> None:
     assert "McNemar p = 0.280" in line.detail
 
 
-def with_slices(slices: tuple[SliceChange, ...]) -> Measured:
+def with_slices(slices: tuple[SliceChange, ...]) -> Measurements:
     """The good challenger, with other slices."""
     return replace(GOOD, paired=replace(PAIRED, slices=slices))
 
@@ -302,7 +302,7 @@ def test_a_folder_that_is_too_large_is_refused() -> None:
 
 def test_a_model_that_only_answers_where_it_was_trained_is_refused() -> None:
     """With the reason that the clean process gave."""
-    lines = all_lines(replace(GOOD, clean_probe=CleanProbe(problem="model.onnx is missing")), CONFIG)
+    lines = all_lines(replace(GOOD, clean_probe=IsolatedProbe(problem="model.onnx is missing")), CONFIG)
     (line,) = [line for line in lines if not line.passed]
     assert (line.name, "model.onnx is missing" in line.detail) == ("clean_process", True)
 

@@ -9,11 +9,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from restar_lib.gate.paired_lines import holds
-from restar_lib.gate.statistics import compare_cells, macro_f1_difference, swap_test
-from restar_lib.settings import PROJECT_ROOT, Gate
+from restar_lib.evaluation.paired_tests import compare_cells, macro_f1_difference, swap_test
+from restar_lib.gate.criteria.against_champion import holds
+from restar_lib.settings import PROJECT_ROOT, GateSettings
 
-BETTER, NOT_WORSE = Gate(policy="better", resamples=400), Gate(policy="not_worse", resamples=400)
+BETTER, NOT_WORSE = GateSettings(policy="better", resamples=400), GateSettings(policy="not_worse", resamples=400)
 EVERY_SIZE = (250, 500, 1000, 2000, 5000, 10_000)
 
 
@@ -83,7 +83,7 @@ def test_swapping_finds_a_plain_gain_and_has_no_side() -> None:
 def test_the_error_rates_hold_at_every_size(worlds: ModuleType, rows: int) -> None:
     """The long version: 2,000 samples of each size; what is five points worse is refused from 2,000 rows on."""
     same, draws = worlds.equal(), rng()
-    better, not_worse = Gate(policy="better"), Gate(policy="not_worse")
+    better, not_worse = GateSettings(policy="better"), GateSettings(policy="not_worse")
     assert worlds.promoted(same, better, rows=rows, runs=2000, rng=draws) <= 0.05
     lost = worlds.promoted(worlds.worse(0.05, same), not_worse, rows=rows, runs=2000, rng=draws)
     assert lost <= 0.05 or rows < 2000

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
-from restar_lib.gate.statistics import compare, mcnemar
+from restar_lib.evaluation.paired_tests import compare, mcnemar
 
 
 def answers(truth: np.ndarray, accuracy: float, rng: np.random.Generator) -> np.ndarray:

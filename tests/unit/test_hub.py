@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.hub import HubSource
-from restar_lib.ingest.hub_files import HubFiles
-from restar_lib.ingest.lines import MAX_LINE_BYTES
-from restar_lib.ingest.sources import RawRow, open_source
-from restar_lib.patience import Patience, asked_pause
+from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
+from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.ingest.sources.hub import HubSource
+from restar_lib.ingest.sources.hub_files import HubFiles
+from restar_lib.retry import Patience, asked_pause
 from restar_lib.settings import load
 from tests.hub_stand_in import Hub, Repository, Trouble, hub_stand_in
 

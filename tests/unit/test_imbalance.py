@@ -7,7 +7,7 @@ import pytest
 
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.metrics import Floats, Integers
-from restar_lib.scoring.engine import softmax
+from restar_lib.inference.engine import softmax
 from restar_lib.training.imbalance import Method, plan
 
 METHODS: tuple[Method, ...] = get_args(Method)

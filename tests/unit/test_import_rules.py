@@ -30,13 +30,13 @@ def test_importing_the_package_loads_no_airflow_and_nothing_heavy(statement: str
 
 def test_serving_starts_with_the_inference_engine_and_http_alone() -> None:
     """A serving process loads no Airflow, no MLflow, no Evidently, no training code, and no database driver."""
-    loaded = loaded_after("import restar_lib.serving.app")
+    loaded = loaded_after("import restar_lib.serving.api")
     assert not loaded & (HEAVY | {"airflow", "sklearn", "psycopg", "sqlalchemy"})
 
 
 def test_scoring_loads_no_torch() -> None:
     """Batch scoring runs on ONNX Runtime."""
-    assert not loaded_after("import restar_lib.scoring.batch, restar_lib.scoring.engine") & (HEAVY | {"airflow"})
+    assert not loaded_after("import restar_lib.scoring.batch, restar_lib.inference.engine") & (HEAVY | {"airflow"})
 
 
 def test_only_orchestration_and_the_desks_login_import_airflow() -> None:

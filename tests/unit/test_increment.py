@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from restar_lib.domain import Example, Sentiment, TruthSource
-from restar_lib.training.increment import fresh_rows, updated
+from restar_lib.training.linear_head.increment import fresh_rows, updated
 
 WEIGHT = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
 BIAS = np.array([0.1, -0.2, 0.3])

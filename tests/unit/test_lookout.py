@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restar_lib.retraining.lookout import PATIENCE, Lookout
+from restar_lib.retraining.announcement import PATIENCE, LabelAnnouncement
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -22,7 +22,7 @@ def announced(looks: list[int], *, every: timedelta = SECOND) -> list[int]:
 
 def announcements(looks: list[int], *, every: timedelta = SECOND) -> list[int]:
     """At which looks something was announced."""
-    state, said = Lookout(enough=ENOUGH), []
+    state, said = LabelAnnouncement(enough=ENOUGH), []
     for number, finished in enumerate(looks):
         state, is_news = state.look(finished, now=NOON + number * every)
         said += [number] if is_news else []

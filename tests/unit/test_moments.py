@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from restar_lib.ingest.moments import parse_moment
+from restar_lib.ingest.timestamps import parse_moment
 
 DAY = datetime(2013, 9, 12, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ import yaml
 from typer.main import get_command
 
 from restar_lib.cli import app
-from restar_lib.monitoring.alerts import AlertKind
-from restar_lib.settings import PROJECT_ROOT, Housekeeping
+from restar_lib.monitoring.alerts.alert_log import AlertKind
+from restar_lib.settings import PROJECT_ROOT, HousekeepingSettings
 
 PAGE = (PROJECT_ROOT / "docs" / "operations.md").read_text()
 WATCHING = (PROJECT_ROOT / "docs" / "watching.md").read_text()
@@ -75,4 +75,4 @@ def test_every_command_is_listed() -> None:
 
 def test_every_time_of_retention_is_said() -> None:
     """A key of section `housekeeping` that nobody knows of surprises somebody."""
-    assert [key for key in Housekeeping.model_fields if f"housekeeping.{key}" not in PAGE] == []
+    assert [key for key in HousekeepingSettings.model_fields if f"housekeeping.{key}" not in PAGE] == []

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from restar_lib.ingest.plain_text import leaks_stars, normalised_text, plain_text
+from restar_lib.text import leaks_stars, normalised_text, plain_text
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from restar_lib.artifacts.pointer import Pointer, write_pointer
 from restar_lib.cli import app
 from restar_lib.errors import ArtifactError
-from restar_lib.registry.swap import Pointer, write_pointer
 from restar_lib.settings import settings
 from tests.tiny_model import sealed_tiny_model
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from restar_lib.demo.replay import HISTORY, PLAN_FILE, ReplayPlan, deliver, next_held, plan
 from restar_lib.errors import SourceError
-from restar_lib.ingest.replay import HISTORY, PLAN_FILE, ReplayPlan, deliver, next_held, plan
-from restar_lib.ingest.sources import FieldMapping
+from restar_lib.ingest.fields import FieldMapping
 from restar_lib.settings import load
 from tests.review_files import FORMS, review, write_rows
 

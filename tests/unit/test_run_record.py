@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from restar_lib.cli.runs import mlflow_pages
+from restar_lib.cli.trainings import mlflow_pages
 from restar_lib.errors import ArtifactError, ConfigurationError
-from restar_lib.registry import run_record
-from restar_lib.registry.mlflow_pages import command, environment
-from restar_lib.registry.run_record import RunRecord, code_version
-from restar_lib.settings import Database, Settings, load
+from restar_lib.settings import DatabaseSettings, Settings, load
+from restar_lib.tracking import training_record
+from restar_lib.tracking.mlflow_server import command, environment
+from restar_lib.tracking.training_record import TrainingRecord, code_version
 
 VERSION = "rs-0123456789"
 
@@ -28,14 +28,14 @@ def test_the_record_is_the_same_for_the_same_training(settings: Settings) -> Non
     """No clock is in it, so a training that was killed and run again leaves the same file; and it reads back."""
     contents = []
     for _ in range(2):
-        RunRecord.of(settings, champion="rs-1").write(settings.models_dir, VERSION)
+        TrainingRecord.of(settings, champion="rs-1").write(settings.models_dir, VERSION)
         contents.append((settings.models_dir / f"{VERSION}.run.json").read_bytes())
     assert contents[0] == contents[1]
-    found = run_record.read(settings.models_dir, VERSION)
+    found = training_record.read(settings.models_dir, VERSION)
     assert found is not None
     assert found.settings["training"]["max_tokens"] == settings.training.max_tokens
     assert found.settings["dataset"]["max_rows"] == settings.dataset.max_rows
-    assert run_record.read(settings.models_dir, "rs-9999999999") is None
+    assert training_record.read(settings.models_dir, "rs-9999999999") is None
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_the_record_is_the_same_for_the_same_training(settings: Settings) -> Non
 )
 def test_a_damaged_record_names_its_file_and_the_remedy(settings: Settings, content: str) -> None:
     """In one line, whatever stands in it."""
-    RunRecord.of(settings, champion=None).write(settings.models_dir, VERSION)
+    TrainingRecord.of(settings, champion=None).write(settings.models_dir, VERSION)
     path = settings.models_dir / f"{VERSION}.run.json"
     path.write_text(content)
     with pytest.raises(ArtifactError, match=rf"^{path}: not the record of a training \(.+\); restore it from a backup"):
-        run_record.read(settings.models_dir, VERSION)
+        training_record.read(settings.models_dir, VERSION)
 
 
 def test_the_code_version_is_the_commit_and_says_when_the_code_differs(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_code_version_is_the_commit_and_says_when_the_code_differs(tmp_path:
 def test_mlflows_pages_listen_on_loopback_and_hide_the_password(settings: Settings) -> None:
     """They have no login; and a command line can be read by every user of the machine."""
     url = "postgresql+psycopg://restar:secret@localhost/mlflow"
-    configured = settings.model_copy(update={"database": Database(mlflow_url=SecretStr(url))})
+    configured = settings.model_copy(update={"database": DatabaseSettings(mlflow_url=SecretStr(url))})
     words = command(configured, port=5001)
     assert words[words.index("--host") + 1] == "127.0.0.1"
     assert "secret" not in " ".join(words)
@@ -88,7 +88,7 @@ def test_without_an_mlflow_database_no_address_is_printed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing will answer there."""
-    monkeypatch.setattr("restar_lib.cli.runs.settings", lambda: settings)
+    monkeypatch.setattr("restar_lib.cli.trainings.settings", lambda: settings)
     with pytest.raises(ConfigurationError):
         mlflow_pages(port=5000)
     assert capsys.readouterr().out == ""
@@ -97,7 +97,7 @@ def test_without_an_mlflow_database_no_address_is_printed(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_pages_and_their_server(number: signal.Signals) -> None:
     """A child of the command as well: the output closes when the last process that could write to it is gone."""
-    code = "import sys; from restar_lib.registry.mlflow_pages import serve; sys.exit(serve(sys.argv[1:], {}))"
+    code = "import sys; from restar_lib.tracking.mlflow_server import serve; sys.exit(serve(sys.argv[1:], {}))"
     words = [sys.executable, "-c", code, "/bin/sh", "-c", "/bin/sleep 60 & echo serving; wait"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pages:
         assert pages.stdout is not None
@@ -109,6 +109,6 @@ def test_a_signal_ends_the_pages_and_their_server(number: signal.Signals) -> Non
 
 def test_pages_that_cannot_start_give_their_exit_code() -> None:
     """For example where the port is taken."""
-    code = "import sys; from restar_lib.registry.mlflow_pages import serve; sys.exit(serve(sys.argv[1:], {}))"
+    code = "import sys; from restar_lib.tracking.mlflow_server import serve; sys.exit(serve(sys.argv[1:], {}))"
     words = [sys.executable, "-c", code, "/bin/sh", "-c", "exit 3"]
     assert subprocess.run(words, check=False).returncode == 3

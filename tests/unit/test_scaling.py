@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from restar_lib.training.scaling import COLUMNS, ROWS, centre_of, scale_of, scaled
+from restar_lib.feature_scaling import COLUMNS, ROWS, centre_of, scale_of, scaled
 
 RNG = np.random.default_rng(5)
 FEATURES = (RNG.normal(size=(ROWS + 7, 10 * COLUMNS)) * 3 + 1).astype(np.float32)

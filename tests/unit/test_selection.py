@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from restar_lib.domain import Reason
 from restar_lib.selection import Selected, audit_draw, margin_ambiguity, most_ambiguous, select
-from restar_lib.settings import Selection
+from restar_lib.settings import SelectionSettings
 
 IDS = [f"review-{number}" for number in range(20_000)]
 ids = st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=60)
@@ -23,7 +23,7 @@ def chosen(
         review_ids or [f"r{row}" for row in range(len(array))],
         array.max(axis=1) if len(array) else np.empty(0),
         probabilities=array,
-        config=Selection.model_validate({"audit_rate": 0.0} | config),
+        config=SelectionSettings.model_validate({"audit_rate": 0.0} | config),
         abstain_below=0.65,
     )
 
@@ -149,4 +149,4 @@ def test_an_empty_run_selects_nobody() -> None:
 def test_arrays_of_different_length_are_refused() -> None:
     """A shifted array would ask about the wrong reviews: it is an error, not a guess."""
     with pytest.raises(ValueError, match="2 review ids"):
-        select(["a", "b"], np.ones(3), probabilities=np.ones((3, 3)), config=Selection(), abstain_below=0.65)
+        select(["a", "b"], np.ones(3), probabilities=np.ones((3, 3)), config=SelectionSettings(), abstain_below=0.65)

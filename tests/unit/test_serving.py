@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from restar_lib.registry import artifact
-from restar_lib.registry.swap import Pointer, write_pointer
-from restar_lib.serving.app import create_app
-from restar_lib.serving.watcher import TRY_AGAIN_SECONDS, Watcher
-from restar_lib.settings import Serving, Settings, load
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.pointer import Pointer, write_pointer
+from restar_lib.serving.api import create_app
+from restar_lib.serving.release_watcher import TRY_AGAIN_SECONDS, ReleaseWatcher
+from restar_lib.settings import ServingSettings, Settings, load
 from tests.tiny_model import sealed_tiny_model
 
 GOOD = "An excellent lamp, I love it"
@@ -32,7 +32,9 @@ UNCLEAR = "The parcel came on a Tuesday"
 def settings(tmp_path: Path) -> Settings:
     """Smoke settings that look for releases fifty times a second."""
     found = load(environment={"RESTAR_PROFILE": "smoke", "RESTAR_HOME": str(tmp_path)}).settings
-    return found.model_copy(update={"serving": Serving(poll_seconds=0.02, max_batch=4, max_chars=200, max_sentences=6)})
+    return found.model_copy(
+        update={"serving": ServingSettings(poll_seconds=0.02, max_batch=4, max_chars=200, max_sentences=6)}
+    )
 
 
 def point(settings: Settings, version: str, *, release_id: int = 1, provisional: bool = False) -> None:
@@ -295,7 +297,7 @@ def _damage(settings: Settings, folder: Path, damage: str) -> tuple[str, str]:
             (folder / "model.onnx").write_bytes(b"\0" * (folder / "model.onnx").stat().st_size)
             return folder.name, "model.onnx was altered"
         case "half-written":
-            (folder / artifact.MANIFEST).unlink()
+            (folder / sealed_folder.MANIFEST).unlink()
             return folder.name, "there is no sealed model"
         case _:
             probe = json.loads((folder / "probe.json").read_text())
@@ -303,7 +305,7 @@ def _damage(settings: Settings, folder: Path, damage: str) -> tuple[str, str]:
             work = settings.models_dir / ".work-x"
             shutil.copytree(folder, work)
             (work / "probe.json").write_text(json.dumps(probe))
-            return artifact.seal(work, settings.models_dir), "probe.json"
+            return sealed_folder.seal(work, settings.models_dir), "probe.json"
 
 
 def test_a_pointer_that_cannot_be_read_changes_nothing(client: TestClient, settings: Settings, version: str) -> None:
@@ -321,7 +323,7 @@ def test_a_refused_model_is_tried_again_after_a_while(settings: Settings) -> Non
     (folder / "model.json").write_bytes(good + b" ")
     point(settings, folder.name)
     now = 1000.0
-    watcher = Watcher(settings, clock=lambda: now)
+    watcher = ReleaseWatcher(settings, clock=lambda: now)
     watcher.look()
     (folder / "model.json").write_bytes(good)
     now += TRY_AGAIN_SECONDS - 1
@@ -374,7 +376,7 @@ def test_the_documentation_describes_the_routes(empty: TestClient) -> None:
 
 def test_a_serving_process_imports_the_engine_and_http_and_nothing_more() -> None:
     """No Airflow, MLflow, Evidently, torch, pandas, scikit-learn and not even the database."""
-    code = "import sys, restar_lib.serving.app; print(' '.join(sys.modules))"
+    code = "import sys, restar_lib.serving.api; print(' '.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"airflow", "mlflow", "evidently", "torch", "transformers", "datasets", "pandas", "sklearn", "sqlalchemy"}
     assert heavy.isdisjoint(loaded)

@@ -24,7 +24,7 @@ import httpx
 import pytest
 from packaging.markers import Marker
 
-from restar_lib.registry.swap import Pointer, write_pointer
+from restar_lib.artifacts.pointer import Pointer, write_pointer
 from restar_lib.settings import PROJECT_ROOT
 from tests.tiny_model import sealed_tiny_model
 

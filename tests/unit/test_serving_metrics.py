@@ -10,9 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from restar_lib.registry.swap import Pointer, write_pointer
-from restar_lib.serving.app import create_app
-from restar_lib.settings import Serving, Settings, load
+from restar_lib.artifacts.pointer import Pointer, write_pointer
+from restar_lib.serving.api import create_app
+from restar_lib.settings import ServingSettings, Settings, load
 from tests.tiny_model import sealed_tiny_model
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -22,7 +22,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def settings(tmp_path: Path) -> Settings:
     """Smoke settings with small limits."""
     found = load(environment={"RESTAR_PROFILE": "smoke", "RESTAR_HOME": str(tmp_path)}).settings
-    return found.model_copy(update={"serving": Serving(poll_seconds=0.02, max_batch=4, max_chars=200)})
+    return found.model_copy(update={"serving": ServingSettings(poll_seconds=0.02, max_batch=4, max_chars=200)})
 
 
 @pytest.fixture

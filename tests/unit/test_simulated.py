@@ -12,12 +12,13 @@ import pytest
 from restar_lib.domain import QuarantineReason, Review, Sentiment, weak_label
 from restar_lib.errors import SourceError
 from restar_lib.ingest.cleaning import Rejection, clean
-from restar_lib.ingest.phrases import LEAKING_TITLES
-from restar_lib.ingest.simulated import SimulatedSource, moment, review, true_sentiment
-from restar_lib.ingest.sources import RawRow
-from restar_lib.settings import Ingest, Simulated
+from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.sources.simulated import SimulatedSource
+from restar_lib.settings import IngestSettings, SimulatedSettings
+from restar_lib.simulator.phrases import LEAKING_TITLES
+from restar_lib.simulator.reviews import moment, review, true_sentiment
 
-CONFIG = Simulated()
+CONFIG = SimulatedSettings()
 RECORDED = (
     "I cannot say anything bad about this pair of headphones. I ordered it in November, together with a yellow bag. "
     "Also, the app finds the device at once. I would buy it again."
@@ -25,7 +26,7 @@ RECORDED = (
 ROWS = 6_000
 
 
-def stream(config: Simulated, rows: int, cursor: dict[str, object] | None = None) -> list[RawRow]:
+def stream(config: SimulatedSettings, rows: int, cursor: dict[str, object] | None = None) -> list[RawRow]:
     return list(islice(SimulatedSource(name="simulated", config=config).rows(cursor), rows))
 
 
@@ -34,7 +35,9 @@ def cleaned() -> tuple[Review | Rejection, ...]:
     """The first rows of the default stream as ingest sees them."""
     malformed = Rejection(reason=QuarantineReason.MALFORMED, detail="cut off")
     rows = stream(CONFIG, ROWS)
-    return tuple(malformed if row.fields is None else clean(row.fields, Ingest(), source="simulated") for row in rows)
+    return tuple(
+        malformed if row.fields is None else clean(row.fields, IngestSettings(), source="simulated") for row in rows
+    )
 
 
 def reviews() -> list[Review]:
@@ -51,7 +54,7 @@ def test_reading_starts_anywhere() -> None:
     """From any cursor exactly the rest follows; another seed is another stream."""
     whole = stream(CONFIG, 40)
     assert stream(CONFIG, 30, whole[9].cursor_after) == whole[10:]
-    assert {row.raw for row in stream(Simulated(seed=1), 40)}.isdisjoint(row.raw for row in whole)
+    assert {row.raw for row in stream(SimulatedSettings(seed=1), 40)}.isdisjoint(row.raw for row in whole)
 
 
 def test_a_cursor_of_another_seed_is_refused() -> None:
@@ -78,7 +81,7 @@ def test_classes_are_mixed_like_real_ones() -> None:
 def test_stars_contradict_the_text_at_the_set_rate() -> None:
     """At 0 never, by default on about 5 % of the reviews."""
 
-    def rate(config: Simulated, ids: list[str], ratings: list[int]) -> float:
+    def rate(config: SimulatedSettings, ids: list[str], ratings: list[int]) -> float:
         wrong = [
             weak_label(rating) is not true_sentiment(id_, config) for id_, rating in zip(ids, ratings, strict=True)
         ]
@@ -88,7 +91,7 @@ def test_stars_contradict_the_text_at_the_set_rate() -> None:
     assert rate(CONFIG, [row.review_id for row in rows], [row.rating or 0 for row in rows]) == pytest.approx(
         0.05, abs=0.01
     )
-    honest = Simulated(disagreement_rate=0)
+    honest = SimulatedSettings(disagreement_rate=0)
     fields = [row for row in (review(number, honest) for number in range(500)) if "rating" in row]
     assert rate(honest, [row["review_id"] for row in fields], [row["rating"] for row in fields]) == 0
 
@@ -100,7 +103,7 @@ def test_texts_are_distinct_besides_the_repeats() -> None:
         by_hash.setdefault(row.text_hash, set()).add(true_sentiment(row.review_id, CONFIG))
     assert all(len(truths) == 1 for truths in by_hash.values())
     assert 0.01 < 1 - len(by_hash) / len(reviews()) < 0.03
-    unrepeated = {review(number, Simulated(repeat_rate=0))["text"] for number in range(1000)}
+    unrepeated = {review(number, SimulatedSettings(repeat_rate=0))["text"] for number in range(1000)}
     assert len(unrepeated) > 950
 
 
@@ -132,14 +135,14 @@ def test_markup_and_typos_are_in_the_stream_and_markup_not_in_the_reviews() -> N
     raw = [row.fields["text"] for row in stream(CONFIG, 500) if row.fields]
     assert any("<br" in text for text in raw)
     assert not any("<br" in row.text or "&#" in row.text for row in reviews())
-    typed = [review(number, Simulated(typo_rate=1))["text"] for number in range(50)]
-    plain = [review(number, Simulated(typo_rate=0))["text"] for number in range(50)]
+    typed = [review(number, SimulatedSettings(typo_rate=1))["text"] for number in range(50)]
+    plain = [review(number, SimulatedSettings(typo_rate=0))["text"] for number in range(50)]
     assert sum(one != other for one, other in zip(typed, plain, strict=True)) > 45
 
 
 def test_times_follow_the_numbers() -> None:
     """`per_day` reviews a day from `start` on."""
-    config = Simulated(start=datetime(2025, 3, 1, tzinfo=UTC), per_day=4)
+    config = SimulatedSettings(start=datetime(2025, 3, 1, tzinfo=UTC), per_day=4)
     assert moment(0, config) == config.start
     assert moment(6, config) == config.start + timedelta(days=1.5)
     assert review(6, config)["reviewed_at"] == "2025-03-02T12:00:00+00:00"

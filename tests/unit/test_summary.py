@@ -9,15 +9,15 @@ import pytest
 from rich.console import Console
 
 from restar_lib.domain import ReleaseKind
-from restar_lib.embedded.postgres import EmbeddedPostgres
-from restar_lib.embedded.services import House
-from restar_lib.embedded.state import load_secrets
+from restar_lib.embedded.services import EmbeddedInstallation
 from restar_lib.embedded.summary import TurnSummary, render
-from restar_lib.gate import Verdict, VerdictLine
-from restar_lib.ingest.reviews import ReviewCounts
+from restar_lib.gate.verdict import Verdict, VerdictLine
+from restar_lib.ingest.stored_reviews import ReviewCounts
 from restar_lib.labeling.queue import QueueCounts
-from restar_lib.registry.release import Release
+from restar_lib.releases.release import Release
 from restar_lib.settings import Settings
+from restar_lib.state_folder import load_secrets
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CHAMPION, CHALLENGER = "rs-0000000000", "rs-1111111111"
@@ -75,20 +75,22 @@ def refused() -> TurnSummary:
 
 
 @pytest.fixture
-def house(tmp_path: Path, smoke: Settings) -> House:
+def house(tmp_path: Path, smoke: Settings) -> EmbeddedInstallation:
     """An installation that is only named, not started."""
     secrets = load_secrets(tmp_path)
-    return House(settings=smoke, secrets=secrets, postgres=EmbeddedPostgres(home=tmp_path, password="x"))
+    return EmbeddedInstallation(settings=smoke, secrets=secrets, postgres=EmbeddedPostgres(home=tmp_path, password="x"))
 
 
-def shown(summary: TurnSummary, house: House) -> str:
+def shown(summary: TurnSummary, house: EmbeddedInstallation) -> str:
     """What stands in a wide terminal."""
     console = Console(record=True, width=160, file=io.StringIO())
     render(summary, house, house.settings, console)
     return console.export_text()
 
 
-def test_a_refusal_names_its_line_and_the_champion_that_stays(refused: TurnSummary, house: House) -> None:
+def test_a_refusal_names_its_line_and_the_champion_that_stays(
+    refused: TurnSummary, house: EmbeddedInstallation
+) -> None:
     """The refusing line, both models beside the commonest class, and who serves on."""
     text = shown(refused, house)
     assert "verdict: refused" in text
@@ -98,13 +100,13 @@ def test_a_refusal_names_its_line_and_the_champion_that_stays(refused: TurnSumma
     assert f"serving: {CHAMPION} (release 1, unchanged)" in text
 
 
-def test_it_says_how_many_were_asked_about_for_their_stars(refused: TurnSummary, house: House) -> None:
+def test_it_says_how_many_were_asked_about_for_their_stars(refused: TurnSummary, house: EmbeddedInstallation) -> None:
     """They come from the training, not from the reviews of this turn."""
     (row,) = (line for line in shown(refused, house).splitlines() if "stars are doubted" in line)
     assert " 7 " in row
 
 
-def test_a_provisional_model_is_marked(refused: TurnSummary, house: House) -> None:
+def test_a_provisional_model_is_marked(refused: TurnSummary, house: EmbeddedInstallation) -> None:
     """In the verdict and where it says what serves."""
     assert refused.verdict is not None
     verdict = replace(refused.verdict, provisional=True)
@@ -114,12 +116,14 @@ def test_a_provisional_model_is_marked(refused: TurnSummary, house: House) -> No
     assert f"serving as provisional: {CHALLENGER} (release 2, swapped in this turn)" in text
 
 
-def test_simulated_reviews_are_called_so(refused: TurnSummary, house: House) -> None:
+def test_simulated_reviews_are_called_so(refused: TurnSummary, house: EmbeddedInstallation) -> None:
     """Nobody takes made-up reviews for real ones."""
     assert "simulated reviews" in shown(refused, house)
 
 
-def test_addresses_and_logins_can_be_copied_from_a_narrow_terminal(refused: TurnSummary, house: House) -> None:
+def test_addresses_and_logins_can_be_copied_from_a_narrow_terminal(
+    refused: TurnSummary, house: EmbeddedInstallation
+) -> None:
     """No address is folded or cut."""
     console = Console(record=True, width=60, file=io.StringIO())
     render(refused, house, house.settings, console)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from restar_lib.registry.swap import Answer, wait_until_serving
+from restar_lib.artifacts.pointer import ConfirmationStatus, wait_until_serving
 from tests.answering import answering
 
 SERVES = {"model_version": "rs-2222222222", "release_id": 2, "refused": None}
@@ -28,20 +28,20 @@ def replicas() -> Iterator[Callable[..., str]]:
 @pytest.mark.parametrize(
     ("answers", "expected", "detail"),
     [
-        ((SERVES,), Answer.SERVING, "serving rs-2222222222"),
-        ((SERVES, SERVES), Answer.SERVING, "serving rs-2222222222"),
-        ((SERVES, STILL_OLD), Answer.SILENT, "it still serves rs-1111111111"),
-        ((REFUSES, SERVES), Answer.REFUSED, "model.onnx was altered"),
-        ((STILL_OLD, REFUSES), Answer.REFUSED, "model.onnx was altered"),
+        ((SERVES,), ConfirmationStatus.SERVING, "serving rs-2222222222"),
+        ((SERVES, SERVES), ConfirmationStatus.SERVING, "serving rs-2222222222"),
+        ((SERVES, STILL_OLD), ConfirmationStatus.SILENT, "it still serves rs-1111111111"),
+        ((REFUSES, SERVES), ConfirmationStatus.REFUSED, "model.onnx was altered"),
+        ((STILL_OLD, REFUSES), ConfirmationStatus.REFUSED, "model.onnx was altered"),
     ],
 )
 def test_a_release_is_confirmed_by_all_replicas_or_not_at_all(
-    replicas: Callable[..., str], answers: tuple[dict[str, Any], ...], expected: Answer, detail: str
+    replicas: Callable[..., str], answers: tuple[dict[str, Any], ...], expected: ConfirmationStatus, detail: str
 ) -> None:
     """One that refuses decides, then one that has not followed; the answer names it."""
     urls = replicas(*answers)
     confirmation = wait_until_serving(urls, release_id=2, timeout_seconds=0.1)
     assert (confirmation.answer, detail in confirmation.detail) == (expected, True)
-    if len(answers) > 1 and expected is not Answer.SERVING:
-        culprit = answers.index(REFUSES if expected is Answer.REFUSED else STILL_OLD)
+    if len(answers) > 1 and expected is not ConfirmationStatus.SERVING:
+        culprit = answers.index(REFUSES if expected is ConfirmationStatus.REFUSED else STILL_OLD)
         assert urls.split()[culprit] in confirmation.detail

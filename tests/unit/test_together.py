@@ -13,12 +13,13 @@ import pytest
 import torch  # noqa: TID253 - it tests what is made of torch
 
 from restar_lib.errors import WorkLost
-from restar_lib.settings import Training
+from restar_lib.settings import TrainingSettings
 from restar_lib.training.encoder import find_encoder
-from restar_lib.training.fine_tune import Texts, fine_tune
-from restar_lib.training.imbalance import Plan
-from restar_lib.training.model import SentimentModel, load_model, load_tokenizer
-from restar_lib.training.together import processes_for
+from restar_lib.training.fine_tuning.fine_tune import fine_tune
+from restar_lib.training.fine_tuning.learn import LabeledTexts
+from restar_lib.training.fine_tuning.multi_device import processes_for
+from restar_lib.training.imbalance import ClassWeighting
+from restar_lib.training.network import SentimentModel, load_model, load_tokenizer
 from tests.tiny_encoder import make_tiny_encoder
 
 WORDS = ["awful", "okay", "lovely", "the", "lamp", "is", "very", "rope", "it", "was"]
@@ -37,10 +38,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+def config(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingSettings:
     """Exact arithmetic on the CPU, also where there is a GPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    return Training(
+    return TrainingSettings(
         mode="fine_tune",
         encoder=str(encoder),
         max_tokens=32,
@@ -53,11 +54,11 @@ def config(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     )
 
 
-def texts(count: int, *, seed: int) -> Texts:
+def texts(count: int, *, seed: int) -> LabeledTexts:
     """Reviews of four to twelve words; the first word says it all."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(3, size=count)
-    return Texts(
+    return LabeledTexts(
         texts=[" ".join([WORDS[one], *rng.choice(WORDS[3:], size=rng.integers(3, 12))]) for one in truth], truth=truth
     )
 
@@ -65,7 +66,7 @@ def texts(count: int, *, seed: int) -> Texts:
 Learned = tuple[SentimentModel, list[dict[str, float]], list[str]]
 
 
-def learned(config: Training, checkpoints: Path, *, processes: int, **options: Any) -> Learned:
+def learned(config: TrainingSettings, checkpoints: Path, *, processes: int, **options: Any) -> Learned:
     """A fine-tuned network, its curves, and what the person who waited has seen."""
     found = find_encoder(config.encoder)
     model = load_model(found, pooled_layers=config.pooled_layers)
@@ -73,7 +74,9 @@ def learned(config: Training, checkpoints: Path, *, processes: int, **options: A
     asked: dict[str, Any] = {
         "tokenizer": load_tokenizer(found, max_tokens=config.max_tokens),
         "train": texts(ROWS, seed=1),
-        "plan": Plan(rows=np.arange(ROWS), weights=np.linspace(0.5, 1.5, ROWS), offset=np.array([0.1, 0.2, -0.3])),
+        "plan": ClassWeighting(
+            rows=np.arange(ROWS), weights=np.linspace(0.5, 1.5, ROWS), offset=np.array([0.1, 0.2, -0.3])
+        ),
         "validation": texts(41, seed=2),
         "progress": lines.append,
     } | options
@@ -81,7 +84,7 @@ def learned(config: Training, checkpoints: Path, *, processes: int, **options: A
     return model, history, lines
 
 
-def test_two_processes_learn_what_one_learns(config: Training, tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_learns(config: TrainingSettings, tmp_path: Path) -> None:
     """Every row once an epoch, in the same steps: the same curves and weights, one set of checkpoints, one report."""
     alone, curve, lines = learned(config, tmp_path / "alone", processes=1)
     both, same_curve, same_lines = learned(config, tmp_path / "both", processes=2)
@@ -96,12 +99,12 @@ def test_two_processes_learn_what_one_learns(config: Training, tmp_path: Path) -
     assert len(list((tmp_path / "both" / "checkpoint-18").glob("rng_state_*.pth"))) == 2
 
 
-def test_a_failure_in_one_process_is_an_error_with_its_message(config: Training, tmp_path: Path) -> None:
+def test_a_failure_in_one_process_is_an_error_with_its_message(config: TrainingSettings, tmp_path: Path) -> None:
     """One row has a token that the encoder does not know: whoever meets it fails, and nobody waits for ever."""
     tokenizer = load_tokenizer(find_encoder(config.encoder), max_tokens=config.max_tokens)
     tokenizer.add_tokens(["unheard"])
     rows = texts(ROWS, seed=1)
-    poisoned = Texts(texts=["unheard", *rows.texts[1:]], truth=rows.truth)
+    poisoned = LabeledTexts(texts=["unheard", *rows.texts[1:]], truth=rows.truth)
     with pytest.raises(WorkLost, match=r"process [01] of the 2 that fine-tune failed: IndexError: index out of range"):
         learned(config, tmp_path, processes=2, train=poisoned, tokenizer=tokenizer)
     assert not (tmp_path / "together").exists()
@@ -132,7 +135,9 @@ learned(Training.model_validate_json({config!r}), Path({checkpoints!r}), process
 
 
 @pytest.mark.soak
-def test_a_training_by_two_that_is_killed_goes_on_in_the_middle_of_an_epoch(config: Training, tmp_path: Path) -> None:
+def test_a_training_by_two_that_is_killed_goes_on_in_the_middle_of_an_epoch(
+    config: TrainingSettings, tmp_path: Path
+) -> None:
     """They end with whoever started them, and the next try ends as if nothing had happened."""
     alone, curve, _ = learned(config, tmp_path / "alone", processes=1)
     code = KILL.format(config=config.model_dump_json(), checkpoints=str(tmp_path / "both"))
@@ -157,4 +162,4 @@ def test_a_training_by_two_that_is_killed_goes_on_in_the_middle_of_an_epoch(conf
 )
 def test_as_many_processes_as_share_a_batch_equally(devices: int, batch: int, processes: int) -> None:
     """At most one a device; an odd batch is not shared by two."""
-    assert processes_for(Training(batch_size=batch), devices=devices) == processes
+    assert processes_for(TrainingSettings(batch_size=batch), devices=devices) == processes

@@ -12,23 +12,24 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253 - it compares the weights of networks
 
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.reference import read_reference
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource
 from restar_lib.errors import ArtifactError, ConfigurationError, NothingToDo, SnapshotError
-from restar_lib.monitoring.features import read_reference
-from restar_lib.registry import artifact
-from restar_lib.scoring.engine import InferenceEngine, ModelInfo
+from restar_lib.inference.engine import InferenceEngine, ModelInfo
+from restar_lib.label_quality.doubted_labels import DoubtedLabels
 from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
-from restar_lib.stars.doubted import Doubted
 from restar_lib.training.checkpoints import checkpoints_of
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
-from restar_lib.training.head import fit_head
 from restar_lib.training.imbalance import plan
-from restar_lib.training.learning import Learner
-from restar_lib.training.model import SentimentModel, load_model, load_tokenizer
-from restar_lib.training.train import TrainedModel, train
+from restar_lib.training.learner import Learner
+from restar_lib.training.linear_head.head import fit_head
+from restar_lib.training.network import SentimentModel, load_model, load_tokenizer
+from restar_lib.training.train import train
+from restar_lib.training.trained_model import TrainedModel
 from tests.tiny_encoder import make_tiny_encoder
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -97,7 +98,7 @@ def trained(snapshot: Snapshot, settings: Settings, out: Path, **options: Any) -
 @pytest.fixture(scope="session")
 def head(snapshot: Snapshot, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A model of the cheap mode."""
-    return trained(snapshot, settings, artifact.new_work_folder(tmp_path_factory.mktemp("models")))
+    return trained(snapshot, settings, sealed_folder.new_work_folder(tmp_path_factory.mktemp("models")))
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +118,7 @@ def test_the_cheap_mode_ends_in_a_folder_that_can_be_sealed_and_served(snapshot:
     """Sealed and loaded without torch's help, it answers its probe and finds the tone of unseen reviews."""
     model, lines = head
     models_dir = model.folder.parent
-    engine = InferenceEngine.load(models_dir / artifact.seal(copy_of(model.folder), models_dir))
+    engine = InferenceEngine.load(models_dir / sealed_folder.seal(copy_of(model.folder), models_dir))
     engine.probe()
     rows = snapshot.examples(Side.TEST)
     right = engine.predict([row.text for row in rows]).sentiments
@@ -152,7 +153,7 @@ def test_judging_stars_reads_nothing_twice_and_changes_nothing(
     lines: list[str] = []
     (asked, judging), (silent, other) = learner(settings, lines), learner(settings, [], unjudged="off")
     assert judging.learn(rows, checkpoints=tmp_path).doubted.judged == 240
-    assert other.learn(rows, checkpoints=tmp_path).doubted == Doubted(unjudged="off")
+    assert other.learn(rows, checkpoints=tmp_path).doubted == DoubtedLabels(unjudged="off")
     assert sum(line.startswith("reads ") for line in lines) == 1
     assert all(torch.equal(one, silent.state_dict()[name]) for name, one in asked.state_dict().items())
 
@@ -179,7 +180,7 @@ def test_stars_that_lie_are_doubted_whatever_the_mode(
 
 def copy_of(folder: Path) -> Path:
     """A copy in a work folder of its own: sealing moves it away."""
-    work = artifact.new_work_folder(folder.parent)
+    work = sealed_folder.new_work_folder(folder.parent)
     return Path(shutil.copytree(folder, work, dirs_exist_ok=True))
 
 
@@ -348,12 +349,12 @@ def test_an_ensemble_is_the_mean_of_the_newest_versions(
     rows[Side.TRAIN] = rows[Side.TRAIN][:210]
     other = load(write_folder(tmp_path / "other", rows, now=NOON))
     settings.models_dir.mkdir()
-    work = artifact.new_work_folder(settings.models_dir)
-    older = artifact.seal(trained(other, settings, work)[0].folder, settings.models_dir)
+    work = sealed_folder.new_work_folder(settings.models_dir)
+    older = sealed_folder.seal(trained(other, settings, work)[0].folder, settings.models_dir)
     pair = with_training(settings, ensemble=2)
     _, alone = trained(snapshot, pair, tmp_path / "alone")
     assert not any("averaged" in line for line in alone)
-    artifact.sibling(settings.models_dir, older, "verdict.json").write_text('{"passed": true}')
+    sealed_folder.sibling(settings.models_dir, older, "verdict.json").write_text('{"passed": true}')
     both, lines = trained(snapshot, pair, tmp_path / "both")
     assert f"averaged with {older} (exact)" in lines
     _, without = trained(snapshot, pair, tmp_path / "without", withdrawn={older})

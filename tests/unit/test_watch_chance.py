@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from restar_lib.monitoring.chance import binned, kolmogorov_smirnov
-from restar_lib.monitoring.comparison import compare
-from restar_lib.monitoring.features import columns_of
-from restar_lib.settings import Monitoring
+from restar_lib.artifacts.reference import columns_of
+from restar_lib.monitoring.drift.evidently_comparison import compare
+from restar_lib.monitoring.drift.sampling_noise import binned, kolmogorov_smirnov
+from restar_lib.settings import MonitoringSettings
 from tests.watched import OTHER, USUAL, WORDS, draw
 
 VOCABULARY = frozenset(WORDS)
@@ -20,7 +20,7 @@ def test_our_bins_are_evidentlys(kind: object) -> None:
     window = columns_of(draw(120, kind=kind, seed=2), VOCABULARY)  # type: ignore[arg-type]
     ratings = tuple(None if number % 7 == 0 else rating for number, rating in enumerate(window.rating))
     window = type(window)(**{**vars(window), "rating": ratings})
-    for distance in compare(reference, window, Monitoring()).distances.values():
+    for distance in compare(reference, window, MonitoringSettings()).distances.values():
         assert distance.psi == pytest.approx(distance.binned.psi, abs=1e-9)
 
 

@@ -2,11 +2,11 @@
 
 from restar_lib.domain import Sentiment
 from restar_lib.labeling.audits import AuditLabel
-from restar_lib.monitoring.findings import FindingKind
-from restar_lib.monitoring.quality import Quality, can_judge, estimate, judge, sentence
-from restar_lib.settings import Monitoring
+from restar_lib.monitoring.drift.findings import FindingKind
+from restar_lib.monitoring.production_quality import ProductionQuality, can_judge, estimate, judge, sentence
+from restar_lib.settings import MonitoringSettings
 
-LIMITS = Monitoring()
+LIMITS = MonitoringSettings()
 NEGATIVE, NEUTRAL, POSITIVE = Sentiment
 
 
@@ -22,7 +22,7 @@ WRONG = [label(POSITIVE, NEGATIVE)] * 60 + [label(NEUTRAL, POSITIVE)] * 20 + [la
 def test_a_model_that_is_right_is_at_one_and_no_finding() -> None:
     """And the same labels give the same interval."""
     quality = estimate(RIGHT)
-    assert quality == Quality(labels=110, macro_f1=1.0, low=1.0, high=1.0)
+    assert quality == ProductionQuality(labels=110, macro_f1=1.0, low=1.0, high=1.0)
     assert judge(quality, LIMITS) is None
     assert estimate(WRONG) == estimate(WRONG)
 
@@ -40,7 +40,7 @@ def test_a_model_that_is_wrong_beyond_chance_is_a_finding_with_its_interval() ->
 
 def test_an_estimate_whose_interval_reaches_the_floor_is_no_finding() -> None:
     """It may be chance; the sentence says the numbers all the same."""
-    quality = Quality(labels=150, macro_f1=0.55, low=0.48, high=0.61)
+    quality = ProductionQuality(labels=150, macro_f1=0.55, low=0.48, high=0.61)
     assert judge(quality, LIMITS) is None
     assert "0.550 (0.480 to 0.610), floor 0.60" in sentence(quality, LIMITS)
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from restar_lib.monitoring import airflow_health, gauges
-from restar_lib.serving import metrics
+from restar_lib.monitoring.exporter import airflow_health, gauges
+from restar_lib.serving import prometheus
 from restar_lib.settings import PROJECT_ROOT, load
 
 INCLUDE = PROJECT_ROOT / "include"
@@ -33,7 +33,7 @@ EXPRESSIONS = [rule["expr"] for rule in RULES] + [
 
 def exported() -> set[str]:
     """Names of the families that our processes export, as their modules declare them."""
-    source = "".join(Path(module.__file__ or "").read_text() for module in (metrics, gauges, airflow_health))
+    source = "".join(Path(module.__file__ or "").read_text() for module in (prometheus, gauges, airflow_health))
     return set(re.findall(r'"(restar_\w+)"', source))
 
 
@@ -70,7 +70,7 @@ def test_the_limits_are_those_of_the_contract_and_of_the_settings() -> None:
     assert "> 0.01" in rules["ApiFailing"]
     hours = load(environment={"RESTAR_PROFILE": "production"}).settings.monitoring.max_open_task_hours
     assert f"> {hours:.0f} * 3600" in rules["QueueTooOld"]
-    assert {0.3, 0.5} <= set(metrics.BUCKETS), "without a bucket at the limit the quantile is a guess"
+    assert {0.3, 0.5} <= set(prometheus.BUCKETS), "without a bucket at the limit the quantile is a guess"
 
 
 def test_names_and_ports_are_those_of_the_services() -> None:

@@ -18,9 +18,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, delete
 
-from restar_lib.embedded.postgres import EmbeddedPostgres
 from restar_lib.settings import PROJECT_ROOT
-from restar_lib.store.engine import engine_for, migrate
+from restar_lib.store.database import engine_for, migrate
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import IngestRun, Label, LabelSkip, LabelTask, ReviewRow
 
 PASSWORDS = {"ada": "a password of ada", "ben": "a password of ben"}

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from restar_lib.desk.app import create_desk
 from restar_lib.labeling import queue
 from restar_lib.settings import Settings
-from restar_lib.store.engine import engine_for
+from restar_lib.store.database import engine_for
 from tests.tasks import NOON, add_tasks
 from tests.web.conftest import RunningAirflow
 from tests.web.test_desk import DESK, by_header

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, insert
 from restar_lib.desk.app import create_desk
 from restar_lib.desk.context import Right
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
-from restar_lib.labeling import claims, queue
+from restar_lib.labeling import leases, queue
 from restar_lib.settings import Settings
 from restar_lib.store.tables import PredictionRow
 from tests.tasks import NOON, add_tasks, labels, statuses
@@ -138,7 +138,7 @@ def test_an_answer_after_somebody_elses_claim_is_refused(ada: Desk, engine: Engi
     """409, nothing stored, and the other labeler keeps the review."""
     mine = ada.post("claim")
     later = NOON + timedelta(hours=1)
-    assert claims.claim(engine, labeler="ben", now=later, lease_seconds=60) is not None
+    assert leases.claim(engine, labeler="ben", now=later, lease_seconds=60) is not None
     answer = ada.http.post("/desk/submit", json=held(mine) | {"sentiment": "positive"})
     assert (answer.status_code, answer.json()["error"]) == (409, "LeaseLost")
     assert labels(engine) == []

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from restar_lib.desk.app import create_desk
 from restar_lib.desk.run_book_routes import to_html
-from restar_lib.monitoring.alerts import AlertKind
-from restar_lib.monitoring.links import RUN_BOOK, anchor
+from restar_lib.monitoring.alerts.alert_log import AlertKind
+from restar_lib.monitoring.alerts.links import RUN_BOOK, anchor
 from restar_lib.settings import Settings
 
 

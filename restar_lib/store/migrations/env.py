@@ -1,10 +1,10 @@
-"""How Alembic reaches the database: the URL comes from `store.engine`, one migration runs at a time."""
+"""How Alembic reaches the database: the URL comes from `store.database`, one migration runs at a time."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from restar_lib.store.engine import engine_for, lock
+from restar_lib.store.database import engine_for, lock
 from restar_lib.store.tables import Base
 
 

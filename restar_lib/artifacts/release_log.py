@@ -1,0 +1,142 @@
+"""The release log: table `release`, append-only, and what can be read from it.
+
+Each row names the one before it and the newest is the champion. Pure reading and one append under a lock; no model is
+loaded and no pointer written here (`releases.release` does). It does not decide what is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, insert, select
+
+from restar_lib.artifacts import sealed_folder
+from restar_lib.domain import ReleaseKind
+from restar_lib.errors import ReleaseConflict
+from restar_lib.settings import Settings
+from restar_lib.store.database import lock
+from restar_lib.store.tables import ReleaseRow
+
+LOCK: Final = "release"
+ANY: Final = "any"
+"""`expected_previous`: whatever serves may be replaced (a person said so)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionChange:
+    """A change of the champion that is wanted."""
+
+    model_version: str
+    kind: ReleaseKind
+    provisional: bool
+    released_by: str
+    reason: str
+    released_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release(ChampionChange):
+    """A change of the champion that happened: one row of the log."""
+
+    release_id: int
+    previous_release_id: int | None
+
+
+def current(engine: Engine) -> Release | None:
+    """The champion; None before the first release."""
+    with engine.connect() as connection:
+        return newest(connection)
+
+
+def history(engine: Engine) -> tuple[Release, ...]:
+    """The whole log, oldest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(*_COLUMNS).order_by(ReleaseRow.release_id))
+        return tuple(_release(row) for row in rows)
+
+
+def champion_folder(engine: Engine, settings: Settings) -> Path | None:
+    """The sealed folder of what serves; None before the first release. Raises `ArtifactError` where it is gone."""
+    champion = current(engine)
+    return None if champion is None else sealed_folder.locate(settings.models_dir, champion.model_version)
+
+
+def line_of_succession(log_rows: Sequence[Release]) -> tuple[Release, ...]:
+    """What a roll back can go back through: the champion last, before it what it replaced, and so on.
+
+    A release is put on top; a roll back or a return takes off everything down to its own version. So rolling back twice
+    goes back two versions, and never to one that was rolled back from or refused.
+    """
+    line: list[Release] = []
+    for row in log_rows:
+        versions = [earlier.model_version for earlier in line]
+        if row.kind is not ReleaseKind.RELEASE and row.model_version in versions:
+            del line[len(versions) - 1 - versions[::-1].index(row.model_version) :]
+        line.append(row)
+    return tuple(line)
+
+
+def predecessor(log_rows: Sequence[Release]) -> Release | None:
+    """What the champion replaced, where that was another version."""
+    line = line_of_succession(log_rows)
+    return next((row for row in reversed(line) if row.model_version != line[-1].model_version), None)
+
+
+def previous(engine: Engine) -> Release | None:
+    """The release that a roll back would go back to; None where there is none."""
+    return predecessor(history(engine))
+
+
+def in_use(engine: Engine) -> frozenset[str]:
+    """The versions that must stay on disk: the champion and the one that a roll back goes to."""
+    rows = history(engine)
+    return frozenset(row.model_version for row in (*rows[-1:], predecessor(rows)) if row is not None)
+
+
+def withdrawn(engine: Engine) -> frozenset[str]:
+    """The versions that were rolled back from, or that serving refused, and that nobody has released again since."""
+    rows = history(engine)
+    standing = {row.model_version for row in line_of_succession(rows)}
+    return frozenset(row.model_version for row in rows) - standing
+
+
+def append(engine: Engine, change: ChampionChange, *, expected_previous: str | None) -> Release:
+    """Commit `change` as the newest row; where its version is the champion already, return that row unchanged.
+
+    Raises `ReleaseConflict` where the champion is not `expected_previous` (None: no champion, `ANY`: whatever it is).
+    """
+    with engine.begin() as connection:
+        lock(connection, LOCK)
+        before = newest(connection)
+        if before is not None and before.model_version == change.model_version:
+            return before
+        _refuse_unexpected(before, expected_previous, change.model_version)
+        values = {name: getattr(change, name) for name in ChampionChange.__dataclass_fields__}
+        values["previous_release_id"] = None if before is None else before.release_id
+        return _release(connection.execute(insert(ReleaseRow).values(values).returning(*_COLUMNS)).one())
+
+
+def newest(connection: Connection) -> Release | None:
+    """The end of the chain; release ids grow along it, because appending is serialised."""
+    row = connection.execute(select(*_COLUMNS).order_by(ReleaseRow.release_id.desc()).limit(1)).one_or_none()
+    return None if row is None else _release(row)
+
+
+_COLUMNS = tuple(ReleaseRow.__table__.columns[name] for name in Release.__dataclass_fields__)
+
+
+def _release(row: Row[Any]) -> Release:
+    return Release(**row._asdict())
+
+
+def _refuse_unexpected(before: Release | None, expected: str | None, version: str) -> None:
+    serving = None if before is None else before.model_version
+    if expected not in {ANY, serving}:
+        raise ReleaseConflict(
+            f"{version} was to replace {expected or 'nothing'}, but {serving or 'nothing'} serves now; "
+            "look at the release log and ask again"
+        )

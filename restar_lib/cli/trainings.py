@@ -1,0 +1,83 @@
+"""The commands that look at trainings: a table of them, two side by side, and MLflow's own pages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from restar_lib.cli.shared import find_snapshot
+from restar_lib.settings import process_environment, settings
+
+commands = typer.Typer()
+
+COLUMNS = ("version", "when", "mode", "encoder", "rows", "val. F1", "accuracy", "macro-F1", "verdict", "")
+
+
+@commands.command("runs")
+def runs_table(*, limit: Annotated[int, typer.Option(min=1, help="How many are listed, newest first.")] = 20) -> None:
+    """List every model version: how it was trained, what it scored on the gate rows, and what the gate said."""
+    from restar_lib.store.database import engine
+    from restar_lib.tracking.versions import runs
+
+    found = runs(engine(), settings())
+    if not found:
+        print("no model version yet: `make run` trains the first one")
+        return
+    rows = [
+        (
+            run.version, f"{run.at:%Y-%m-%d %H:%M}", run.mode, run.encoder[-24:],
+            "-" if run.train_rows is None else f"{run.train_rows:,}",
+            _figure(run.validation_macro_f1), _figure(run.accuracy), _figure(run.macro_f1), run.verdict, run.remark,
+        )
+        for run in found[:limit]
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    for row in (COLUMNS, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if len(found) > limit:
+        print(f"and {len(found) - limit} older: --limit {len(found)}")
+
+
+@commands.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A model version.")],
+    second: Annotated[str, typer.Argument(help="Another one; differences are it minus the first.")],
+    *,
+    snapshot: Annotated[
+        str, typer.Option(help="Hash of the snapshot whose gate rows both answer (the beginning is enough).")
+    ] = "",
+    html: Annotated[bool, typer.Option("--html", help="Also write a page into the reports folder.")] = False,
+) -> None:
+    """Put two versions side by side: what differs in their making, and both on the same gate rows."""
+    from restar_lib.atomic_files import READABLE, write_text
+    from restar_lib.store.database import engine
+    from restar_lib.tracking.compare import side_by_side
+    from restar_lib.tracking.comparison_page import FOLDER, draw, lines
+
+    current = settings()
+    known = engine() if current.database.url else None
+    named = find_snapshot(current, snapshot).name if snapshot else ""
+    found = side_by_side(current, first, second, engine=known, snapshot_hash=named)
+    for line in lines(found):
+        print(line)
+    if html:
+        page = current.reports_dir / FOLDER / f"{first}-and-{second}.html"
+        write_text(page, draw(found), mode=READABLE)
+        print(f"\npage: {page}")
+
+
+@commands.command("mlflow")
+def mlflow_pages(*, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
+    """Serve MLflow's own pages on this machine until Ctrl-C: loopback alone, because they have no login."""
+    from restar_lib.tracking.mlflow_server import HOST, command, environment, serve
+
+    current = settings()
+    words, given = command(current, port=port), environment(current, process_environment())
+    where = f"http://{HOST}:{port} (this machine alone, no login; from elsewhere: ssh -L {port}:{HOST}:{port})"
+    print(f"MLflow: {where}", flush=True)
+    raise typer.Exit(serve(words, given))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,128 @@
+"""Demo labelers: programs that answer the queue as people would, so that the loop turns without any.
+
+They use `leases` alone, the same calls as the desk. They answer what the review truly expresses (the simulator knows;
+on real reviews the stars stand in for it) and err at `labeling.demo_error_rate`, on the same reviews every time. Their
+labels are marked `source = demo` for ever. Started as a program of its own: `restar label-demo`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+
+from sqlalchemy import Engine
+
+from restar_lib.domain import SENTIMENTS, LabelSource, Sentiment, weak_label
+from restar_lib.errors import LeaseLost
+from restar_lib.ingest.stored_reviews import StoredReview, reviews_by_id
+from restar_lib.labeling import leases
+from restar_lib.labeling.leases import Claim
+from restar_lib.settings import Settings
+from restar_lib.simulator.reviews import true_sentiment
+
+logger = logging.getLogger(__name__)
+
+HASH_RANGE = 2**64
+
+
+def answer_all(
+    engine: Engine,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    limit: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Let all demo labelers work at once until the queue holds nothing for them, or until `limit` labels are given.
+
+    Returns how many labels they gave; `progress` hears the count after each.
+    """
+    began = now()
+    tally = LabelTally(limit=limit, progress=progress)
+    names = [f"demo-{number}" for number in range(1, settings.labeling.demo_labelers + 1)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        shifts = [pool.submit(_work, engine, settings, labeler=name, now=now, tally=tally) for name in names]
+    for shift in shifts:
+        shift.result()
+    seconds = (now() - began).total_seconds()
+    logger.info("%d demo labelers gave %d labels in %.0f s", len(names), tally.given, seconds)
+    return tally.given
+
+
+def demo_answer(review: StoredReview, settings: Settings) -> Sentiment | None:
+    """What a demo labeler says about this review, mistakes included; None where nobody knows (no stars)."""
+    truth = _truth(review, settings)
+    if truth is None or _hash(review.review_id, "errs") >= settings.labeling.demo_error_rate * HASH_RANGE:
+        return truth
+    others = [sentiment for sentiment in SENTIMENTS if sentiment is not truth]
+    return others[_hash(review.review_id, "which") % len(others)]
+
+
+@dataclass(kw_only=True)
+class LabelTally:
+    """Counts the labels of all threads and says when there are enough."""
+
+    limit: int | None
+    progress: Callable[[int], None]
+    given: int = 0
+    _promised: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def may_go_on(self) -> bool:
+        """Promise one more label, unless the limit is reached."""
+        with self._lock:
+            if self.limit is not None and self._promised >= self.limit:
+                return False
+            self._promised += 1
+            return True
+
+    def settle(self, *, labeled: bool) -> None:
+        """The promised label was given, or came to nothing."""
+        with self._lock:
+            self._promised -= not labeled
+            self.given += labeled
+            if labeled:
+                self.progress(self.given)
+
+
+def _work(engine: Engine, settings: Settings, *, labeler: str, now: Callable[[], datetime], tally: LabelTally) -> None:
+    lease = settings.labeling.lease_seconds
+    while tally.may_go_on():
+        claim = leases.claim(engine, labeler=labeler, now=now(), lease_seconds=lease)
+        tally.settle(labeled=claim is not None and _answer(engine, settings, claim=claim, labeler=labeler, now=now))
+        if claim is None:
+            return
+
+
+def _answer(engine: Engine, settings: Settings, *, claim: Claim, labeler: str, now: Callable[[], datetime]) -> bool:
+    with engine.connect() as connection:
+        review = reviews_by_id(connection, [claim.review_id])[claim.review_id]
+    sentiment = demo_answer(review, settings)
+    held = {"task_id": claim.task_id, "token": claim.token}
+    try:
+        if sentiment is None:
+            leases.skip(engine, **held, labeler=labeler, now=now())
+            return False
+        source = LabelSource.DEMO
+        leases.submit(engine, **held, labeler=labeler, sentiment=sentiment, source=source, now=now(), settings=settings)
+    except LeaseLost as lost:
+        # Somebody was faster, for example a second `restar label-demo` under the same names; their answer counts.
+        logger.info("%s moves on: %s", labeler, lost)
+        return False
+    return True
+
+
+def _truth(review: StoredReview, settings: Settings) -> Sentiment | None:
+    if settings.source.kind == "simulated" and review.source == settings.source.name:
+        return true_sentiment(review.review_id, settings.simulated)
+    return None if review.rating is None else weak_label(review.rating)
+
+
+def _hash(review_id: str, purpose: str) -> int:
+    digest = hashlib.blake2b(review_id.encode(), digest_size=8, person=f"demo {purpose}".encode()).digest()
+    return int.from_bytes(digest)

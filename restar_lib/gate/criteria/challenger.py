@@ -1,0 +1,200 @@
+"""The lines of a verdict, each a pure function of what was measured (DESIGN section 8).
+
+Every line says its numbers whether it passes or not. Nothing is measured here, and there is no I/O. The lines against a
+champion are in `gate.criteria.against_champion`, those of the behaviour cases in `gate.criteria.behaviour_criteria`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from restar_lib.dataset.training_overlap import Leakage
+from restar_lib.domain import Side
+from restar_lib.evaluation.behaviour.answers import Behaviour
+from restar_lib.evaluation.metrics import Metrics
+from restar_lib.gate.criteria.against_champion import PairedMeasurements, comparison_line, slice_lines
+from restar_lib.gate.criteria.behaviour_criteria import behaviour_lines
+from restar_lib.gate.criteria.phrases_of_lines import at_least, at_most, ordinal
+from restar_lib.gate.isolated_probe import IsolatedProbe
+from restar_lib.gate.verdict import VerdictLine
+from restar_lib.settings import GateSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """One request at a time, on this machine's CPU."""
+
+    requests: int
+    mean_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """Everything that the lines look at."""
+
+    metrics: Metrics
+    """The challenger's."""
+    people_rows: int
+    """Gate rows whose truth comes from people; the others have their stars."""
+    paired: PairedMeasurements | None
+    """None without a champion."""
+    behaviour: Behaviour
+    simulated: bool
+    """The challenger learned from made-up reviews."""
+    leakage: Leakage
+    judged_before: int
+    """Earlier verdicts on at least half of these rows."""
+    clean_probe: IsolatedProbe
+    artifact_mb: float
+    latency: Latency
+    unfair: tuple[str, ...] = ()
+    """What handicaps a model on these rows, in words."""
+
+
+def all_lines(measured: Measurements, config: GateSettings) -> tuple[VerdictLine, ...]:
+    """Every line, in the order in which a person reads them: what makes the others worthless comes first."""
+    return (
+        leakage_line(measured.leakage),
+        *floor_lines(measured.metrics, config),
+        comparison_line(
+            measured.metrics, measured.paired, config, people_rows=measured.people_rows, unfair=measured.unfair
+        ),
+        *slice_lines(measured.paired, config),
+        *behaviour_lines(measured.behaviour, measured.paired, config, simulated=measured.simulated),
+        freshness_line(measured, config),
+        VerdictLine(name="artifact", passed=True, detail="whole, loads, and answers its probe", numbers={}),
+        clean_probe_line(measured.clean_probe),
+        size_line(measured.artifact_mb, config),
+        latency_line(measured.latency, config),
+    )
+
+
+def artifact_refusal(reason: str) -> tuple[VerdictLine, ...]:
+    """The only line where the challenger cannot be asked at all."""
+    return (VerdictLine(name="artifact", passed=False, detail=reason, numbers={}),)
+
+
+def leakage_line(found: Leakage) -> VerdictLine:
+    """No gate row may have the text of a row that a model learned from or was calibrated on."""
+    unknown = [one for one in found.unread if one.whose == "challenger"]
+    numbers = {"leaks": len(found.leaks), "gate_rows": found.gate_rows, "learned_rows": found.learned_rows}
+    return VerdictLine(
+        name="leakage",
+        passed=not found.leaks and not unknown,
+        detail=_leakage_detail(found, unknown=bool(unknown)),
+        numbers=numbers,
+        table=tuple(
+            {"model": whose, "side": side.value, "rows": rows} for (whose, side), rows in _leaks_by_side(found).items()
+        ),
+    )
+
+
+def floor_lines(metrics: Metrics, config: GateSettings) -> Iterator[VerdictLine]:
+    """What a model must reach whatever served before it; the majority baseline stands beside each figure."""
+    yield _floor("accuracy", metrics.accuracy, config.min_accuracy, majority=metrics.majority_accuracy)
+    yield _floor("macro_f1", metrics.macro_f1, config.min_macro_f1, majority=metrics.majority_macro_f1)
+    for one in metrics.per_class:
+        yield _recall(one.sentiment, one.recall, one.rows, config.min_recall)
+    limit = config.max_calibration_error
+    yield VerdictLine(
+        name="calibration_error",
+        passed=metrics.ece <= limit,
+        detail=f"calibration error {metrics.ece:.3f} ({at_most(metrics.ece, limit)} {limit:g})",
+        numbers={"value": metrics.ece, "limit": limit},
+    )
+
+
+def freshness_line(measured: Measurements, config: GateSettings) -> VerdictLine:
+    """Rows that judge again and again are learned by selection, so they are used up after a while."""
+    times, limit = measured.judged_before + 1, config.max_judgements
+    fresh = times <= limit
+    detail = f"these rows judge for the {ordinal(times)} time (at most {limit})"
+    remedy = "" if fresh else "; ingest newer reviews, so that fresh rows judge"
+    return VerdictLine(
+        name="fresh_rows", passed=fresh, detail=detail + remedy, numbers={"times": times, "limit": limit}
+    )
+
+
+def clean_probe_line(probe: IsolatedProbe) -> VerdictLine:
+    """The artifact must answer its probe where nothing of the training helps it."""
+    if probe.problem is not None:
+        detail = f"does not answer its probe in a process of its own: {probe.problem}"
+        return VerdictLine(name="clean_process", passed=False, detail=detail, numbers={})
+    return VerdictLine(
+        name="clean_process",
+        passed=True,
+        detail=f"answers its probe in a process of its own: {probe.seconds:.1f} s, {probe.megabytes} MB of memory",
+        numbers={"seconds": probe.seconds, "memory_mb": probe.megabytes},
+    )
+
+
+def size_line(megabytes: float, config: GateSettings) -> VerdictLine:
+    """A folder that every replica loads must stay within what they have."""
+    limit = config.max_artifact_mb
+    return VerdictLine(
+        name="size",
+        passed=megabytes <= limit,
+        detail=f"artifact of {megabytes:.1f} MB ({at_most(megabytes, limit)} {limit:g})",
+        numbers={"megabytes": megabytes, "limit": limit},
+    )
+
+
+def latency_line(latency: Latency, config: GateSettings) -> VerdictLine:
+    """99 of 100 requests of one review must be answered within the ceiling, here and now."""
+    limit = config.max_latency_ms
+    return VerdictLine(
+        name="latency",
+        passed=latency.p99_ms <= limit,
+        detail=f"p99 {latency.p99_ms:.1f} ms, mean {latency.mean_ms:.1f} ms over {latency.requests} requests "
+        f"({at_most(latency.p99_ms, limit)} {limit:g})",
+        numbers={"p99_ms": latency.p99_ms, "mean_ms": latency.mean_ms, "limit": limit, "requests": latency.requests},
+    )
+
+
+def _leakage_detail(found: Leakage, *, unknown: bool) -> str:
+    if unknown:
+        return "the challenger's training set is not on this disk: whether it has seen the gate rows cannot be told"
+    if found.leaks:
+        where = ", ".join(f"{rows:,} in {whose} {side}" for (whose, side), rows in _leaks_by_side(found).items())
+        return (
+            f"{len({leak.gate_id for leak in found.leaks}):,} of {found.gate_rows:,} gate rows have the text of a row "
+            f"that a model has seen ({where}); freeze a snapshot whose test side neither of them has seen"
+        )
+    unread = " (the champion's training set is not on this disk)" if found.unread else ""
+    by_review = "".join(
+        f"; titles stand in front of the {one.whose}'s texts or of the gate's, not of both, so these were compared by "
+        "review alone"
+        for one in found.by_review
+    )
+    return (
+        f"none of {found.gate_rows:,} gate texts among {found.learned_rows:,} that were learned from{unread}{by_review}"
+    )
+
+
+def _leaks_by_side(found: Leakage) -> Counter[tuple[str, Side]]:
+    # Counts and no ids: a verdict stays when a person asks to be forgotten.
+    return Counter((leak.whose, leak.side) for leak in found.leaks)
+
+
+def _floor(name: str, value: float, floor: float, *, majority: float) -> VerdictLine:
+    word = name.replace("_", "-").replace("f1", "F1")
+    return VerdictLine(
+        name=name,
+        passed=value >= floor,
+        detail=f"{word} {value:.3f} ({at_least(value, floor)} {floor:g}; commonest class {majority:.3f})",
+        numbers={"value": value, "floor": floor, "majority": majority},
+    )
+
+
+def _recall(sentiment: str, recall: float, rows: int, floor: float) -> VerdictLine:
+    # Without a row of this class its recall is unknown: that is no pass, unless nothing is asked of it.
+    found = f"recall of {sentiment} {recall:.3f}" if rows else f"recall of {sentiment} unknown"
+    return VerdictLine(
+        name=f"recall_{sentiment}",
+        passed=floor == 0 or (rows > 0 and recall >= floor),
+        detail=f"{found} on {rows:,} rows ({at_least(recall, floor)} {floor:g})",
+        numbers={"value": recall, "floor": floor, "rows": rows},
+    )

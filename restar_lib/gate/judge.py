@@ -1,0 +1,245 @@
+"""Judging: both models answer the gate rows, the lines are asked, the verdict is stored.
+
+The gate rows are the snapshot's test side: texts that no model may learn from or be calibrated on. The same question
+(challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without running a
+model, unless the machine or the disk alone refused it (`Verdict.of_the_moment`). A challenger that cannot be loaded is
+refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what serves.
+Needs ONNX Runtime, no torch. It releases nothing.
+
+The table is the truth; JSON and page beside the model folder and the page among the reports are for people, and are
+written again where a kill lost them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.release_log import current
+from restar_lib.dataset.snapshot import Snapshot
+from restar_lib.dataset.snapshot_folder import what_is_left
+from restar_lib.dataset.training_overlap import Leakage, TrainingSet, find_leaks
+from restar_lib.domain import Example, Side, TruthSource
+from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
+from restar_lib.evaluation.behaviour.answers import run_cases
+from restar_lib.evaluation.behaviour.cases import Case, cases_hash, load_cases, refuse_missing_groups
+from restar_lib.evaluation.metrics import Metrics, evaluate
+from restar_lib.evaluation.paired_tests import compare
+from restar_lib.evaluation.report.report_text import titles_apart
+from restar_lib.gate import page, verdict_log
+from restar_lib.gate.criteria.against_champion import PairedMeasurements
+from restar_lib.gate.criteria.challenger import Latency, Measurements, all_lines, artifact_refusal
+from restar_lib.gate.isolated_probe import probe_cleanly
+from restar_lib.gate.slice_changes import gate_slices, slice_changes
+from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional
+from restar_lib.inference.engine import InferenceEngine
+from restar_lib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LATENCY_REQUESTS: Final = 200
+LATENCY_ATTEMPTS: Final = 3
+WARM_UP: Final = 5
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def judge(
+    engine: Engine,
+    settings: Settings,
+    *,
+    challenger_folder: Path,
+    champion_folder: Path | None,
+    snapshot: Snapshot,
+    run_key: str | None = None,
+) -> Verdict:
+    """Whether the challenger may serve, stored with every reason and written beside its folder.
+
+    Raises `ArtifactError` or `ProbeFailed` where the champion is damaged, `SnapshotError` where the gate rows are, and
+    `ConfigurationError` where the behaviour cases or their floors are.
+    """
+    challenger, champion = challenger_folder.name, champion_folder.name if champion_folder else None
+    cases = load_cases()
+    refuse_missing_groups(cases)
+    _refuse_unknown_groups(settings, cases)
+    question = verdict_log.VerdictKey(
+        challenger=challenger,
+        champion=champion,
+        snapshot_hash=snapshot.snapshot_hash,
+        rules_hash=verdict_log.rules_hash(settings.gate, cases_hash=cases_hash(cases)),
+    )
+    known = verdict_log.find(engine, question)
+    if known is not None and not known.of_the_moment:
+        log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
+        page.write_missing(settings, known)  # a run was killed between the table and the files
+        return verdict_log.asked_again(engine, known, run_key=run_key)
+    bench = _Bench(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
+    lines, provisional = _ask(engine, bench, challenger_folder, champion_folder, replaced=known)
+    read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has used no row up
+    verdict = verdict_log.record(
+        engine,
+        question,
+        run_key=run_key,
+        lines=lines,
+        provisional=provisional,
+        review_ids=[row.review_id for row in bench.rows] if read else [],
+        instead_of=known,
+    )
+    page.write(settings, verdict)
+    log.info("verdict %d: %s", verdict.verdict_id, verdict.headline)
+    log.info("its page: %s", page.address(settings, verdict))
+    return verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """What both models are asked, and by which rules."""
+
+    settings: Settings
+    cases: tuple[Case, ...]
+    snapshot: Snapshot
+    rows: tuple[Example, ...]
+    """The gate rows."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [row.text for row in self.rows]
+
+
+def _ask(
+    engine: Engine, bench: _Bench, challenger: Path, champion: Path | None, *, replaced: Verdict | None
+) -> tuple[tuple[VerdictLine, ...], bool]:
+    """The lines, and whether the model may serve as provisional."""
+    settings = bench.settings
+    try:
+        model = _proven(challenger, settings)
+    except (ArtifactError, ProbeFailed) as error:
+        return artifact_refusal(str(error)), False
+    serving = None if champion is None else _proven(champion, settings)
+    judged_before = verdict_log.times_used(engine, [row.review_id for row in bench.rows], but=replaced)
+    measured = _measure(model, serving, bench, judged_before=judged_before)
+    lines = all_lines(measured, settings.gate)
+    beats_majority = measured.metrics.macro_f1 > measured.metrics.majority_macro_f1
+    allowed = settings.gate.allow_provisional and (champion is None or _is_provisional(engine, champion.name))
+    return lines, allowed and may_be_provisional(lines, beats_majority=beats_majority)
+
+
+def _refuse_unknown_groups(settings: Settings, cases: Sequence[Case]) -> None:
+    groups = {case.group for case in cases}
+    for group in settings.gate.behaviour_floors:
+        if group not in groups:
+            raise ConfigurationError(
+                f"gate.behaviour_floors names {group!r}, which has no cases; there are: {', '.join(sorted(groups))}"
+            )
+
+
+def _is_provisional(engine: Engine, champion: str) -> bool:
+    # A provisional champion is under the floors itself. One that is not worse on the same rows may follow it, or the
+    # loop would stand still until a single training reached the floors.
+    serving = current(engine)
+    return serving is not None and serving.model_version == champion and serving.provisional
+
+
+def _proven(folder: Path, settings: Settings) -> InferenceEngine:
+    sealed_folder.verify(folder)
+    model = InferenceEngine.load(folder, threads=settings.scoring.threads)
+    model.probe()
+    return model
+
+
+def _measure(
+    model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench, *, judged_before: int
+) -> Measurements:
+    settings = bench.settings
+    truth = np.array([row.truth.position for row in bench.rows], dtype=np.int64)
+    answers = _answers(model, bench)
+    return Measurements(
+        metrics=_evaluate(truth, answers, model),
+        people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in bench.rows),
+        paired=None if serving is None else _pair(serving, bench, truth, answers),
+        behaviour=run_cases(model, bench.cases),
+        simulated=model.info.simulated,
+        leakage=_leakage(model, serving, bench),
+        judged_before=judged_before,
+        clean_probe=probe_cleanly(model.folder, timeout=settings.gate.probe_timeout_seconds),
+        artifact_mb=sum(path.stat().st_size for path in model.folder.iterdir()) / 1e6,
+        latency=measure_latency(model, bench.texts, ceiling_ms=settings.gate.max_latency_ms),
+        unfair=tuple(
+            titles_apart(one.version, titles=bench.snapshot.titles)
+            for one in (model, serving)
+            if one is not None and one.info.reads_titles != bench.snapshot.titles
+        ),
+    )
+
+
+def _pair(serving: InferenceEngine, bench: _Bench, truth: Integers, answers: Floats) -> PairedMeasurements:
+    config, of_champion = bench.settings.gate, _answers(serving, bench)
+    before, now = of_champion.argmax(axis=1), answers.argmax(axis=1)
+    rng = np.random.default_rng(config.seed)
+    return PairedMeasurements(
+        champion=serving.version,
+        metrics=_evaluate(truth, of_champion, serving),
+        comparison=compare(truth, before, now, resamples=config.resamples, rng=rng),
+        slices=slice_changes(truth, before, now, gate_slices(bench.rows)),
+        behaviour=run_cases(serving, bench.cases),
+    )
+
+
+def _leakage(model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench) -> Leakage:
+    """The gate rows beside what both models learned from: the challenger's own training set, whoever asks."""
+    snapshots = bench.settings.snapshots_dir
+    own = bench.snapshot.folder if model.info.snapshot_hash == bench.snapshot.snapshot_hash else None
+    sets = [TrainingSet(whose="challenger", folder=own or what_is_left(snapshots / model.info.snapshot_hash))]
+    if serving is not None and serving.info.snapshot_hash != model.info.snapshot_hash:
+        sets.append(TrainingSet(whose="champion", folder=what_is_left(snapshots / serving.info.snapshot_hash)))
+    return find_leaks(bench.rows, sets, titles=bench.snapshot.titles)
+
+
+def _evaluate(truth: Integers, answers: Floats, model: InferenceEngine) -> Metrics:
+    return evaluate(truth, answers, abstain_below=model.info.abstain_below)
+
+
+def _answers(model: InferenceEngine, bench: _Bench) -> Floats:
+    started = time.perf_counter()
+    answers = model.predict(bench.texts, batch_size=bench.settings.scoring.batch_size).probabilities
+    seconds = time.perf_counter() - started
+    log.info("%s answered %s gate rows in %.0f s", model.version, f"{len(bench.rows):,}", seconds)
+    return answers
+
+
+def measure_latency(
+    model: InferenceEngine, texts: Sequence[str], *, ceiling_ms: float, clock: Callable[[], float] = time.perf_counter
+) -> Latency:
+    """Answer up to 200 real texts one at a time, after a short warm-up.
+
+    Above the ceiling it is measured again, three times at most, and the best counts: what else this machine was doing
+    is not the model's fault.
+    """
+    for text in texts[:WARM_UP]:
+        model.predict([text])
+    best = _latency_once(model, texts, clock)
+    for _ in range(LATENCY_ATTEMPTS - 1):
+        if best.p99_ms <= ceiling_ms:
+            break
+        log.warning("p99 %.0f ms is above the ceiling of %.0f ms: measuring once more", best.p99_ms, ceiling_ms)
+        best = min(best, _latency_once(model, texts, clock), key=lambda latency: latency.p99_ms)
+    return best
+
+
+def _latency_once(model: InferenceEngine, texts: Sequence[str], clock: Callable[[], float]) -> Latency:
+    spent = []
+    for text in texts[:LATENCY_REQUESTS]:
+        started = clock()
+        model.predict([text])
+        spent.append(1000 * (clock() - started))
+    return Latency(requests=len(spent), mean_ms=float(np.mean(spent)), p99_ms=float(np.quantile(spent, 0.99)))

@@ -1,0 +1,161 @@
+"""What an ingest would do: rows are read and cleaned as it does, and counted by how they would end.
+
+Writes nothing, holds no lock and moves no cursor; with a database it looks up, read-only, where the source is read up
+to and what is known already. Keeps the ids and text hashes of the rows that it saw, so its memory grows with them: that
+is why it stops at `ingest.max_rows`. A source that cannot be read on is part of the answer, not an error here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+from sqlalchemy import Connection, Engine
+
+from restar_lib.domain import Outcome, QuarantineReason, Review
+from restar_lib.errors import SourceError
+from restar_lib.ingest.chunks import stored_cursor
+from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.sources.base import RawRow, Source
+from restar_lib.ingest.stored_reviews import known_ids, originals_of
+from restar_lib.ingest.tombstones import shown
+from restar_lib.settings import IngestSettings, Settings
+
+EXAMPLES = 3
+"""Shown of each reason, and of the reviews that would be taken."""
+SHOWN_CHARS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """How the rows would end. Reviews of people who were forgotten are counted like others."""
+
+    source: str
+    from_cursor: bool
+    """Whether the source has been read before, so that these are the rows behind that."""
+    is_whole: bool
+    """False where it stopped at the limit: there is more."""
+    outcomes: Mapping[Outcome, int]
+    reasons: Mapping[QuarantineReason, int]
+    taken: Sequence[str]
+    """The first reviews that would be new."""
+    refused: Mapping[QuarantineReason, Sequence[str]]
+    """The first rows of each reason, with what is wrong."""
+    failure: SourceError | None
+    """Why the source cannot be read on, or which of its files cannot be read."""
+
+    @property
+    def rows_read(self) -> int:
+        """All rows."""
+        return sum(self.outcomes.values())
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        behind = " behind the cursor" if self.from_cursor else ""
+        more = "" if self.is_whole else "; there may be more: --max-rows reads further"
+        yield f"dry run of {self.source}: {self.rows_read:,} rows{behind} read, nothing written{more}"
+        yield from (f"{outcome}: {self.outcomes.get(outcome, 0):,}" for outcome in Outcome)
+        yield from (f"  would be taken: {example}" for example in self.taken)
+        for reason, number in sorted(self.reasons.items(), key=lambda item: -item[1]):
+            yield f"  quarantined as {reason}: {number:,}"
+            yield from (f"    {example}" for example in self.refused[reason])
+
+
+def rehearse(source: Source, settings: Settings, *, engine: Engine | None, max_rows: int | None = None) -> DryRun:
+    """Read at most `max_rows` rows (default `ingest.max_rows`) and say what would become of them.
+
+    Without an `engine` the source is read from its beginning, as if nothing were known.
+    """
+    left = settings.ingest.max_rows if max_rows is None else max_rows
+    seen, failure, moves_cursor = _Seen(), None, True
+    with _read_only(engine) as connection:
+        cursor = stored_cursor(connection, source.name) if connection else None
+        rows = source.rows(cursor)
+        while wanted := min(settings.ingest.chunk_rows, left):
+            chunk, failure = _take(rows, wanted)
+            seen.take(chunk, settings.ingest, source=source.name, connection=connection)
+            moves_cursor = all(row.cursor_after is not None for row in chunk[:1])
+            left -= len(chunk)
+            if len(chunk) < wanted:
+                break
+    return DryRun(
+        source=source.name,
+        from_cursor=cursor is not None and moves_cursor,
+        is_whole=left > 0,
+        outcomes=seen.outcomes,
+        reasons=seen.reasons,
+        taken=seen.taken,
+        refused=seen.refused,
+        failure=failure,
+    )
+
+
+def _take(source_rows: Iterator[RawRow], wanted: int) -> tuple[list[RawRow], SourceError | None]:
+    """Up to `wanted` rows, fewer where there are no more, and why, where something is wrong."""
+    rows: list[RawRow] = []
+    try:
+        rows.extend(islice(source_rows, wanted))
+    except SourceError as error:
+        return rows, error
+    return rows, None
+
+
+@contextmanager
+def _read_only(engine: Engine | None) -> Iterator[Connection | None]:
+    if engine is None:
+        yield None
+        return
+    with engine.connect().execution_options(postgresql_readonly=True) as connection:
+        yield connection
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What came so far."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    reasons: Counter[QuarantineReason] = field(default_factory=Counter)
+    taken: list[str] = field(default_factory=list)
+    refused: dict[QuarantineReason, list[str]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+
+    def take(
+        self, rows: Sequence[RawRow], config: IngestSettings, *, source: str, connection: Connection | None
+    ) -> None:
+        """Clean and count these rows."""
+        results = [_cleaned(row, config, source=source) for row in rows]
+        reviews = [result for result in results if isinstance(result, Review)]
+        if connection is not None:
+            self.ids |= known_ids(connection, [review.review_id for review in reviews])
+            self.texts |= set(originals_of(connection, [review.text_hash for review in reviews]))
+        for row, result in zip(rows, results, strict=True):
+            outcome = self._refuse(row, result) if isinstance(result, Rejection) else self._accept(result)
+            self.outcomes[outcome] += 1
+
+    def _accept(self, review: Review) -> Outcome:
+        if review.review_id in self.ids:
+            return Outcome.ALREADY_KNOWN
+        is_copy = review.text_hash in self.texts
+        self.ids.add(review.review_id)
+        self.texts.add(review.text_hash)
+        if not is_copy and len(self.taken) < EXAMPLES:
+            stars = f"{review.rating} stars, {review.reviewed_at:%Y-%m-%d}"
+            self.taken.append(f"{review.review_id} ({stars}): {review.text[:SHOWN_CHARS]}")
+        return Outcome.DUPLICATE_TEXT if is_copy else Outcome.NEW
+
+    def _refuse(self, row: RawRow, rejection: Rejection) -> Outcome:
+        self.reasons[rejection.reason] += 1
+        examples = self.refused.setdefault(rejection.reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(f"{rejection.detail}: {shown(row.raw)[:SHOWN_CHARS]}")
+        return Outcome.QUARANTINED
+
+
+def _cleaned(row: RawRow, config: IngestSettings, *, source: str) -> Review | Rejection:
+    if row.fields is None:
+        return Rejection(reason=QuarantineReason.MALFORMED, detail=row.problem)
+    return clean(row.fields, config, source=source)

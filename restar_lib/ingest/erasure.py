@@ -1,0 +1,115 @@
+"""Deleting stored reviews and quarantined rows of a person: the deleting half of tables `review` and `quarantine`.
+
+A text that somebody else had as well stays with them: the oldest copy that is left becomes the original. Predictions,
+tasks and verdicts that point at a review are deleted before, by the modules that own them. Runs inside the caller's
+transaction. Called by `privacy.forget`; old rejected rows go by `housekeeping`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    case,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.elements import ColumnElement
+
+from restar_lib.ingest.cleaning import identifier
+from restar_lib.ingest.fields import FieldMapping, parse_line
+from restar_lib.store.tables import Quarantine, ReviewRow
+
+
+def reviews_of(connection: Connection, user_id: str) -> dict[str, str]:
+    """The texts of a person's reviews by review id."""
+    rows = connection.execute(select(ReviewRow.review_id, ReviewRow.text).where(ReviewRow.user_id == user_id))
+    return dict(rows.tuples().all())
+
+
+def erase_reviews(connection: Connection, review_ids: Collection[str]) -> tuple[str, ...]:
+    """Delete these reviews; returns the reviews of others in which their texts live on."""
+    heirs = _heirs(connection, review_ids)
+    if heirs:
+        _hand_over(connection, heirs)
+    connection.execute(delete(ReviewRow).where(_one_of(ReviewRow.review_id, review_ids)))
+    return tuple(heirs.values())
+
+
+def tidy_statistics(engine: Engine) -> None:
+    """Let Postgres reuse the room of deleted rows, and take their values out of its statistics of common ones."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for one in (ReviewRow, Quarantine):
+            connection.execute(text(f"vacuum (analyze) {one.__tablename__}"))
+
+
+def quarantined_rows_of(connection: Connection, user_id: str, mapping: FieldMapping) -> dict[str, str]:
+    """The rejected rows that a person wrote, by their hash."""
+    # Every row is read: an id may stand escaped in a raw row, and only parsing finds it.
+    statement = select(Quarantine.row_hash, Quarantine.raw).execution_options(yield_per=2000)
+    everything = connection.execute(statement)
+    return {row_hash: raw for row_hash, raw in everything if wrote(raw.encode(), user_id, mapping)}
+
+
+def count_old_quarantined(connection: Connection, *, before: datetime) -> int:
+    """How many rejected rows `erase_old_quarantined` would delete."""
+    return connection.execute(select(func.count()).where(Quarantine.first_seen_at < before)).scalar_one()
+
+
+def erase_old_quarantined(connection: Connection, *, before: datetime) -> int:
+    """Delete the rejected rows that came before; returns how many. The counts of their runs stay."""
+    return connection.execute(delete(Quarantine).where(Quarantine.first_seen_at < before)).rowcount
+
+
+def wrote(raw: bytes, user_id: str, mapping: FieldMapping) -> bool:
+    """Whether a raw row is this person's; one that cannot be parsed is where the id stands in it as a whole word."""
+    fields, _ = parse_line(raw, mapping)
+    if fields is not None:
+        return identifier(fields.get("user_id")) == user_id
+    return re.search(rb"(?<!\w)" + re.escape(user_id.encode()) + rb"(?!\w)", raw) is not None
+
+
+def erase_quarantined(connection: Connection, row_hashes: Collection[str]) -> None:
+    """Delete these rejected rows."""
+    connection.execute(delete(Quarantine).where(_one_of(Quarantine.row_hash, row_hashes)))
+
+
+def _heirs(connection: Connection, review_ids: Collection[str]) -> dict[str, str]:
+    """By review that goes, the oldest copy of its text that stays."""
+    oldest = (
+        select(ReviewRow.duplicate_of, ReviewRow.review_id)
+        .distinct(ReviewRow.duplicate_of)
+        .where(_one_of(ReviewRow.duplicate_of, review_ids), ~_one_of(ReviewRow.review_id, review_ids))
+        .order_by(ReviewRow.duplicate_of, ReviewRow.reviewed_at, ReviewRow.review_id)
+    )
+    return {original: heir for original, heir in connection.execute(oldest) if original is not None}
+
+
+def _hand_over(connection: Connection, heirs: Mapping[str, str]) -> None:
+    # One original per text, at every moment: the one that goes gives its text's hash up first.
+    going = _one_of(ReviewRow.review_id, heirs.keys())
+    connection.execute(
+        update(ReviewRow).where(going).values(text_hash=literal_column("'going:'") + ReviewRow.review_id)
+    )
+    heir = case(heirs, value=ReviewRow.duplicate_of)
+    own = case((ReviewRow.review_id == heir, None), else_=heir)
+    connection.execute(update(ReviewRow).where(_one_of(ReviewRow.duplicate_of, heirs.keys())).values(duplicate_of=own))
+
+
+def _one_of(
+    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], values: Collection[str]
+) -> ColumnElement[bool]:
+    return column == any_(literal(list(values), ARRAY(Text)))

@@ -1,0 +1,265 @@
+"""Rows of a source into the tables review, quarantine, source_cursor and ingest_run: the truth of what was read.
+
+A chunk of rows, the cursor behind it and the run's counts are committed in one transaction. So a run may be killed
+anywhere, run twice, or run beside another one: no row is lost, none is stored twice, and every row that was read ends
+in exactly one outcome. It cleans nothing (`ingest.cleaning`), waits for nothing, and never changes a stored review.
+A time window is noted with the run and filters nothing here: a source that reads one hands out its rows alone, with no
+cursor to move.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Engine, func, insert, update
+from sqlalchemy.dialects.postgresql import insert as insert_or
+
+from restar_lib.domain import Outcome, QuarantineReason
+from restar_lib.ingest.chunks import Chunk, read_chunks, stored_cursor
+from restar_lib.ingest.cleaning import Rejection
+from restar_lib.ingest.cleaning_pool import CleaningPool
+from restar_lib.ingest.copy_rows import COLUMNS, Preparation, ReadyReview, Result, copy_value
+from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.sources.base import Cursor, RawRow, Source
+from restar_lib.ingest.stored_reviews import known_ids, originals_of
+from restar_lib.ingest.tombstones import row_hash, screen, shown
+from restar_lib.settings import Settings
+from restar_lib.store.database import lock
+from restar_lib.store.first_freeze import first_frozen_at
+from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
+
+log = logging.getLogger(__name__)
+
+LOCK = "ingest"
+"""Held while a chunk is stored: whoever writes to `review` holds it, so what is looked up stays true until commit."""
+PROGRESS_SECONDS = 15.0
+COMPLETING = ("duplicate_of", "ingest_run_id")
+"""What a prepared line does not know."""
+_COPY = sql.SQL("copy {} ({}) from stdin").format(
+    sql.Identifier(ReviewRow.__tablename__), sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *COMPLETING)))
+)
+
+Window = tuple[datetime, datetime]
+
+
+def ingest(
+    engine: Engine,
+    source: Source,
+    settings: Settings,
+    *,
+    run_key: str,
+    now: datetime,
+    window: Window | None = None,
+    max_rows: int | None = None,
+) -> IngestCounts:
+    """Read `source` from its cursor on, at most `max_rows` rows (default `ingest.max_rows`), and store every row.
+
+    Raises `SourceError` where the source cannot be read on; what was read before that is stored and counted.
+    """
+    limit = settings.ingest.max_rows if max_rows is None else max_rows
+    run_id = _begin_run(engine, source.name, run_key=run_key, window=window, now=now)
+    run = _Run(ingest_run_id=run_id, source=source.name)
+    counts = _read_and_store(engine, source, settings, run=run, limit=limit)
+    _finish_run(engine, counts, now=now)
+    log.info("ingest run %d of %s (%s): %s", run_id, source.name, run_key, counts)
+    return counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """Whose rows these are."""
+
+    ingest_run_id: int
+    source: str
+
+
+def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: _Run, limit: int) -> IngestCounts:
+    begun = said = perf_counter()
+    counts = IngestCounts(ingest_run_id=run.ingest_run_id)
+    recipe = Preparation(source=run.source, ingest=settings.ingest, dataset=settings.dataset)
+    store = partial(_store, engine, run=run, home=settings.home)
+    with CleaningPool(recipe, processes=settings.ingest.processes) as cleaners:
+        while True:
+            chunks = read_chunks(engine, source, chunk_rows=settings.ingest.chunk_rows, limit=limit - counts.rows_read)
+            for chunk, result in _stored(cleaners.prepared(chunks), store):
+                if result is None:
+                    log.info("another run has read on in %s: going on from where it is", source.name)
+                    break
+                counts = replace(counts.plus(result.outcomes, result.reasons), seconds=perf_counter() - begun)
+                if chunk.failure is not None:
+                    raise chunk.failure
+                if perf_counter() - said > PROGRESS_SECONDS:
+                    said = perf_counter()
+                    log.info("ingest run %d of %s so far: %s", run.ingest_run_id, source.name, counts)
+            else:
+                return counts
+
+
+def _stored(
+    chunks: Iterator[tuple[Chunk, list[Result]]], store: Callable[[Chunk, list[Result]], _Sorted | None]
+) -> Iterator[tuple[Chunk, _Sorted | None]]:
+    """Store chunk after chunk, each while the next one is read and cleaned; never two at once."""
+    with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
+        storing: tuple[Chunk, Future[_Sorted | None]] | None = None
+        for chunk, prepared in chunks:
+            if storing is not None:
+                yield storing[0], storing[1].result()
+            storing = chunk, thread.submit(store, chunk, prepared)
+        if storing is not None:
+            yield storing[0], storing[1].result()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sorted:
+    """The rows of one chunk by how they end, ready to insert."""
+
+    originals: Sequence[bytes] = ()
+    copies: Sequence[bytes] = ()
+    """Both as lines for COPY; a copy may point at an original of its own chunk."""
+    rejected: Sequence[dict[str, Any]] = ()
+    already_known: int = 0
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """How many rows end how."""
+        return Counter(
+            {
+                Outcome.NEW: len(self.originals),
+                Outcome.DUPLICATE_TEXT: len(self.copies),
+                Outcome.ALREADY_KNOWN: self.already_known,
+                Outcome.QUARANTINED: len(self.rejected),
+            }
+        )
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Rejected rows by reason."""
+        return Counter(row["reason"].value for row in self.rejected)
+
+
+def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, home: Path) -> _Sorted | None:
+    """Store a chunk and move the cursor behind it; None, and nothing stored, where the cursor has moved meanwhile."""
+    if not chunk.rows:
+        return _Sorted()
+    with engine.begin() as connection:
+        lock(connection, LOCK)
+        after = chunk.rows[-1].cursor_after  # None: a window is read, and no cursor moves
+        if after is not None and stored_cursor(connection, run.source) != chunk.cursor_before:
+            return None
+        # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
+        results = screen(connection, home, chunk.rows, prepared)
+        result = _sort(connection, chunk.rows, results, run=run)
+        _insert(connection, result)
+        if after is not None:
+            _move_cursor(connection, run.source, after, rows=len(chunk.rows))
+        _count(connection, result.outcomes, run=run)
+    return result
+
+
+def _sort(connection: Connection, rows: Sequence[RawRow], results: Sequence[Result], *, run: _Run) -> _Sorted:
+    """Each row to its outcome: a review is known by its id, a copy by its text; the first of several wins."""
+    reviews = [result for result in results if isinstance(result, ReadyReview)]
+    known = known_ids(connection, [review.review_id for review in reviews])
+    first_with = originals_of(connection, [review.text_hash for review in reviews])
+    originals: list[bytes] = []
+    copies: list[bytes] = []
+    for review in reviews:
+        if review.review_id not in known:
+            known.add(review.review_id)
+            original = first_with.setdefault(review.text_hash, review.review_id)
+            if original == review.review_id:
+                originals.append(_completed(review.line, None, run=run))
+            else:
+                copies.append(_completed(review.line, original, run=run))
+    both = zip(rows, results, strict=True)
+    return _Sorted(
+        originals=originals,
+        copies=copies,
+        rejected=[_rejected_row(row, why, run=run) for row, why in both if isinstance(why, Rejection)],
+        already_known=len(reviews) - len(originals) - len(copies),
+    )
+
+
+def _completed(line: bytes, duplicate_of: str | None, *, run: _Run) -> bytes:
+    """A prepared line with `COMPLETING` behind it."""
+    return b"%s\t%s\t%d\n" % (line, copy_value(duplicate_of).encode(), run.ingest_run_id)
+
+
+def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, Any]:
+    return {
+        "row_hash": row_hash(run.source, row.raw),
+        "source": run.source,
+        "reason": rejection.reason,
+        "detail": rejection.detail,
+        "raw": shown(row.raw),
+        "ingest_run_id": run.ingest_run_id,
+    }
+
+
+def _insert(connection: Connection, result: _Sorted) -> None:
+    if result.originals or result.copies:
+        # The foreign key of a copy is checked when the statement ends, so the order within it does not matter.
+        with _driver_cursor(connection).copy(_COPY) as copy:
+            copy.write(b"".join((*result.originals, *result.copies)))
+    # Of what was forgotten nothing is kept; the run's counts and reasons say that it came.
+    rejected = [row for row in result.rejected if row["reason"] is not QuarantineReason.FORGOTTEN]
+    if rejected:
+        known_row = insert_or(Quarantine).on_conflict_do_nothing(index_elements=[Quarantine.row_hash])
+        connection.execute(known_row, rejected)
+
+
+def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
+    """COPY is the driver's: SQLAlchemy has no word for it. In the same transaction."""
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver.cursor()
+
+
+def _move_cursor(connection: Connection, source: str, cursor: Cursor, *, rows: int) -> None:
+    first = insert_or(SourceCursor).values(source=source, cursor=cursor, rows_read=rows)
+    moved = {
+        "cursor": first.excluded.cursor,
+        "rows_read": SourceCursor.rows_read + first.excluded.rows_read,
+        "updated_at": func.now(),
+    }
+    connection.execute(first.on_conflict_do_update(index_elements=[SourceCursor.source], set_=moved))
+
+
+def _begin_run(engine: Engine, source: str, *, run_key: str, window: Window | None, now: datetime) -> int:
+    start, end = window or (None, None)
+    values = {"source": source, "run_key": run_key, "window_start": start, "window_end": end}
+    with engine.begin() as connection:
+        values["started_at"] = _not_before_history(connection, now)
+        return connection.execute(insert(IngestRun).values(values).returning(IngestRun.ingest_run_id)).scalar_one()
+
+
+def _not_before_history(connection: Connection, now: datetime) -> datetime:
+    """`now`, but never before what is there: the first training set ends history, and a clock may be set back.
+
+    What came later would else look like history to scoring, and never be read.
+    """
+    frozen_at = first_frozen_at(connection)
+    return now if frozen_at is None else max(now, frozen_at + timedelta(microseconds=1))
+
+
+def _count(connection: Connection, outcomes: Counter[Outcome], *, run: _Run) -> None:
+    """Add to the run's row, whose columns are named like the outcomes."""
+    values = {outcome.value: getattr(IngestRun, outcome.value) + outcomes[outcome] for outcome in Outcome}
+    values["rows_read"] = IngestRun.rows_read + outcomes.total()
+    connection.execute(update(IngestRun).where(IngestRun.ingest_run_id == run.ingest_run_id).values(values))
+
+
+def _finish_run(engine: Engine, counts: IngestCounts, *, now: datetime) -> None:
+    running = update(IngestRun).where(IngestRun.ingest_run_id == counts.ingest_run_id, IngestRun.finished_at.is_(None))
+    with engine.begin() as connection:
+        connection.execute(running.values(finished_at=now + timedelta(seconds=counts.seconds)))

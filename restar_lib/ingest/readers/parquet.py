@@ -1,0 +1,107 @@
+"""Rows out of Parquet files, from any row on, one row group in memory at most.
+
+Only the columns that we know are read; a file that has none for text, rating or time is refused by name. A Parquet file
+cannot grow: its footer tells one file from another under the same name. A quarantined row is kept as the JSON of the
+columns that were read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from restar_lib.errors import SourceError
+from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.readers.compression import Content
+from restar_lib.ingest.readers.csv_rows import require_columns
+from restar_lib.ingest.readers.cursor import FoundRow
+from restar_lib.ingest.readers.storage import StoredFile
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+    from pyarrow.parquet import ParquetFile
+
+MAGIC = b"PAR1"
+FOOTER_BYTES = 64 << 10
+BATCH_ROWS = 1000
+
+
+def footer(file: StoredFile, content: Content) -> bytes:
+    """The end of the file, which describes all of it."""
+    content.seek(max(0, file.size - FOOTER_BYTES))
+    return content.read(FOOTER_BYTES)
+
+
+def read_rows(file: StoredFile, content: Content, mapping: FieldMapping, start: int) -> Iterator[FoundRow]:
+    """The rows of `file` from row `start` on."""
+    from pyarrow.parquet import ParquetFile
+
+    with _named(file):
+        parquet = ParquetFile(content, pre_buffer=False)
+        names = parquet.schema_arrow.names
+        total = parquet.metadata.num_rows
+    require_columns(names, mapping, address=file.address, where="this Parquet file")
+    known = {spelling for spellings in mapping.spellings.values() for spelling in spellings}
+    wanted = [name for name in names if name in known]
+    for number, values in enumerate(_values(file, parquet, wanted, start), start=start + 1):
+        yield FoundRow(
+            raw=json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace"),
+            fields=mapping.ours(values),
+            problem="",
+            end=number,
+            reread_from=None,
+            last=number == total,
+            tail=b"",
+        )
+
+
+def _values(file: StoredFile, parquet: ParquetFile, wanted: list[str], start: int) -> Iterator[dict[str, Any]]:
+    """The rows from `start` on; row groups that are read already are not touched."""
+    for group in range(parquet.num_row_groups):
+        rows = parquet.metadata.row_group(group).num_rows
+        if start >= rows:
+            start -= rows
+            continue
+        with _named(file, where=f"row group {group + 1} of {parquet.num_row_groups}"):
+            for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted, use_threads=False):
+                skipped, start = min(start, batch.num_rows), max(0, start - batch.num_rows)
+                yield from _plain_rows(batch.slice(skipped))
+
+
+def _plain_rows(batch: Table) -> Iterator[dict[str, Any]]:
+    """Rows of texts, numbers and lists: times as ISO texts, decimals as numbers."""
+    import pyarrow as pa
+
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        fine = pa.types.is_timestamp(column.type) and column.type.unit == "ns"  # finer than Python's own times
+        columns[name] = (column.cast(pa.timestamp("us", column.type.tz), safe=False) if fine else column).to_pylist()
+    for number in range(batch.num_rows):
+        yield {name: _plain(values[number]) for name, values in columns.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
+
+@contextmanager
+def _named(file: StoredFile, *, where: str = "its footer") -> Iterator[None]:
+    """Arrow's errors say what is wrong, not where."""
+    from pyarrow.lib import ArrowException
+
+    try:
+        yield
+    # The last three: times that Python cannot hold, and time zones that nobody knows.
+    except (ArrowException, OSError, OverflowError, ValueError, KeyError) as error:
+        raise SourceError(
+            f"{file.address}: damaged or cut off in {where} ({error}); the rows before that are read and kept. "
+            "Put the whole file in its place, or move it away, and run again"
+        ) from error

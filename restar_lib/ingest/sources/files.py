@@ -1,0 +1,87 @@
+"""Reviews from files: a file, a glob, or a folder with everything below it, on this machine or on a storage.
+
+JSON Lines, JSON, CSV and TSV (plain, gzip or zstd) and Parquet. Files are read in the order of their names. The cursor
+remembers for each file how far it is read, so a killed run goes on in the middle of a file, a file that grew is read
+on, and a file that appears later is read whatever its name. With a window, only the rows that were written in it are
+handed out, from all files, and no cursor moves. One file that cannot be read does not keep the others back: it is named
+when everything else is read. It cleans nothing; what the bytes mean is `ingest.readers.formats`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from restar_lib.errors import SourceError
+from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.readers.cursor import FoundRow, State
+from restar_lib.ingest.readers.formats import read_file
+from restar_lib.ingest.readers.storage import StoredFile, find_files
+from restar_lib.ingest.sources.base import Cursor, RawRow, Window, check_kind
+from restar_lib.ingest.timestamps import parse_moment
+
+SHOWN_PROBLEMS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesSource:
+    """The files at `path`, as a source."""
+
+    name: str
+    path: str
+    mapping: FieldMapping
+    storage: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the storage behind a URL."""
+    window: Window | None = None
+    """Only reviews written in it (its end excluded); None: everything behind the cursor."""
+    kind: str = "files"
+
+    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+        """All rows after `cursor`, file by file, or all in the window.
+
+        Raises `SourceError` where nothing is there; one that names missing and damaged files after the rows of all
+        others.
+        """
+        check_kind(self, cursor)
+        files = find_files(self.path, storage=self.storage)
+        problems: list[str] = []
+        rows = self._after(files, cursor, problems) if self.window is None else self._in_window(files, problems)
+        yield from rows
+        if problems:
+            more = len(problems) - SHOWN_PROBLEMS
+            raise SourceError(
+                "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {more} more files like that" if more > 0 else "")
+            )
+
+    def _after(self, files: Mapping[str, StoredFile], cursor: Cursor | None, problems: list[str]) -> Iterator[RawRow]:
+        states: dict[str, State] = cursor["files"] | {cursor["file"]: cursor["state"]} if cursor else {}
+        for name, file in files.items():
+            reached = states.get(name)
+            # Shared by the cursors of this file's rows, so it is never changed in place.
+            others = {other: state for other, state in states.items() if other != name}
+            try:
+                for state, row in read_file(file, reached, self.mapping):
+                    reached = state
+                    yield _raw_row(row, {"kind": self.kind, "files": others, "file": name, "state": state})
+            except SourceError as error:
+                problems.append(str(error))
+            states = states if reached is None else others | {name: reached}
+
+    def _in_window(self, files: Mapping[str, StoredFile], problems: list[str]) -> Iterator[RawRow]:
+        for file in files.values():
+            try:
+                for _, row in read_file(file, None, self.mapping):
+                    if self._is_in_window(row):
+                        yield _raw_row(row, None)
+            except SourceError as error:
+                problems.append(str(error))
+
+    def _is_in_window(self, row: FoundRow) -> bool:
+        """Also true of a row without a readable time: no window is its own, and it must not be lost silently."""
+        moment = parse_moment((row.fields or {}).get("reviewed_at"))
+        return moment is None or self.window is None or self.window[0] <= moment < self.window[1]
+
+
+def _raw_row(row: FoundRow, cursor_after: Cursor | None) -> RawRow:
+    return RawRow(raw=row.raw, fields=row.fields, problem=row.problem, cursor_after=cursor_after)

@@ -1,0 +1,143 @@
+"""Reading stored reviews: the statements on table `review` that others ask for, and what ingest looks up.
+
+Writes nothing (`ingest.load` does) and decides nothing about training or scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ARRAY, Connection, Engine, Text, any_, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.elements import ColumnElement
+
+from restar_lib.domain import Review, Side
+from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredReview(Review):
+    """A review as it is in the table."""
+
+    side: Side
+    duplicate_of: str | None
+    """The review that had this text first; None for that one."""
+    ingested_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewCounts:
+    """What the table holds."""
+
+    originals: int
+    copies: int
+    """Reviews whose text another one had first."""
+    quarantined: int
+
+    @property
+    def reviews(self) -> int:
+        """All stored reviews."""
+        return self.originals + self.copies
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One run of ingest, as it is in the table."""
+
+    ingest_run_id: int
+    source: str
+    run_key: str
+    rows_read: int
+    new: int
+    already_known: int
+    duplicate_text: int
+    quarantined: int
+    started_at: datetime
+    finished_at: datetime | None
+    """None while it runs, and for a run that was cut off; its counts are right all the same."""
+
+
+STORED = (
+    ReviewRow.review_id,
+    ReviewRow.source,
+    ReviewRow.text,
+    ReviewRow.title,
+    ReviewRow.rating,
+    ReviewRow.asin,
+    ReviewRow.parent_asin,
+    ReviewRow.product_category,
+    ReviewRow.user_id,
+    ReviewRow.reviewed_at,
+    ReviewRow.text_hash,
+    ReviewRow.words,
+    ReviewRow.side,
+    ReviewRow.duplicate_of,
+    ReviewRow.ingested_at,
+)
+
+
+def reviews_by_id(connection: Connection, review_ids: Collection[str]) -> dict[str, StoredReview]:
+    """The stored ones among `review_ids`."""
+    rows = connection.execute(select(*STORED).where(_one_of(ReviewRow.review_id, review_ids)))
+    return {row.review_id: StoredReview(**row._mapping) for row in rows}  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def newest_reviews(connection: Connection, *, limit: int) -> list[StoredReview]:
+    """The newest originals by the time they were written, newest first."""
+    newest = (ReviewRow.reviewed_at.desc(), ReviewRow.review_id)
+    rows = connection.execute(select(*STORED).where(ReviewRow.duplicate_of.is_(None)).order_by(*newest).limit(limit))
+    return [StoredReview(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def count_reviews(engine: Engine) -> ReviewCounts:
+    """How many reviews, copies and quarantined rows there are."""
+    originals = select(func.count()).select_from(ReviewRow).where(ReviewRow.duplicate_of.is_(None)).scalar_subquery()
+    copies = select(func.count()).select_from(ReviewRow).where(ReviewRow.duplicate_of.is_not(None)).scalar_subquery()
+    quarantined = select(func.count()).select_from(Quarantine).scalar_subquery()
+    with engine.connect() as connection:
+        row = connection.execute(select(originals, copies, quarantined)).one()
+    return ReviewCounts(originals=row[0], copies=row[1], quarantined=row[2])
+
+
+def quarantine_counts(engine: Engine) -> dict[str, int]:
+    """Distinct quarantined rows by reason, most first."""
+    counted = func.count()
+    by_reason = select(Quarantine.reason, counted).group_by(Quarantine.reason)
+    with engine.connect() as connection:
+        rows = connection.execute(by_reason.order_by(counted.desc(), Quarantine.reason))
+        return {reason.value: number for reason, number in rows}
+
+
+def sources_read(engine: Engine) -> dict[str, int]:
+    """Rows read so far, by source: whose state this database holds."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(SourceCursor.source, SourceCursor.rows_read).order_by(SourceCursor.source))
+        return dict(rows.tuples().all())
+
+
+def latest_runs(engine: Engine, *, limit: int = 10) -> list[RunSummary]:
+    """The latest runs of ingest, newest first."""
+    columns = [getattr(IngestRun, name) for name in RunSummary.__dataclass_fields__]
+    with engine.connect() as connection:
+        rows = connection.execute(select(*columns).order_by(IngestRun.ingest_run_id.desc()).limit(limit))
+        return [RunSummary(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def known_ids(connection: Connection, review_ids: Sequence[str]) -> set[str]:
+    """Which of `review_ids` are stored."""
+    return set(connection.scalars(select(ReviewRow.review_id).where(_one_of(ReviewRow.review_id, review_ids))))
+
+
+def originals_of(connection: Connection, text_hashes: Sequence[str]) -> dict[str, str]:
+    """By text hash the review that had the text first, for those of `text_hashes` that are stored."""
+    wanted = select(ReviewRow.text_hash, ReviewRow.review_id).where(
+        _one_of(ReviewRow.text_hash, text_hashes), ReviewRow.duplicate_of.is_(None)
+    )
+    return dict(connection.execute(wanted).tuples().all())
+
+
+def _one_of(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:
+    """One array parameter instead of one per value: Postgres takes at most 65,535 of them."""
+    return column == any_(literal(list(values), ARRAY(Text)))

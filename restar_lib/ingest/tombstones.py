@@ -1,0 +1,159 @@
+"""Tombstones: what people asked to be forgotten, kept as keyed hashes, so that no source brings it back.
+
+A person's tombstone refuses what they wrote before they asked; a review's and a row's refuse exactly that one. The key
+lies in the state folder (`forget.key`, readable by its owner) and not in the database: whoever holds a dump cannot test
+a guess. With tombstones but without their key nothing is ingested, for that would bring people back silently.
+
+Owns table `forgotten`. It deletes nothing (`privacy.forget` does); `ingest.load` asks it, in the transaction of
+each chunk. A person's later reviews are taken; one that comes without its author under a new id is not recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import ARRAY, Connection, Text, any_, literal, select
+from sqlalchemy.dialects.postgresql import insert
+
+from restar_lib.atomic_files import write_text
+from restar_lib.domain import ForgottenKind, QuarantineReason
+from restar_lib.errors import ConfigurationError
+from restar_lib.ingest.cleaning import Rejection, identifier
+from restar_lib.ingest.copy_rows import ReadyReview, Result
+from restar_lib.ingest.sources.base import RawRow
+from restar_lib.store.tables import Forgotten
+
+KEY_FILE = "forget.key"
+REFUSAL = Rejection(reason=QuarantineReason.FORGOTTEN, detail="its author asked to be forgotten; nothing of it is kept")
+
+
+@dataclass(frozen=True)
+class ForgetKey:
+    """The secret that turns ids into the keys of tombstones."""
+
+    secret: bytes
+
+    @classmethod
+    def of(cls, home: Path) -> Self | None:
+        """The key of a state folder; None where nobody was forgotten yet."""
+        path = home / KEY_FILE
+        return cls(bytes.fromhex(path.read_text(encoding="ascii"))) if path.exists() else None
+
+    @classmethod
+    def of_or_new(cls, home: Path) -> Self:
+        """The key of a state folder, made the first time."""
+        if not (home / KEY_FILE).exists():
+            write_text(home / KEY_FILE, secrets.token_hex(32))
+        return cls(bytes.fromhex((home / KEY_FILE).read_text(encoding="ascii")))
+
+    @property
+    def check(self) -> str:
+        """Stands with every tombstone: another key is noticed."""
+        return self._digest("check")[:8]
+
+    def user(self, user_id: str) -> str:
+        """Key of a person."""
+        return self._digest(f"user {user_id}")
+
+    def review(self, review_id: str) -> str:
+        """Key of a review."""
+        return self._digest(f"review {review_id}")
+
+    def row(self, raw: str) -> str:
+        """Key of a row as the quarantine shows it, whatever source it comes from."""
+        return self._digest(f"row {raw}")
+
+    def _digest(self, message: str) -> str:
+        return hmac.new(self.secret, message.encode(), hashlib.sha256).hexdigest()
+
+
+def shown(raw: bytes) -> str:
+    """A raw row as a text: Postgres takes neither broken UTF-8 nor NUL; both stay readable."""
+    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+
+
+def row_hash(source: str, raw: bytes) -> str:
+    """SHA-256 (hex) of source name and raw row: the name of a row that was not taken."""
+    return hashlib.sha256(source.encode() + b"\0" + raw).hexdigest()
+
+
+def screen(connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[Result]) -> list[Result]:
+    """The results of cleaning, with `REFUSAL` in the place of whatever was forgotten.
+
+    Raises `ConfigurationError` where there are tombstones and their key is not at hand. Costs one small query where
+    nobody was ever forgotten.
+    """
+    key = key_in_use(connection, home)
+    if key is None:
+        return list(cleaned)
+    keys = [_keys(key, row, result) for row, result in zip(rows, cleaned, strict=True)]
+    found = _found(connection, (one for of_row in keys for one in of_row))
+    return [
+        REFUSAL if any(_refuses(found.get(one), one, result) for one in of_row) else result
+        for of_row, result in zip(keys, cleaned, strict=True)
+    ]
+
+
+def bury(connection: Connection, key: ForgetKey, keys: Iterable[tuple[ForgottenKind, str]], *, now: datetime) -> None:
+    """Set tombstones; one that stands already is moved to `now`."""
+    rows = [{"kind": kind, "key": one, "key_check": key.check, "forgotten_at": now} for kind, one in keys]
+    if rows:
+        statement = insert(Forgotten)
+        moved = {"forgotten_at": statement.excluded.forgotten_at}
+        connection.execute(statement.on_conflict_do_update(index_elements=["kind", "key"], set_=moved), rows)
+
+
+def forgotten_reviews(connection: Connection, key: ForgetKey, review_ids: Iterable[str]) -> set[str]:
+    """Which of these review ids have a tombstone of their own."""
+    keys = {key.review(review_id): review_id for review_id in review_ids}
+    found = _found(connection, ((ForgottenKind.REVIEW, one) for one in keys))
+    return {keys[one] for _, one in found}
+
+
+def key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
+    """The key that the tombstones were made with; None where there are none. Raises `ConfigurationError`."""
+    check = connection.scalar(select(Forgotten.key_check).limit(1))
+    if check is None:
+        return None
+    key = ForgetKey.of(home)
+    if key is None or key.check != check:
+        raise ConfigurationError(
+            f"people were forgotten here, and {home / KEY_FILE} is not the key of their tombstones: put it back from a "
+            "backup. Without it their reviews would come back, so nothing is ingested"
+        )
+    return key
+
+
+def _keys(key: ForgetKey, row: RawRow, result: Result) -> list[tuple[ForgottenKind, str]]:
+    if isinstance(result, ReadyReview):
+        keys = [(ForgottenKind.REVIEW, key.review(result.review_id))]
+        user_id = result.user_id
+    else:
+        keys = [(ForgottenKind.ROW, key.row(shown(row.raw)))]
+        user_id = identifier((row.fields or {}).get("user_id"))
+    return keys if user_id is None else [*keys, (ForgottenKind.USER, key.user(user_id))]
+
+
+def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], result: Result) -> bool:
+    if forgotten_at is None:
+        return False
+    # What a person writes after they were forgotten is new, and theirs to give.
+    later = key[0] is ForgottenKind.USER and isinstance(result, ReadyReview) and result.reviewed_at > forgotten_at
+    return not later
+
+
+def _found(
+    connection: Connection, keys: Iterable[tuple[ForgottenKind, str]]
+) -> dict[tuple[ForgottenKind, str], datetime]:
+    wanted = literal(sorted({key for _, key in keys}), ARRAY(Text))
+    rows = connection.execute(
+        select(Forgotten.kind, Forgotten.key, Forgotten.forgotten_at).where(Forgotten.key == any_(wanted))
+    )
+    return {(kind, key): forgotten_at for kind, key, forgotten_at in rows}

@@ -1,0 +1,125 @@
+"""Which stars a training doubts most, and the file beside its model that names those reviews.
+
+The training has read its rows with the frozen encoder anyway; judging their stars (`label_quality.confident_learning`) takes some seconds
+more. The file (`<version>.doubted.json`) holds review ids and figures, no texts; it goes with the version, and who asks
+to be forgotten leaves it. It asks nobody: `label_audit.ask_people` does, after the training. Changes no label and no weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from restar_lib.artifacts import sealed_folder
+from restar_lib.atomic_files import READABLE, write_text
+from restar_lib.domain import SENTIMENTS, Example, TruthSource, weak_label
+from restar_lib.errors import ArtifactError
+from restar_lib.feature_scaling import Features
+from restar_lib.label_quality.confident_learning import FOLDS, judge, out_of_sample
+
+FILE: Final = "doubted.json"
+KEPT: Final = 500
+"""So many reviews are named: where people were asked about the first ones before, the next ones take their place."""
+
+
+class DoubtedLabels(BaseModel):
+    """What a training says about the stars of reviews that no person has answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    judged: int = 0
+    """Reviews whose stars were judged."""
+    doubted: int = 0
+    """How many of those stars confident learning takes for wrong."""
+    most: tuple[tuple[str, float], ...] = ()
+    """Review ids with their doubt in [0, 1], the most doubted first."""
+    unjudged: str = ""
+    """Why no stars were judged; empty where they were."""
+
+    def write(self, models_dir: Path, version: str) -> None:
+        """Write it beside the sealed folder."""
+        _write(sealed_folder.sibling(models_dir, version, FILE), self)
+
+
+def most_doubted(
+    rows: Sequence[Example], features: Features, weights: NDArray[np.float64], *, seed: int
+) -> DoubtedLabels:
+    """Judge the stars of training rows, one a review, by models that have not learned from them; all of them learn.
+
+    `features` [n, d] must come from an encoder that has not learned from these stars; `weights` [n] are row weights.
+    """
+    truth = np.array([row.truth.position for row in rows], dtype=np.int64)
+    rated = np.array([at for at, row in enumerate(rows) if row.rating is not None], dtype=np.int64)
+    given = np.array([weak_label(rows[at].rating or 0).position for at in rated], dtype=np.int64)
+    fewest = min(int(np.bincount(one, minlength=len(SENTIMENTS)).min()) for one in (truth, given))
+    if fewest < FOLDS:
+        return DoubtedLabels(unjudged=f"a class has {fewest} reviews, too few to say what stars should be")
+    answers = out_of_sample(features, truth, weights, folds=FOLDS, seed=seed)
+    found = judge(given, answers[rated])
+    unanswered = np.array([rows[at].truth_source is TruthSource.STARS for at in rated])
+    doubted = sorted(
+        (float(found.quality[at]), rows[rated[at]].review_id) for at in np.flatnonzero(found.doubted & unanswered)
+    )
+    return DoubtedLabels(
+        judged=int(unanswered.sum()),
+        doubted=len(doubted),
+        most=tuple((review_id, round(1 - quality, 4)) for quality, review_id in doubted[:KEPT]),
+    )
+
+
+def read(models_dir: Path, version: str) -> DoubtedLabels | None:
+    """What the training of a version doubts; None where it never said (made elsewhere, or by an older Re*Star)."""
+    path = sealed_folder.sibling(models_dir, version, FILE)
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not what a training wrote ({error}); delete the file") from None
+
+
+def naming(models_dir: Path, review_ids: Collection[str]) -> tuple[Path, ...]:
+    """The files that name one of these reviews, or that cannot be read."""
+    return tuple(path for path in sorted(models_dir.glob(f"*.{FILE}")) if _may_name(path, set(review_ids)))
+
+
+def shown(models_dir: Path) -> set[str]:
+    """The ids of all reviews that such a file names."""
+    return {review_id for path in models_dir.glob(f"*.{FILE}") for review_id in _ids(path) or ()}
+
+
+def forget(models_dir: Path, review_ids: Collection[str]) -> int:
+    """Take these reviews out of every file, and delete what cannot be read; returns how many files that were."""
+    found = naming(models_dir, review_ids)
+    for path in found:
+        if _ids(path) is None:
+            path.unlink(missing_ok=True)
+            continue
+        before = _read(path)
+        _write(path, before.model_copy(update={"most": tuple(one for one in before.most if one[0] not in review_ids)}))
+    return len(found)
+
+
+def _may_name(path: Path, review_ids: Collection[str]) -> bool:
+    ids = _ids(path)
+    return ids is None or not ids.isdisjoint(review_ids)
+
+
+def _ids(path: Path) -> set[str] | None:
+    try:
+        return {review_id for review_id, _ in _read(path).most}
+    except (OSError, ValueError):
+        return None
+
+
+def _read(path: Path) -> DoubtedLabels:
+    return DoubtedLabels.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, found: DoubtedLabels) -> None:
+    write_text(path, found.model_dump_json(indent=1) + "\n", mode=READABLE)

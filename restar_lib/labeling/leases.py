@@ -1,0 +1,278 @@
+"""The labeler's side of the queue: claim a review, answer it, pass on it, take the last answer back.
+
+`claim` leases one task to one labeler under a fencing token; `submit`, `skip` and `release_claim` end the lease,
+`renew` prolongs it, `undo` takes the last answer or skip back. Every change names the state that it expects in its
+WHERE; where that state is gone it raises `LeaseLost` or `NothingToUndo` and writes nothing.
+
+A lease only says from when on others may take the review. What refuses a late answer is the token: it grows with every
+claim, so an answer that comes after the lease but before anybody else's claim still counts.
+
+A claim holds neither stars nor predictions: they would anchor people; `hints` reads them apart, where configured. Does
+not choose reviews (`selection`), show anything, or call the clock: `now` is passed in. The desk, the terminal and the
+demo labelers go through here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from restar_lib.domain import LabelSource, Sentiment, TaskStatus
+from restar_lib.errors import LeaseLost, NothingToUndo
+from restar_lib.labeling.consensus import consensus
+from restar_lib.settings import Settings
+from restar_lib.store.tables import Label, LabelSkip, LabelTask, PredictionRow, ReviewRow
+
+_NOBODY: dict[str, Any] = {"claimed_by": None, "claimed_at": None, "lease_expires_at": None}
+REOPENED: dict[str, Any] = {"status": TaskStatus.OPEN, **_NOBODY}
+"""What a task becomes when a lease ends without an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One review leased to one labeler."""
+
+    task_id: int
+    token: int
+    review_id: str
+    text: str
+    product_category: str | None
+    reviewed_at: datetime
+    lease_expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchoringHints:
+    """What would anchor a person; shown only where `labeling.show_hints` says so."""
+
+    rating: int | None
+    sentiment: Sentiment | None
+    """What the model that put the task here says."""
+    confidence: float | None
+
+
+def claim(engine: Engine, *, labeler: str, now: datetime, lease_seconds: float) -> Claim | None:
+    """Lease the next review to `labeler`, or None where nothing is left for them.
+
+    First what they already hold (a reloaded page shows the same review under a new token), then abandoned leases, then
+    the open task of the highest priority; never one that they answered or skipped. One statement.
+    """
+    held = and_(
+        LabelTask.status == TaskStatus.CLAIMED,
+        (LabelTask.claimed_by == labeler) | (LabelTask.lease_expires_at <= now),
+    )
+    taken_up = _first(held, labeler=labeler).order_by((LabelTask.claimed_by == labeler).desc()).cte("taken_up")
+    # The second branch runs only where the first found nothing, so that a claim never locks two rows.
+    unclaimed = and_(LabelTask.status == TaskStatus.OPEN, ~exists(select(taken_up.c.task_id)))
+    opened = _first(unclaimed, labeler=labeler).order_by(LabelTask.priority.desc(), LabelTask.task_id).cte("opened")
+    chosen = union_all(select(taken_up.c.task_id), select(opened.c.task_id)).subquery("chosen")
+    statement = (
+        update(LabelTask)
+        .where(
+            LabelTask.task_id == chosen.c.task_id,
+            LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.CLAIMED)),
+            ReviewRow.review_id == LabelTask.review_id,
+        )
+        .values(_leased(labeler=labeler, now=now, lease_seconds=lease_seconds))
+        .returning(*_CLAIM_COLUMNS)
+    )
+    with engine.begin() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else _as_claim(row)
+
+
+def submit(
+    engine: Engine,
+    *,
+    task_id: int,
+    token: int,
+    labeler: str,
+    sentiment: Sentiment,
+    source: LabelSource,
+    now: datetime,
+    settings: Settings,
+) -> TaskStatus:
+    """Store the answer; `done` once enough people agree, else back to `open` for the next one.
+
+    Sending the same answer again (the first reply got lost on the way) changes nothing. Raises `LeaseLost` where the
+    review meanwhile went to somebody else.
+    """
+    holds = _holds(task_id=task_id, token=token, labeler=labeler)
+    with engine.begin() as connection:
+        claimed_at = connection.execute(select(LabelTask.claimed_at).where(holds).with_for_update()).scalar()
+        if claimed_at is None:
+            return _answered_before(connection, task_id=task_id, labeler=labeler, sentiment=sentiment)
+        earlier = connection.execute(select(Label.sentiment).where(Label.task_id == task_id)).scalars().all()
+        agreed = consensus([*earlier, sentiment], needed=settings.labeling.labels_per_task)
+        status = TaskStatus.OPEN if agreed is None else TaskStatus.DONE
+        outcome = {"status": status, "consensus": agreed, "done_at": None if agreed is None else now}
+        _end_lease(connection, holds, outcome, task_id=task_id)
+        answer = {"task_id": task_id, "labeler": labeler, "sentiment": sentiment, "source": source}
+        seconds = max(0.0, (now - claimed_at).total_seconds())  # a clock may have been set back meanwhile
+        connection.execute(insert(Label).values(answer | {"seconds": seconds, "labeled_at": now}))
+    return status
+
+
+def skip(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime) -> None:
+    """Back to `open`, and `labeler` is not asked this again. Raises `LeaseLost`."""
+    with engine.begin() as connection:
+        _end_lease(connection, _holds(task_id=task_id, token=token, labeler=labeler), REOPENED, task_id=task_id)
+        connection.execute(insert(LabelSkip).values(task_id=task_id, labeler=labeler, skipped_at=now))
+
+
+def release_claim(engine: Engine, *, task_id: int, token: int, labeler: str) -> None:
+    """Back to `open`, without an opinion: the labeler closed the page. Raises `LeaseLost`."""
+    with engine.begin() as connection:
+        _end_lease(connection, _holds(task_id=task_id, token=token, labeler=labeler), REOPENED, task_id=task_id)
+
+
+def renew(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime, lease_seconds: float) -> datetime:
+    """The labeler is still reading: when the lease ends now. Raises `LeaseLost`."""
+    until = now + timedelta(seconds=lease_seconds)
+    statement = update(LabelTask).where(_holds(task_id=task_id, token=token, labeler=labeler))
+    with engine.begin() as connection:
+        if connection.execute(statement.values(lease_expires_at=until)).rowcount == 0:
+            raise _lost(task_id)
+    return until
+
+
+def undo(engine: Engine, *, labeler: str, now: datetime, settings: Settings) -> Claim:
+    """Take back the labeler's last answer or skip and lease that review to them again; what they hold now is freed.
+
+    Raises `NothingToUndo` where there is none within `labeling.undo_seconds`, or where its answer is already in a
+    training set, or where somebody else is reading it.
+    """
+    since = now - timedelta(seconds=settings.labeling.undo_seconds)
+    with engine.begin() as connection:
+        task_id = connection.execute(_last_action(labeler=labeler, since=since)).scalar()
+        if task_id is None:
+            minutes = settings.labeling.undo_seconds / 60
+            raise NothingToUndo(f"{labeler} has answered or skipped nothing in the last {minutes:g} minutes")
+        for table in (Label, LabelSkip):
+            connection.execute(delete(table).where(table.task_id == task_id, table.labeler == labeler))
+        held = (LabelTask.status == TaskStatus.CLAIMED, LabelTask.claimed_by == labeler)
+        connection.execute(update(LabelTask).where(*held).values(REOPENED))
+        row = connection.execute(_take_back(task_id, labeler=labeler, now=now, settings=settings)).one_or_none()
+        if row is None:
+            raise NothingToUndo(f"task {task_id} is already in a training set, or somebody else is reading it")
+    return _as_claim(row)
+
+
+def answered_since(engine: Engine, *, labeler: str, since: datetime) -> int:
+    """How many answers this labeler has given from `since` on."""
+    mine = (Label.labeler == labeler, Label.labeled_at >= since)
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(Label).where(*mine)).scalar_one()
+
+
+def hints(engine: Engine, *, task_id: int) -> AnchoringHints:
+    """Stars and the model's opinion about this task's review."""
+    opinion = and_(
+        PredictionRow.review_id == LabelTask.review_id, PredictionRow.model_version == LabelTask.model_version
+    )
+    statement = (
+        select(ReviewRow.rating, PredictionRow.sentiment, PredictionRow.confidence)
+        .select_from(LabelTask)
+        .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
+        .outerjoin(PredictionRow, opinion)
+        .where(LabelTask.task_id == task_id)
+    )
+    with engine.connect() as connection:
+        return AnchoringHints(**connection.execute(statement).one()._asdict())
+
+
+_CLAIM_COLUMNS = (
+    LabelTask.task_id,
+    LabelTask.claim_token.label("token"),
+    ReviewRow.review_id,
+    ReviewRow.text,
+    ReviewRow.product_category,
+    ReviewRow.reviewed_at,
+    LabelTask.lease_expires_at,
+)
+
+
+def _as_claim(row: Row[*tuple[Any, ...]]) -> Claim:
+    return Claim(**row._asdict())
+
+
+def _leased(*, labeler: str, now: datetime, lease_seconds: float) -> dict[str, Any]:
+    return {
+        "status": TaskStatus.CLAIMED,
+        "claimed_by": labeler,
+        "claimed_at": now,
+        "claim_token": LabelTask.claim_token + 1,
+        "lease_expires_at": now + timedelta(seconds=lease_seconds),
+    }
+
+
+def _first(state: ColumnElement[bool], *, labeler: str) -> Select[int]:
+    """One task in this state that the labeler neither answered nor skipped, locked, passing those locked by others."""
+    answered = exists().where(Label.task_id == LabelTask.task_id, Label.labeler == labeler)
+    skipped = exists().where(LabelSkip.task_id == LabelTask.task_id, LabelSkip.labeler == labeler)
+    chosen = select(LabelTask.task_id).where(state, ~answered, ~skipped)
+    return chosen.limit(1).with_for_update(skip_locked=True, of=LabelTask)
+
+
+def _holds(*, task_id: int, token: int, labeler: str) -> ColumnElement[bool]:
+    return and_(
+        LabelTask.task_id == task_id,
+        LabelTask.status == TaskStatus.CLAIMED,
+        LabelTask.claimed_by == labeler,
+        LabelTask.claim_token == token,
+    )
+
+
+def _end_lease(connection: Connection, holds: ColumnElement[bool], outcome: dict[str, Any], *, task_id: int) -> None:
+    if connection.execute(update(LabelTask).where(holds).values(outcome | _NOBODY)).rowcount == 0:
+        raise _lost(task_id)
+
+
+def _lost(task_id: int) -> LeaseLost:
+    return LeaseLost(f"task {task_id} is no longer yours: the lease ended or somebody else took it; claim the next one")
+
+
+def _answered_before(connection: Connection, *, task_id: int, labeler: str, sentiment: Sentiment) -> TaskStatus:
+    """The task's status where this very answer is already stored, else `LeaseLost`."""
+    same = (Label.task_id == task_id, Label.labeler == labeler, Label.sentiment == sentiment)
+    status = connection.execute(select(LabelTask.status).join(Label, Label.task_id == LabelTask.task_id).where(*same))
+    found = status.scalar()
+    if found is None:
+        raise _lost(task_id)
+    return found
+
+
+def _last_action(*, labeler: str, since: datetime) -> Select[int]:
+    labels = select(Label.task_id, Label.labeled_at.label("at")).where(Label.labeler == labeler)
+    skips = select(LabelSkip.task_id, LabelSkip.skipped_at.label("at")).where(LabelSkip.labeler == labeler)
+    action = union_all(labels, skips).subquery("action")
+    return select(action.c.task_id).where(action.c.at >= since).order_by(action.c.at.desc()).limit(1)
+
+
+def _take_back(task_id: int, *, labeler: str, now: datetime, settings: Settings) -> ReturningUpdate[*tuple[Any, ...]]:
+    expected = (
+        LabelTask.task_id == task_id,
+        LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.DONE)),
+        ReviewRow.review_id == LabelTask.review_id,
+    )
+    lease = _leased(labeler=labeler, now=now, lease_seconds=settings.labeling.lease_seconds)
+    unanswered = {"consensus": None, "done_at": None}
+    return update(LabelTask).where(*expected).values(lease | unanswered).returning(*_CLAIM_COLUMNS)

@@ -1,0 +1,156 @@
+"""Whether the processes beside us answer: the API, Airflow and its DAGs, the mail server, the hub where it is used."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+
+from restar_lib.operation import databases
+from restar_lib.operation.checks.check import Check, Examination, Examined, fail, ok, warn
+from restar_lib.operation.checks.state import airflow_url, has_table
+from restar_lib.settings import process_environment
+from restar_lib.store.database import engine_for
+
+SECONDS = 5.0
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+
+
+def serving(patient: Examined) -> Iterator[Check]:
+    """Every replica is alive and has a model."""
+    if _house_sleeps(patient):
+        return
+    urls = patient.settings.serving.url.split()
+    if not urls:
+        yield warn("serving", "serving.url is not set", "set it, so that a release waits until the API has followed")
+    for url in urls:
+        yield _replica(url)
+
+
+def airflow(patient: Examined) -> Iterator[Check]:
+    """Its processes beat."""
+    if _house_sleeps(patient):
+        return
+    url = _airflow_api(patient)
+    try:
+        parts = httpx.get(f"{url}/api/v2/monitor/health", timeout=SECONDS).raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        yield fail("airflow", f"{url} does not answer ({error})", "start it, or see the log of airflow-api")
+        return
+    for name in PARTS:
+        status = (parts.get(name) or {}).get("status")
+        if status == "healthy":
+            yield ok("airflow", f"{name} is healthy")
+        else:
+            yield fail("airflow", f"{name} is {status or 'silent'}", f"see the log of airflow's {name}")
+
+
+def dags(patient: Examined) -> Iterator[Check]:
+    """Every DAG file is parsed, and none is paused."""
+    url = None if patient.engine is None else airflow_url(patient)
+    if url is None:
+        return
+    engine = engine_for(databases.plain_place(databases.AIRFLOW, url.get_secret_value()).url)
+    try:
+        if not has_table(engine, "import_error"):
+            yield warn("dags", "Airflow's database is empty", "start Airflow once")
+            return
+        yield from _dags(engine)
+    finally:
+        engine.dispose()
+
+
+def mail(patient: Examined) -> Iterator[Check]:
+    """The mail server greets."""
+    if _house_sleeps(patient):
+        return
+    found = _mail_server(patient)
+    if found is None:
+        conn_id = patient.settings.mail.conn_id
+        yield warn("mail", f"the connection {conn_id} is not in this environment", "look from where Airflow runs")
+        return
+    host, port = found
+    try:
+        with smtplib.SMTP(host, port, timeout=SECONDS) as client:
+            client.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        yield fail("mail", f"{host}:{port} does not answer ({error})", "start it; alerts are kept and mailed later")
+    else:
+        yield ok("mail", f"{host}:{port} answers")
+
+
+def hub(patient: Examined) -> Iterator[Check]:
+    """It answers, where something is read from it or pushed to it."""
+    settings = patient.settings
+    if settings.source.kind != "hub" and not (settings.hub.dataset_repository or settings.hub.model_repository):
+        yield ok("hub", "not used")
+        return
+    from huggingface_hub import constants
+
+    url = settings.hub.endpoint or constants.ENDPOINT
+    try:
+        httpx.head(url, timeout=SECONDS, follow_redirects=True)
+    except httpx.HTTPError as error:
+        yield fail("hub", f"{url} does not answer ({error})", "check the network, a proxy, and HF_ENDPOINT")
+    else:
+        token = "with" if settings.hub.token else "without"
+        yield ok("hub", f"{url} answers; {token} a token")
+
+
+def _house_sleeps(patient: Examined) -> bool:
+    """Embedded and stopped: its services are not expected."""
+    return patient.embedded and patient.engine is None
+
+
+def _airflow_api(patient: Examined) -> str:
+    """Where Airflow's own processes reach its API; the address for people may lead through a proxy."""
+    inside = process_environment().get("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "")
+    return inside.removesuffix("/").removesuffix("/execution") or patient.settings.orchestration.airflow_url
+
+
+def _replica(url: str) -> Check:
+    try:
+        ready = httpx.get(f"{url.rstrip('/')}/ready", timeout=SECONDS)
+    except httpx.HTTPError as error:
+        return fail("serving", f"{url} does not answer ({error})", "start it, or see its log")
+    if ready.status_code == httpx.codes.OK:
+        return ok("serving", f"{url} is ready")
+    return warn("serving", f"{url} is up and has no model ({ready.status_code})", "release one, or `restar reconcile`")
+
+
+def _dags(engine: Engine) -> Iterator[Check]:
+    with engine.connect() as connection:
+        broken = connection.execute(text("select filename, stacktrace from import_error")).all()
+        paused = connection.scalars(
+            text("select dag_id from dag where is_paused and not is_stale order by dag_id")
+        ).all()
+        known = connection.scalar(text("select count(*) from dag where not is_stale"))
+    for filename, trace in broken:
+        last = (str(trace).strip().splitlines() or [""])[-1]
+        yield fail("dags", f"{filename} does not parse: {last}", f"run `python {filename}` and read the error")
+    if paused:
+        yield warn("dags", f"paused: {', '.join(paused)}", "unpause them in Airflow's list of DAGs")
+    if not broken:
+        yield ok("dags", f"{known} parsed without errors")
+
+
+def _mail_server(patient: Examined) -> tuple[str, int] | None:
+    settings = patient.settings
+    if patient.embedded:
+        return "127.0.0.1", settings.embedded.mail_port
+    raw = process_environment().get(f"AIRFLOW_CONN_{settings.mail.conn_id.upper()}")
+    if raw is None:
+        return None
+    if raw.lstrip().startswith("{"):
+        connection: dict[str, Any] = json.loads(raw)
+        return str(connection["host"]), int(connection.get("port") or 25)
+    url = make_url(raw)
+    return str(url.host), url.port or 25
+
+
+ALL: tuple[Examination, ...] = (serving, airflow, dags, mail, hub)

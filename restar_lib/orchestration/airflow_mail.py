@@ -1,0 +1,77 @@
+"""Mail over Airflow's SMTP connection, and what people are told of a task that failed for good."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException
+
+from restar_lib.errors import MailFailed
+from restar_lib.settings import settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from restar_lib.monitoring.alerts.mail import TaskFailure
+
+log = logging.getLogger(__name__)
+
+
+def send_mail(message: EmailMessage) -> None:
+    """Send text and HTML over the connection `mail.conn_id`. Raises `MailFailed`."""
+    from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+    conn_id = settings().mail.conn_id
+    try:
+        with SmtpHook(smtp_conn_id=conn_id) as hook:
+            # The hook's own `send_email_smtp` builds HTML alone; its client is logged in and encrypted as configured.
+            client: Any = hook._smtp_client  # noqa: SLF001
+            refused = client.send_message(message)
+    except (AirflowException, smtplib.SMTPException, OSError) as error:
+        raise MailFailed(
+            f"{message['Subject']!r} did not leave over the Airflow connection {conn_id!r}: {error}"
+        ) from error
+    if refused:  # the others have it: sending it again would reach them twice
+        log.error("%r was refused for %s: check mail.recipients", message["Subject"], ", ".join(sorted(refused)))
+
+
+def mail_failure(context: Context) -> None:
+    """Tell the person on call that a task failed and is not tried again. Airflow's `on_failure_callback`.
+
+    Over each channel that is configured: where the mail server is what failed, the webhook still tells.
+    """
+    from restar_lib.monitoring.alerts.mail import TaskFailure
+
+    task = context["ti"]
+    failure = TaskFailure(
+        dag_id=task.dag_id,
+        task_id=task.task_id,
+        run_id=task.run_id,
+        try_number=task.try_number,
+        log_url=getattr(task, "log_url", None),
+        error=str(context.get("exception") or "no message: the task was killed, or lost its worker"),
+    )
+    for tell in (_mail, _post):
+        try:
+            tell(failure)
+        except Exception:
+            # The task has failed already and its log says why; a broken channel must not hide that.
+            log.exception("a channel did not take it that %s.%s failed", task.dag_id, task.task_id)
+
+
+def _mail(failure: TaskFailure) -> None:
+    from restar_lib.monitoring.alerts.mail import build_failure_message
+
+    send_mail(build_failure_message(failure, settings(), now=datetime.now(UTC)))
+
+
+def _post(failure: TaskFailure) -> None:
+    from restar_lib.monitoring.alerts.webhook import failure_content, post
+
+    if settings().webhook.url is not None:
+        title = f"{failure.dag_id}: {failure.task_id} failed on try {failure.try_number}"
+        post(failure_content(title, failure.error, log_url=failure.log_url), settings().webhook)

@@ -1,0 +1,310 @@
+"""Forgetting a person: their reviews, what was made of them, and every trace; and who has seen them.
+
+One transaction deletes the rows and sets the tombstones that keep the person out; the files' traces are written over
+before it commits; snapshots, and reports that were made meanwhile, are rewritten after it, by tombstone. So a call that
+is killed anywhere is finished by the same call. A dry run does all of it and rolls back, so that it counts exactly what
+would go.
+
+It trains nothing: models that learned from the reviews are listed, and it is for a person to retrain and to release.
+Out of its reach, and said so by the command: the source's own files, backups, and what was published elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.dialects.postgresql import insert
+
+from restar_lib.artifacts import release_log, sealed_folder
+from restar_lib.dataset.snapshot_folder import NOTE
+from restar_lib.domain import ForgottenKind
+from restar_lib.errors import ArtifactError, ConfigurationError
+from restar_lib.evaluation.report import files as evaluations
+from restar_lib.gate import verdict_log
+from restar_lib.inference.engine import ModelInfo
+from restar_lib.ingest import erasure, load
+from restar_lib.ingest.cleaning import identifier
+from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.tombstones import ForgetKey, bury, forgotten_reviews, key_in_use
+from restar_lib.label_audit import files_of_audits as stars
+from restar_lib.label_quality import doubted_labels
+from restar_lib.labeling import queue
+from restar_lib.privacy import snapshot_rewriting, traces
+from restar_lib.scoring import pending, predictions
+from restar_lib.settings import Settings
+from restar_lib.store.database import lock
+from restar_lib.store.tables import ForgottenPerson
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetReport:
+    """What was forgotten, or in a dry run what would be."""
+
+    dry_run: bool
+    reviews: int
+    handed_over: int
+    """Texts that live on, because somebody else wrote the same."""
+    predictions: int
+    tasks: int
+    labels: int
+    quarantined: int
+    files: tuple[str, ...]
+    """Logs, reports, mails and copies of raw reviews, below the state folder."""
+    snapshots: tuple[str, ...]
+    """Training sets on disk that held the reviews, and were rewritten."""
+    learned: tuple[str, ...]
+    """Models that were trained or calibrated on the reviews, deleted ones included."""
+    judged: tuple[str, ...]
+    """Models that were only judged on them."""
+    champion: str | None
+    """What serves, where it has learned from the reviews."""
+
+    @property
+    def advice(self) -> list[str]:
+        """What a person has to know or do, one line each."""
+        lines = [f"rewritten: {name}" for name in (*self.files, *(f"snapshots/{one}" for one in self.snapshots))]
+        lines += [f"{version} was trained or calibrated on these reviews" for version in self.learned]
+        lines += [f"{version} was judged on these reviews" for version in self.judged]
+        if self.champion:
+            lines.append(f"{self.champion} serves: retrain (DAG retrain_sentiment, `force`) to have it replaced")
+        if self.dry_run:
+            return [*lines, "nothing was changed: run it again with --for-good"]
+        return [
+            *lines,
+            "out of reach: the source's own files, earlier backups, and what was published elsewhere",
+            "a backup that is older than this and is restored brings them back: forget them again then",
+        ]
+
+    def __str__(self) -> str:
+        """One line for the log: no id of the person is in it."""
+        return (
+            f"{'would forget' if self.dry_run else 'forgot'} a person: {self.reviews:,} reviews "
+            f"({self.handed_over:,} texts live on with others), {self.predictions:,} predictions, "
+            f"{self.tasks:,} tasks, {self.labels:,} labels, {self.quarantined:,} quarantined rows, "
+            f"{len(self.files):,} files, {len(self.snapshots):,} snapshots; seen by {len(self.learned):,} models"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Person:
+    """Whom a request is about, and what is theirs."""
+
+    user_id: str
+    texts: Mapping[str, str]
+    """By review id."""
+    quarantined: Mapping[str, str]
+    """Rejected rows by their hash."""
+    needles: traces.SearchTerms
+    """What would give them away in a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Deleted:
+    """Rows that went."""
+
+    handed_over: int
+    predictions: int
+    tasks: int
+    labels: int
+
+
+def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, dry_run: bool) -> ForgetReport:
+    """Forget everything that `user_id` wrote before `now`, and keep it out. Running it again finishes or adds to it.
+
+    Raises `ConfigurationError` for an empty id, and where the key of earlier tombstones is missing.
+    """
+    wanted = identifier(user_id)
+    if wanted is None:
+        raise ConfigurationError(f"{user_id!r} is not a user id: give it as it stands in the reviews")
+    with engine.connect() as connection, connection.begin() as transaction:
+        lock(connection, load.LOCK)  # nobody stores a review of theirs meanwhile
+        key = _key(connection, settings, dry_run=dry_run)
+        person = _look_up(connection, settings, wanted)
+        seen = snapshot_rewriting.sightings(settings.snapshots_dir, person.texts)
+        found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
+        shown = (*evaluations.naming(settings, person.texts), *doubted_labels.naming(settings.models_dir, person.texts))
+        deleted = _delete(connection, person)
+        sets = _remember(connection, key, person, seen, now=now)
+        places = sorted({trace.path for trace in found} | set(shown))
+        report = _report(connection, settings, person, deleted, places, sets=sets, seen=seen, dry_run=dry_run)
+        if dry_run:
+            transaction.rollback()
+        else:
+            # First: both are found by the ids in their data, which must still be what it was.
+            evaluations.forget(settings, person.texts)
+            stars.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
+            traces.erase(found, person.needles)
+            _withdraw(settings.published_dir / "datasets", person.texts)
+            transaction.commit()
+    if not dry_run:
+        _finish(engine, settings, key)
+        erasure.tidy_statistics(engine)
+    log.info("%s", report)
+    return report
+
+
+def finish(engine: Engine, settings: Settings) -> int:
+    """Rewrite snapshots and reports that still hold what was forgotten: made meanwhile, or the call was killed.
+
+    Returns how many snapshots and files of reports those were.
+    """
+    key = ForgetKey.of(settings.home)
+    return _finish(engine, settings, key) if key else 0
+
+
+def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> int:
+    return _rewrite(engine, settings, key) + _clear_reports(engine, settings, key)
+
+
+def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
+    """Take what has a tombstone out of what was being evaluated, audited or trained; how many files changed."""
+    shown = evaluations.shown(settings) | stars.shown(settings) | doubted_labels.shown(settings.models_dir)
+    with engine.connect() as connection:
+        gone = forgotten_reviews(connection, key, shown)
+    if not gone:
+        return 0
+    changed = evaluations.forget(settings, gone) + stars.forget(settings, gone)
+    changed += doubted_labels.forget(settings.models_dir, gone)
+    log.info("%d files of reports still showed %d forgotten reviews", changed, len(gone))
+    return changed
+
+
+def _rewrite(engine: Engine, settings: Settings, key: ForgetKey) -> int:
+    """Rewrite snapshots, and withdraw what was pushed of them into our own folder; how many were rewritten."""
+    rewritten = snapshot_rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
+    for note in settings.snapshots_dir.glob(f"*/{NOTE}"):
+        shutil.rmtree(settings.published_dir / "datasets" / note.parent.name, ignore_errors=True)
+    return len(rewritten)
+
+
+def _withdraw(folder: Path, review_ids: Collection[str]) -> None:
+    """Delete the published sets in our own folder that hold one of these reviews, their snapshots gone or not."""
+    wanted = {review_id.encode() for review_id in review_ids}
+    for published in folder.glob("*/"):
+        lines = (line for path in published.glob("data/*/*.jsonl") for line in path.open("rb"))
+        if any(json.loads(line)["review_id"].encode() in wanted for line in lines):
+            shutil.rmtree(published)
+
+
+def _key(connection: Connection, settings: Settings, *, dry_run: bool) -> ForgetKey:
+    known = key_in_use(connection, settings.home)
+    if known is not None:
+        return known
+    return ForgetKey(b"for a dry run that keeps nothing") if dry_run else ForgetKey.of_or_new(settings.home)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """Where traces may be: the state folder, and Airflow's logs where they are elsewhere."""
+    elsewhere = settings.housekeeping.airflow_logs
+    return [settings.home, *([Path(elsewhere)] if elsewhere else [])]
+
+
+def _shown(path: Path, settings: Settings) -> str:
+    return (path.relative_to(settings.home) if path.is_relative_to(settings.home) else path).as_posix()
+
+
+def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Person:
+    mapping = FieldMapping.from_config(settings.source.fields)
+    texts = erasure.reviews_of(connection, user_id)
+    return _Person(
+        user_id=user_id,
+        texts=texts,
+        quarantined=erasure.quarantined_rows_of(connection, user_id, mapping),
+        needles=traces.needles(
+            ids=(user_id, *texts),
+            texts=texts.values(),
+            wrote=lambda line: erasure.wrote(line, user_id, mapping),
+        ),
+    )
+
+
+def _delete(connection: Connection, person: _Person) -> _Deleted:
+    review_ids = sorted(person.texts)
+    verdict_log.forget_reviews(connection, review_ids)
+    snapshot_rewriting.forget_labels(connection, review_ids)
+    removed = queue.remove_tasks_of(connection, review_ids)
+    scored = predictions.delete_of(connection, review_ids)
+    heirs = erasure.erase_reviews(connection, review_ids)
+    pending.reopen_runs(connection, heirs)
+    erasure.erase_quarantined(connection, person.quarantined)
+    return _Deleted(handed_over=len(heirs), predictions=scored, tasks=removed.tasks, labels=removed.labels)
+
+
+def _remember(
+    connection: Connection,
+    key: ForgetKey,
+    person: _Person,
+    seen: Sequence[snapshot_rewriting.AffectedSnapshot],
+    *,
+    now: datetime,
+) -> dict[str, bool]:
+    """Set the tombstones; returns every training set that ever held their reviews, and whether to learn from."""
+    buried = [
+        (ForgottenKind.USER, key.user(person.user_id)),
+        *((ForgottenKind.REVIEW, key.review(one)) for one in sorted(person.texts)),
+        *((ForgottenKind.ROW, key.row(one)) for one in sorted(set(person.quarantined.values()))),
+    ]
+    bury(connection, key, buried, now=now)
+    user_key = key.user(person.user_id)
+    before = connection.scalar(select(ForgottenPerson.snapshots).where(ForgottenPerson.user_key == user_key)) or []
+    sets = {one["snapshot"]: bool(one["learned"]) for one in before}
+    for sighting in seen:
+        for snapshot in snapshot_rewriting.ancestors(connection, [sighting.snapshot_hash]):
+            sets[snapshot] = sets.get(snapshot, False) or sighting.learned
+    stored = [{"snapshot": snapshot, "learned": learned} for snapshot, learned in sorted(sets.items())]
+    row = insert(ForgottenPerson).values(user_key=user_key, first_asked_at=now, last_asked_at=now, snapshots=stored)
+    again = {"last_asked_at": row.excluded.last_asked_at, "snapshots": row.excluded.snapshots}
+    connection.execute(row.on_conflict_do_update(index_elements=["user_key"], set_=again))
+    return sets
+
+
+def _report(
+    connection: Connection,
+    settings: Settings,
+    person: _Person,
+    deleted: _Deleted,
+    places: Sequence[Path],
+    *,
+    sets: Mapping[str, bool],
+    seen: Sequence[snapshot_rewriting.AffectedSnapshot],
+    dry_run: bool,
+) -> ForgetReport:
+    learned = _models(connection, settings, [one for one, is_learned in sets.items() if is_learned])
+    judged = _models(connection, settings, sets) - learned
+    champion = release_log.newest(connection)
+    return ForgetReport(
+        dry_run=dry_run,
+        reviews=len(person.texts),
+        quarantined=len(person.quarantined),
+        **vars(deleted),
+        files=tuple(_shown(path, settings) for path in places),
+        snapshots=tuple(one.snapshot_hash for one in seen),
+        learned=tuple(sorted(learned)),
+        judged=tuple(sorted(judged)),
+        champion=champion.model_version if champion and champion.model_version in learned else None,
+    )
+
+
+def _models(connection: Connection, settings: Settings, snapshots: Collection[str]) -> set[str]:
+    """The versions that were made from these training sets: those on disk, and those that a verdict names."""
+    return verdict_log.challengers_on(connection, sorted(snapshots)) | {
+        version
+        for version in sealed_folder.versions(settings.models_dir)
+        if _snapshot_of(settings, version) in snapshots
+    }
+
+
+def _snapshot_of(settings: Settings, version: str) -> str | None:
+    try:
+        return ModelInfo.read(settings.models_dir / version).snapshot_hash
+    except ArtifactError:
+        return None  # an altered folder says nothing; `restar doctor` names it

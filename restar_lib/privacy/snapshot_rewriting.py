@@ -1,0 +1,141 @@
+"""Training sets without the reviews of people who were forgotten.
+
+A snapshot is immutable, so one that holds a forgotten review becomes another one: the rows that are left, under the
+hash of their own content. The old folder keeps only a note that says so, its row points at the new one
+(`rewritten_as`), and verdicts and models keep naming the old hash, which is the truth about them. What was forgotten is
+found by tombstone: killed anywhere, the same call finishes the work, and a snapshot that was frozen at the same moment
+is found by the next call.
+
+It changes no model: a model that learned from a review has learned from it. Called by `privacy.forget` and by
+housekeeping.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import ARRAY, Connection, Engine, Text, any_, delete, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from restar_lib.atomic_files import READABLE, flush_folder, write_text
+from restar_lib.dataset.snapshot_folder import (
+    MANIFEST,
+    NOTE,
+    Sides,
+    SnapshotManifest,
+    read_side,
+    side_file,
+    write_folder,
+)
+from restar_lib.domain import Side, TruthSource
+from restar_lib.ingest.tombstones import ForgetKey, forgotten_reviews
+from restar_lib.store.tables import LabelTask, SnapshotLabel, SnapshotRow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffectedSnapshot:
+    """A snapshot that holds reviews of a person."""
+
+    snapshot_hash: str
+    rows: int
+    learned: bool
+    """Whether models learned or were calibrated from them (train, validation), or were judged on them only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewrittenSnapshot:
+    """A snapshot that became another one."""
+
+    old: str
+    new: str | None
+    """None where a side would have been left empty: nothing took its place."""
+    rows_removed: int
+
+
+def sightings(snapshots_dir: Path, review_ids: Collection[str]) -> list[AffectedSnapshot]:
+    """The snapshots on disk that hold one of these reviews."""
+    found = []
+    for folder in _folders(snapshots_dir):
+        seen = {side: sum(row.review_id in review_ids for row in read_side(folder, side)) for side in Side}
+        if rows := sum(seen.values()):
+            found.append(AffectedSnapshot(snapshot_hash=folder.name, rows=rows, learned=rows > seen[Side.TEST]))
+    return found
+
+
+def ancestors(connection: Connection, snapshot_hashes: Collection[str]) -> set[str]:
+    """These snapshots, and those that were rewritten into one of them: they held the same rows and more."""
+    known = connection.execute(
+        select(SnapshotRow.snapshot_hash, SnapshotRow.rewritten_as).where(SnapshotRow.rewritten_as.is_not(None))
+    ).all()
+    family = set(snapshot_hashes)
+    while more := {old for old, new in known if new in family} - family:
+        family |= more
+    return family
+
+
+def forget_labels(connection: Connection, review_ids: Collection[str]) -> None:
+    """Take the tasks of these reviews out of the lists of what snapshots hold; before the tasks themselves go."""
+    tasks = select(LabelTask.task_id).where(LabelTask.review_id == any_(literal(list(review_ids), ARRAY(Text))))
+    connection.execute(delete(SnapshotLabel).where(SnapshotLabel.task_id.in_(tasks)))
+
+
+def rewrite_forgotten(engine: Engine, snapshots_dir: Path, key: ForgetKey) -> list[RewrittenSnapshot]:
+    """Take every review that has a tombstone out of every snapshot. Finds nothing when it is run again."""
+    for folder in snapshots_dir.glob(f"*/{NOTE}"):
+        _empty(folder.parent)  # an earlier call was killed after its note
+    done = [_rewrite(engine, folder, key) for folder in _folders(snapshots_dir)]
+    return [one for one in done if one is not None]
+
+
+def _rewrite(engine: Engine, folder: Path, key: ForgetKey) -> RewrittenSnapshot | None:
+    sides = {side: read_side(folder, side) for side in Side}
+    with engine.begin() as connection:
+        gone = forgotten_reviews(connection, key, (row.review_id for rows in sides.values() for row in rows))
+        if not gone:
+            return None
+        left = {side: [row for row in rows if row.review_id not in gone] for side, rows in sides.items()}
+        new = _write(connection, folder, left) if all(left.values()) else None
+    note = {"rewritten_as": new, "rows_removed": len(gone), "reason": "people were forgotten"}
+    write_text(folder / NOTE, json.dumps(note, indent=1) + "\n", mode=READABLE)
+    _empty(folder)
+    log.info("snapshot %s: %d reviews were forgotten; what is left is %s", folder.name, len(gone), new or "too little")
+    return RewrittenSnapshot(old=folder.name, new=new, rows_removed=len(gone))
+
+
+def _write(connection: Connection, old: Path, sides: Sides) -> str:
+    """Write what is left, and its rows in the tables; returns its hash."""
+    # As old as what it was made from: when the first training set was frozen decides which reviews are new.
+    manifest = SnapshotManifest.read(old)
+    frozen_at = datetime.fromisoformat(manifest.frozen_at)
+    new = write_folder(old.parent, sides, now=frozen_at, titles=manifest.titles).name
+    row = {f"{side.value}_rows": len(rows) for side, rows in sides.items()} | {
+        "snapshot_hash": new,
+        "people_rows": sum(row.truth_source is TruthSource.PEOPLE for rows in sides.values() for row in rows),
+        "created_at": frozen_at,
+    }
+    connection.execute(insert(SnapshotRow).on_conflict_do_nothing(), [row])
+    labels = select(literal(new), SnapshotLabel.task_id).where(SnapshotLabel.snapshot_hash == old.name)
+    copied = insert(SnapshotLabel).from_select(["snapshot_hash", "task_id"], labels).on_conflict_do_nothing()
+    connection.execute(copied)
+    connection.execute(update(SnapshotRow).where(SnapshotRow.snapshot_hash == old.name).values(rewritten_as=new))
+    return new
+
+
+def _folders(snapshots_dir: Path) -> Iterator[Path]:
+    """Whole snapshots; not the partial ones, nor those that were rewritten."""
+    for manifest in sorted(snapshots_dir.glob(f"[!.]*/{MANIFEST}")):
+        if not (manifest.parent / NOTE).exists():
+            yield manifest.parent
+
+
+def _empty(folder: Path) -> None:
+    for name in (MANIFEST, *(side_file(side) for side in Side)):
+        (folder / name).unlink(missing_ok=True)
+    flush_folder(folder)

@@ -1,0 +1,215 @@
+"""Releasing: a version becomes the champion, and everything that follows from it.
+
+In this order: the artifact is verified and probed in this process; a row is committed to the log, which is the truth;
+the pointer on disk follows by one rename; the serving API is asked until it answers with the new version. A process
+killed between any two steps leaves one champion, and the same call again finishes the work. A bad model is refused
+before anything is written; one that the serving API refuses is followed by a `return` to the champion before it.
+
+It does not decide whether a model is good (`gate`) and trains nothing; the network and MLflow may be away. Called by
+`orchestration`, the command line and the embedded runner.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from restar_lib.artifacts import pointer, sealed_folder
+from restar_lib.artifacts.release_log import (
+    ANY,
+    LOCK,
+    ChampionChange,
+    Release,
+    append,
+    champion_folder,
+    current,
+    history,
+    in_use,
+    newest,
+    predecessor,
+    previous,
+)
+from restar_lib.domain import ReleaseKind
+from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
+from restar_lib.settings import Settings
+from restar_lib.store.database import lock
+from restar_lib.tracking import mlflow_log
+
+__all__ = [
+    "ANY",
+    "Release",
+    "champion_folder",
+    "current",
+    "history",
+    "in_use",
+    "previous",
+    "reconcile",
+    "release",
+    "roll_back",
+]
+
+log = logging.getLogger(__name__)
+
+
+def release(
+    engine: Engine,
+    settings: Settings,
+    *,
+    version: str,
+    by: str,
+    reason: str,
+    now: datetime,
+    provisional: bool | None = None,
+    kind: ReleaseKind = ReleaseKind.RELEASE,
+    expected_previous: str | None = ANY,
+) -> Release:
+    """Make `version` the champion and wait until the serving API answers with it.
+
+    Releasing what serves already adds nothing. `expected_previous` is the version that this one was judged against
+    (None: there was none); unless told, it is `provisional` where its newest verdict did not pass. Raises
+    `ArtifactError` or `ProbeFailed` before anything is written, `ReleaseConflict` where the champion has changed
+    meanwhile, and `ProbeFailed` after returning to the old champion where serving refused.
+    """
+    _prove_or_return(engine, settings, version, now=now)
+    change = ChampionChange(
+        model_version=version,
+        kind=kind,
+        provisional=_is_provisional(engine, version) if provisional is None else provisional,
+        released_by=by,
+        reason=reason,
+        released_at=now,
+    )
+    made = append(engine, change, expected_previous=expected_previous)
+    log.info("release %d: %s is the champion (%s by %s: %s)", made.release_id, version, made.kind, by, made.reason)
+    reconcile(engine, settings)
+    _confirm(engine, settings, made, now=now)
+    mlflow_log.set_champion_alias(settings, version)
+    return made
+
+
+def roll_back(engine: Engine, settings: Settings, *, by: str, reason: str, now: datetime) -> Release:
+    """Release what the champion replaced. Raises `ReleaseConflict` where it replaced nothing.
+
+    Needs no network and no training code. Each call goes back one version: a task that may be retried asks `previous`
+    first and then calls `release` with `ReleaseKind.ROLL_BACK`.
+    """
+    log_rows = history(engine)
+    target = predecessor(log_rows)
+    if target is None:
+        raise ReleaseConflict(
+            "there is no earlier version to roll back to; `restar release VERSION` releases any sealed one"
+        )
+    return release(
+        engine,
+        settings,
+        version=target.model_version,
+        by=by,
+        reason=reason,
+        provisional=target.provisional,
+        kind=ReleaseKind.ROLL_BACK,
+        expected_previous=log_rows[-1].model_version,
+        now=now,
+    )
+
+
+def reconcile(engine: Engine, settings: Settings) -> Release | None:
+    """Make the pointer say what the log says; returns the champion. Safe at any time, also twice at once."""
+    with engine.begin() as connection:
+        # Under the lock of appending: else an older release could write its pointer after a newer one did.
+        lock(connection, LOCK)
+        champion = newest(connection)
+        if champion is not None and _read_or_none(settings.pointer_path) != _pointer_of(champion):
+            pointer.write_pointer(settings.pointer_path, _pointer_of(champion))
+            log.info("%s now says %s (release %d)", settings.pointer_path, champion.model_version, champion.release_id)
+    return champion
+
+
+def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: datetime) -> None:
+    """Prove the model; a bad one that is the champion already (a call was killed after its commit) is returned from."""
+    try:
+        _prove(settings, version)
+    except (ArtifactError, ProbeFailed) as error:
+        champion = current(engine)
+        if champion is None or champion.model_version != version:
+            raise
+        said = f"the champion {version} (release {champion.release_id}) is unusable: {error}"
+        raise type(error)(_return(engine, settings, champion, said=said, now=now)) from None
+
+
+def _prove(settings: Settings, version: str) -> None:
+    """Raise `ArtifactError` or `ProbeFailed` unless the sealed folder is whole and answers as recorded."""
+    from restar_lib.inference.engine import InferenceEngine
+
+    folder = sealed_folder.locate(settings.models_dir, version)
+    sealed_folder.verify(folder)
+    InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
+
+
+def _is_provisional(engine: Engine, version: str) -> bool:
+    from restar_lib.gate.verdict_log import is_provisional
+
+    return is_provisional(engine, version=version)
+
+
+def _confirm(engine: Engine, settings: Settings, made: Release, *, now: datetime) -> None:
+    if not settings.serving.url:
+        return
+    confirmation = pointer.wait_until_serving(
+        settings.serving.url, release_id=made.release_id, timeout_seconds=settings.release.swap_timeout_seconds
+    )
+    match confirmation.answer:
+        case pointer.ConfirmationStatus.SERVING:
+            log.info("release %d: the serving API answers with %s", made.release_id, made.model_version)
+        case pointer.ConfirmationStatus.SILENT:
+            log.warning(
+                "release %d: %s is champion, but the serving API at %s has not followed: %s; it will once it is up",
+                made.release_id,
+                made.model_version,
+                settings.serving.url,
+                confirmation.detail,
+            )
+        case pointer.ConfirmationStatus.REFUSED:
+            said = f"the serving API refused {made.model_version} (release {made.release_id}): {confirmation.detail}"
+            raise ProbeFailed(_return(engine, settings, made, said=said, now=now))
+
+
+def _return(engine: Engine, settings: Settings, refused: Release, *, said: str, now: datetime) -> str:
+    """Go back to what served before `refused`; returns `said` and what came of it."""
+    before = predecessor(history(engine))
+    if before is None:
+        return f"{said}; there is no earlier champion to return to"
+    try:
+        back = release(
+            engine,
+            settings,
+            version=before.model_version,
+            by="restar",
+            reason=said,
+            provisional=before.provisional,
+            kind=ReleaseKind.RETURN,
+            expected_previous=refused.model_version,
+            now=now,
+        )
+    except (ReleaseConflict, ArtifactError, ProbeFailed) as error:
+        return f"{said}; the return to {before.model_version} did not succeed: {error}"
+    return f"{said}; returned to {back.model_version} (release {back.release_id})"
+
+
+def _pointer_of(row: Release) -> pointer.Pointer:
+    return pointer.Pointer(
+        release_id=row.release_id,
+        model_version=row.model_version,
+        folder=f"models/{row.model_version}",
+        provisional=row.provisional,
+        released_at=row.released_at,
+    )
+
+
+def _read_or_none(path: Path) -> pointer.Pointer | None:
+    try:
+        return pointer.read_pointer(path)
+    except ArtifactError:
+        return None  # whatever stands there is about to be replaced

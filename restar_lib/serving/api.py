@@ -1,0 +1,266 @@
+"""The HTTP API: `create_app(settings)`; `run` serves it with uvicorn.
+
+Answers with the model that the release log points at and changes over by itself, without a failed request (`watcher`).
+Texts are cleaned as ingest cleans them, so
+that the model reads here what it read in training. No Airflow, no MLflow, no database and no training code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from restar_lib.domain import SENTIMENTS, with_title
+from restar_lib.inference.answers import Answer, answer_all, answer_sentences
+from restar_lib.ingest.cleaning import readable_title
+from restar_lib.sentences import split
+from restar_lib.serving.body_limit import BodyLimit
+from restar_lib.serving.error_responses import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
+from restar_lib.serving.prometheus import MeasuredRequests, ServingMetrics
+from restar_lib.serving.release_watcher import ReleaseWatcher, ServedModel
+from restar_lib.serving.schemas import (
+    BatchIn,
+    BatchOut,
+    HealthOut,
+    ModelInfoOut,
+    Prediction,
+    Probabilities,
+    RefusedModel,
+    ReviewIn,
+    SentencePrediction,
+    SentencesOut,
+)
+from restar_lib.settings import Settings
+from restar_lib.text import plain_text
+
+BYTES_PER_CHARACTER: Final = 12
+"""The longest JSON form of one character: two \\uXXXX escapes."""
+BODY_OVERHEAD: Final = 65_536
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API; it begins to follow releases when it starts and has no model before the first look has ended."""
+    watcher = ReleaseWatcher(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watcher.start()
+        yield
+        watcher.stop()
+
+    app = FastAPI(title="Re*Star", version=version("restar"), description=_description(settings), lifespan=lifespan)
+    metrics = ServingMetrics(watcher)
+    app.state.settings, app.state.watcher, app.state.metrics = settings, watcher, metrics
+    largest = settings.serving.max_batch * settings.serving.max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
+    app.add_middleware(BodyLimit, max_bytes=largest)
+    app.add_middleware(MeasuredRequests, metrics=metrics)  # the outer one: it counts what the limit refuses, too
+    add_error_shapes(app)
+    _add_routes(app)
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    import uvicorn
+
+    uvicorn.run(
+        create_app(settings),
+        host=settings.serving.host,
+        port=settings.serving.port,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.get("/health", tags=["state"])(health)
+    app.get("/ready", tags=["state"], responses=ERRORS)(ready)
+    app.get("/model/info", tags=["state"])(model_info)
+    app.get("/metrics", include_in_schema=False)(metrics_page)
+    app.post("/predict", tags=["predict"], responses=ERRORS)(predict)
+    app.post("/predict/batch", tags=["predict"], responses=ERRORS)(predict_batch)
+    app.post("/predict/sentences", tags=["predict"], responses=ERRORS)(predict_sentences)
+
+
+def _settings(request: Request) -> Settings:
+    found: Settings = request.app.state.settings
+    return found
+
+
+def _watcher(request: Request) -> ReleaseWatcher:
+    found: ReleaseWatcher = request.app.state.watcher
+    return found
+
+
+def _metrics(request: Request) -> ServingMetrics:
+    found: ServingMetrics = request.app.state.metrics
+    return found
+
+
+def _serving(watcher: Annotated[ReleaseWatcher, Depends(_watcher)]) -> ServedModel:
+    """What serves, taken once: a request ends with the model that it began with."""
+    if watcher.serving is not None:
+        return watcher.serving
+    if watcher.refused is not None:
+        raise NoModel(f"{watcher.refused.model_version} was refused: {watcher.refused.reason}")
+    raise NoModel("nothing was released yet, or it is still loading; ask GET /ready again")
+
+
+def health() -> HealthOut:
+    """The process is alive; it may still have no model."""
+    return HealthOut(status="alive")
+
+
+def ready(serving: Annotated[ServedModel, Depends(_serving)]) -> HealthOut:
+    """A model is loaded and has answered its probe."""
+    return HealthOut(status="ready", model_version=serving.model.version)
+
+
+def model_info(
+    watcher: Annotated[ReleaseWatcher, Depends(_watcher)], settings: Annotated[Settings, Depends(_settings)]
+) -> ModelInfoOut:
+    """What serves, since when, whether it is provisional, and what was refused."""
+    refused = RefusedModel.model_validate(watcher.refused, from_attributes=True) if watcher.refused else None
+    if watcher.serving is None:
+        return ModelInfoOut(refused=refused, notice=settings.simulated_notice)
+    return _info_of(watcher.serving, refused)
+
+
+def metrics_page(metrics: Annotated[ServingMetrics, Depends(_metrics)]) -> Response:
+    """What Prometheus reads."""
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def predict(
+    review: ReviewIn,
+    serving: Annotated[ServedModel, Depends(_serving)],
+    settings: Annotated[Settings, Depends(_settings)],
+    metrics: Annotated[ServingMetrics, Depends(_metrics)],
+) -> Prediction:
+    """What one review expresses."""
+    return _answers(serving, [review], settings, metrics=metrics)[0]
+
+
+def predict_batch(
+    batch: BatchIn,
+    serving: Annotated[ServedModel, Depends(_serving)],
+    settings: Annotated[Settings, Depends(_settings)],
+    metrics: Annotated[ServingMetrics, Depends(_metrics)],
+) -> BatchOut:
+    """What several reviews express, in their order."""
+    started = time.perf_counter()
+    if len(batch.reviews) > settings.serving.max_batch:
+        raise TooLarge(f"{len(batch.reviews)} reviews; at most {settings.serving.max_batch} in one request")
+    answers = _answers(serving, batch.reviews, settings, metrics=metrics)
+    return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=_milliseconds_since(started))
+
+
+def predict_sentences(
+    review: ReviewIn,
+    serving: Annotated[ServedModel, Depends(_serving)],
+    settings: Annotated[Settings, Depends(_settings)],
+    metrics: Annotated[ServingMetrics, Depends(_metrics)],
+) -> SentencesOut:
+    """What a review expresses, as a whole and sentence by sentence."""
+    started = time.perf_counter()
+    text = _readable(review.text, settings.serving.max_chars)
+    sentences = split(text)
+    if len(sentences) > settings.serving.max_sentences:
+        raise TooLarge(f"{len(sentences)} sentences; at most {settings.serving.max_sentences} in one request")
+    whole = _read(review, serving, settings)  # the whole has the title of the review; no sentence has
+    found = answer_sentences(serving.model, whole, sentences, batch_size=settings.scoring.batch_size)
+    # Sentences are no reviews: the counted class mix is that of the stream.
+    metrics.predicted([found.whole])
+    version = serving.model.version
+    answers = [
+        SentencePrediction(text=one.text, start=one.start, end=one.end, **_fields(answer, version))
+        for one, answer in found.sentences
+    ]
+    return SentencesOut(
+        text=text,
+        prediction=Prediction(**_fields(found.whole, version)),
+        sentences=answers,
+        total_count=len(answers),
+        processing_time_ms=_milliseconds_since(started),
+    )
+
+
+def _answers(
+    serving: ServedModel, reviews: Sequence[ReviewIn], settings: Settings, *, metrics: ServingMetrics
+) -> list[Prediction]:
+    texts = [_read(review, serving, settings) for review in reviews]
+    answers = answer_all(serving.model, texts, batch_size=settings.scoring.batch_size)
+    metrics.predicted(answers)
+    return [Prediction(**_fields(answer, serving.model.version)) for answer in answers]
+
+
+def _read(review: ReviewIn, serving: ServedModel, settings: Settings) -> str:
+    """What the model is given of a review."""
+    text = _readable(review.text, settings.serving.max_chars)
+    return with_title(text, readable_title(review.title)) if serving.model.info.reads_titles else text
+
+
+def _readable(text: str, max_chars: int) -> str:
+    if len(text) > max_chars:
+        raise TooLarge(f"a text of {len(text):,} characters; at most {max_chars:,} are read")
+    cleaned = plain_text(text)
+    if not cleaned:
+        raise NothingToRead("a text is empty, or holds nothing but markup and blanks")
+    return cleaned
+
+
+def _fields(answer: Answer, version: str) -> dict[str, Any]:
+    return {
+        "sentiment": answer.sentiment,
+        "confidence": answer.confidence,
+        "probabilities": Probabilities(**dict(zip(SENTIMENTS, answer.probabilities, strict=True))),
+        "abstained": answer.abstained,
+        "stars": round(answer.stars, 2),
+        "score": round(answer.score, 4),
+        "model_version": version,
+        "truncated": answer.truncated,
+    }
+
+
+def _milliseconds_since(started: float) -> float:
+    return round(1000 * (time.perf_counter() - started), 2)
+
+
+def _info_of(serving: ServedModel, refused: RefusedModel | None) -> ModelInfoOut:
+    info, pointer = serving.model.info, serving.pointer
+    return ModelInfoOut(
+        model_version=serving.model.version,
+        release_id=pointer.release_id,
+        provisional=pointer.provisional,
+        simulated=info.simulated,
+        released_at=pointer.released_at,
+        loaded_at=serving.loaded_at,
+        mode=info.mode,
+        encoder=info.encoder,
+        snapshot_hash=info.snapshot_hash,
+        created_at=info.created_at,
+        max_tokens=info.max_tokens,
+        reads_titles=info.reads_titles,
+        abstain_below=info.abstain_below,
+        notice=_notice(serving),
+        refused=refused,
+    )
+
+
+def _notice(serving: ServedModel) -> str | None:
+    notices = (
+        (serving.pointer.provisional, "provisional model: under the floors of the gate"),
+        (serving.model.info.simulated, "trained on simulated reviews"),
+    )
+    return "; ".join(text for holds, text in notices if holds) or None
+
+
+def _description(settings: Settings) -> str:
+    notice = f" **Note: {settings.simulated_notice}.**" if settings.simulated_notice else ""
+    return f"Reads what a product review really expresses.{notice}"

@@ -1,0 +1,118 @@
+"""GET /metrics: what Prometheus reads of one serving process.
+
+Counts every request by route and status and how long it took, every prediction by its sentiment, and says which model
+serves. Labels are few whatever clients send: routes are those of the API (anything else is `unmatched`), statuses are
+numbers, sentiments are three, and a model is named only while it serves. Each application counts for itself. It judges
+nothing: thresholds stand in include/prometheus/alerts.yml.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from restar_lib.domain import SENTIMENTS
+from restar_lib.inference.answers import Answer
+from restar_lib.serving.release_watcher import ReleaseWatcher
+
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+"""Seconds; 0.3 and 0.5 are the limits of the contract."""
+UNMATCHED: Final = "unmatched"
+CLIENT_LEFT: Final = 499
+"""No answer was begun, because the client went away first; nginx's number for it."""
+
+
+class ServingMetrics:
+    """The counters of one application."""
+
+    def __init__(self, watcher: ReleaseWatcher) -> None:
+        """Counters at zero, so that rates are right from the first request on."""
+        self.registry = here = CollectorRegistry()
+        self._requests = Counter(
+            "restar_http_requests", "Requests by route and status.", ["route", "status"], registry=here
+        )
+        self._seconds = Histogram(
+            "restar_http_request_duration_seconds", "To the last byte.", ["route"], buckets=BUCKETS, registry=here
+        )
+        self._predictions = Counter("restar_predictions", "Predictions by sentiment.", ["sentiment"], registry=here)
+        self._abstained = Counter("restar_predictions_abstained", "Predictions that were not sure.", registry=here)
+        self._truncated = Counter("restar_predictions_truncated", "Texts longer than the window.", registry=here)
+        for sentiment in SENTIMENTS:
+            self._predictions.labels(sentiment)
+        for collector in (_Model(watcher), ProcessCollector(registry=None), PlatformCollector(registry=None)):
+            self.registry.register(collector)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def predicted(self, answers: Sequence[Answer]) -> None:
+        """Count the reviews that one request asked about."""
+        for answer in answers:
+            self._predictions.labels(answer.sentiment).inc()
+        self._abstained.inc(sum(answer.abstained for answer in answers))
+        self._truncated.inc(sum(answer.truncated for answer in answers))
+
+
+class MeasuredRequests:
+    """Middleware that counts every request, also those that fail. Plain ASGI: it never holds an answer back."""
+
+    def __init__(self, app: ASGIApp, *, metrics: ServingMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; an error that nobody foresaw is counted as the 500 that it becomes further out."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), CLIENT_LEFT
+
+        async def watching(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watching)
+        except Exception:
+            status = 500
+            raise
+        finally:
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self._metrics.request(route, status, time.perf_counter() - started)
+
+
+class _Model(Collector):
+    """What serves, asked for at each scrape: a model that was replaced leaves no series behind."""
+
+    def __init__(self, watcher: ReleaseWatcher) -> None:
+        self._watcher = watcher
+
+    def collect(self) -> Iterator[InfoMetricFamily | GaugeMetricFamily]:
+        serving = self._watcher.serving
+        yield GaugeMetricFamily("restar_model_ready", "1 where a model is loaded.", value=float(serving is not None))
+        yield GaugeMetricFamily(
+            "restar_model_refused", "1 where a release was not taken.", value=float(self._watcher.refused is not None)
+        )
+        if serving is None:
+            return
+        info, pointer = serving.model.info, serving.pointer
+        said = {
+            "model_version": serving.model.version,
+            "mode": info.mode,
+            "provisional": str(pointer.provisional).lower(),
+            "simulated": str(info.simulated).lower(),
+        }
+        yield InfoMetricFamily("restar_model", "The model that serves.", value=said)
+        yield GaugeMetricFamily("restar_model_release_id", "The release that serves.", value=pointer.release_id)
+        loaded_at = serving.loaded_at.timestamp()
+        yield GaugeMetricFamily("restar_model_loaded_timestamp_seconds", "When it was loaded.", value=loaded_at)

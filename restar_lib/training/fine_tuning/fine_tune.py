@@ -1,0 +1,63 @@
+"""The thorough modes: the whole network learns, or adapters in a frozen one (LoRA), by the Hugging Face Trainer.
+
+It starts from a fitted head, because a random one would first destroy what the encoder knows (Kumar et al. 2022,
+"Fine-Tuning can Distort Pretrained Features"). Early stopping on the macro-F1 of the validation rows, batches of like
+length, half precision where the hardware computes in it; where the machine has several devices, each takes its part of
+every batch (`multi_device`), so the steps are the same on any machine.
+
+What it has learned so far lies in a folder of checkpoints: a training that is killed goes on from there. It saves no
+model (`train` does) and does not choose the rows or their weights (`imbalance` does).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from restar_lib.settings import TrainingSettings
+from restar_lib.training.checkpoints import last_checkpoint
+from restar_lib.training.fine_tuning.job import FineTuningJob, History
+from restar_lib.training.fine_tuning.learn import LabeledTexts, dataset_of, learn
+from restar_lib.training.fine_tuning.multi_device import learn_together, processes_for
+from restar_lib.training.imbalance import ClassWeighting
+from restar_lib.training.network import Progress, SentimentModel
+
+
+def fine_tune(
+    model: SentimentModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    train: LabeledTexts,
+    plan: ClassWeighting,
+    validation: LabeledTexts,
+    config: TrainingSettings,
+    checkpoints: Path,
+    progress: Progress,
+    processes: int | None = None,
+) -> History:
+    """Train `model` on `train` by `plan`; the best state on `validation` stays in it. Goes on from `checkpoints`.
+
+    By one process for each CUDA device, or by as many as `processes` says; each step learns from the same rows then.
+    Raises `WorkLost` where one of several failed.
+    """
+    learned = LabeledTexts(texts=[train.texts[row] for row in plan.rows], truth=train.truth[plan.rows])
+    lesson = FineTuningJob(
+        train=dataset_of(tokenizer, learned, plan.weights, config=config),
+        rows=len(plan.rows),
+        validation=dataset_of(tokenizer, validation, np.ones(len(validation.texts)), config=config),
+        offset=plan.offset.tolist(),
+        config=config,
+        checkpoints=checkpoints,
+        resume=last_checkpoint(checkpoints, progress=progress),
+    )
+    count = processes_for(config, devices=torch.cuda.device_count() if processes is None else processes)
+    if count > 1:
+        history = learn_together(model, lesson, processes=count, progress=progress)
+    else:
+        history = learn(model, tokenizer, lesson, progress=progress)
+    # Whatever hardware it learned on, calibration and export run on the CPU.
+    model.cpu().eval()
+    return history

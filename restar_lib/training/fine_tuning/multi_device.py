@@ -1,0 +1,189 @@
+"""One fine-tuning by several processes on this machine, one for each device; `accelerate` parts every batch among them.
+
+Each process is a fresh interpreter that reads the lesson from a folder: a fork would inherit torch's threads and
+half of CUDA (accelerate's own launchers fork), and below a Celery worker, which is daemonic, `multiprocessing` starts
+nothing. They find each other by a file and talk over the loopback interface. All do the same (`fine_tune.learn`);
+process 0 alone writes checkpoints, tells how far it is, and writes down what was learned.
+
+A failure of one ends all and is raised here; and they end with this process, however it ends. Not for several machines.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from restar_lib.atomic_files import write_text
+from restar_lib.child_process import PR_SET_PDEATHSIG, MemoryKills, kills_for_memory
+from restar_lib.errors import KilledForMemory, WorkLost
+from restar_lib.settings import TrainingSettings
+from restar_lib.training.fine_tuning.job import FineTuningJob, History
+from restar_lib.training.network import Progress, SentimentModel, load_weights, save_weights
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "together"
+"""In the folder of checkpoints, while the processes run."""
+START: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from restar_lib.training.fine_tuning.multi_device import take_part; take_part(*sys.argv[2:])"
+)
+LEARNED: Final = "learned"
+HISTORY: Final = "history.json"
+PROGRESS: Final = "progress.txt"
+PAUSE: Final = 0.1
+"""Seconds between two looks at the processes."""
+LAST_WORDS: Final = 4000
+"""Characters of a failed process's output that are logged."""
+AFTERWARDS: Final = "run it again: it goes on from its last checkpoint"
+
+
+def processes_for(config: TrainingSettings, *, devices: int) -> int:
+    """The most processes, at most one a device, that can share a batch equally."""
+    return max(count for count in range(1, max(devices, 1) + 1) if config.batch_size % count == 0)
+
+
+def learn_together(model: SentimentModel, lesson: FineTuningJob, *, processes: int, progress: Progress) -> History:
+    """`fine_tune.learn` by several processes; `model` has the weights of the best state afterwards.
+
+    Raises `WorkLost` with the message of the process that failed first.
+    """
+    folder = lesson.checkpoints.absolute() / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)  # of a try that was killed
+    (folder / LEARNED).mkdir(parents=True)
+    team: list[subprocess.Popen[bytes]] = []
+    before = kills_for_memory()
+    try:
+        save_weights(model, folder)
+        lesson.write(folder)
+        share = lesson.config.batch_size // processes
+        progress(f"fine-tuning by {processes} processes, each with {share} rows of every batch")
+        team.extend(_start(folder, rank=rank, processes=processes) for rank in range(processes))
+        _follow(team, folder, before=before, progress=progress)
+        load_weights(model, folder / LEARNED)
+        history: History = json.loads((folder / LEARNED / HISTORY).read_text(encoding="utf-8"))
+    finally:
+        for process in team:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+    return history
+
+
+def take_part(folder: str, rank: str, processes: str, parent: str) -> None:
+    """The whole life of one of the processes."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(parent):  # it died before we could ask to be told
+        sys.exit(1)
+    try:
+        _learn_a_share(Path(folder), rank=int(rank), processes=int(processes))
+    except Exception as error:
+        write_text(Path(folder) / f"failed-{rank}.txt", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _learn_a_share(folder: Path, *, rank: int, processes: int) -> None:
+    import torch
+    from accelerate.utils import patch_environment
+
+    # What `accelerate` asks the environment for; nothing of this training is heard outside this machine.
+    place = {"rank": rank, "local_rank": rank, "world_size": processes, "local_world_size": processes}
+    with patch_environment(**place, gloo_socket_ifname="lo", nccl_socket_ifname="lo"):
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(rank)
+        torch.distributed.init_process_group(
+            "nccl" if cuda else "gloo",
+            store=torch.distributed.FileStore(str(folder / "meeting"), processes),
+            rank=rank,
+            world_size=processes,
+        )
+        _learn(folder, tells=rank == 0)
+        torch.distributed.destroy_process_group()
+
+
+def _learn(folder: Path, *, tells: bool) -> None:
+    from restar_lib.training.encoder import find_encoder
+    from restar_lib.training.fine_tuning.learn import learn
+    from restar_lib.training.network import load_model, load_tokenizer
+
+    lesson = FineTuningJob.read(folder)
+    encoder = find_encoder(lesson.config.encoder)
+    model = load_model(encoder, pooled_layers=lesson.config.pooled_layers)
+    load_weights(model, folder)
+    tokenizer = load_tokenizer(encoder, max_tokens=lesson.config.max_tokens)
+
+    def tell(line: str) -> None:
+        with (folder / PROGRESS).open("a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
+
+    history = learn(model, tokenizer, lesson, progress=tell if tells else log.debug)
+    if tells:
+        save_weights(model.cpu(), folder / LEARNED)
+        (folder / LEARNED / HISTORY).write_text(json.dumps(history), encoding="utf-8")
+
+
+def _start(folder: Path, *, rank: int, processes: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", START, json.dumps(sys.path), str(folder), str(rank), str(processes)]
+    with (folder / f"output-{rank}.txt").open("wb") as output:
+        return subprocess.Popen(
+            [*command, str(os.getpid())], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+def _follow(team: Sequence[subprocess.Popen[bytes]], folder: Path, *, before: MemoryKills, progress: Progress) -> None:
+    """Until process 0 has ended well; hands on what it tells."""
+    told = 0
+    while True:
+        done = team[0].poll() == 0
+        told += _tell(folder / PROGRESS, after=told, progress=progress)
+        if done:
+            return
+        _refuse_failure(team, folder, before=before)
+        time.sleep(PAUSE)
+
+
+def _tell(file: Path, *, after: int, progress: Progress) -> int:
+    """Hand on the whole lines behind byte `after`; returns how many bytes they have."""
+    if not file.is_file():
+        return 0
+    with file.open("rb") as lines:
+        lines.seek(after)
+        whole = lines.read().rpartition(b"\n")[0]
+    for line in whole.decode().splitlines():
+        progress(line)
+    return len(whole) + 1 if whole else 0
+
+
+def _refuse_failure(team: Sequence[subprocess.Popen[bytes]], folder: Path, *, before: MemoryKills) -> None:
+    failed = sorted(folder.glob("failed-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+    if not failed and not any(process.poll() for process in team):
+        return
+    time.sleep(PAUSE)  # the others complain of a killed one sooner than its end is known
+    for rank, process in enumerate(team):
+        if (process.poll() or 0) < 0:
+            raise _killed(rank, team, before=before)
+    # Whoever failed first is the reason, the others lost their partner.
+    rank = int(failed[0].stem.rpartition("-")[2]) if failed else [bool(process.poll()) for process in team].index(True)
+    output = (folder / f"output-{rank}.txt").read_text(encoding="utf-8", errors="replace")
+    log.error("the last words of process %d:\n%s", rank, output[-LAST_WORDS:])
+    said = failed[0].read_text(encoding="utf-8") if failed else f"ended with exit code {team[rank].returncode}"
+    raise WorkLost(f"process {rank} of the {len(team)} that fine-tune failed: {said}; {AFTERWARDS}")
+
+
+def _killed(rank: int, team: Sequence[subprocess.Popen[bytes]], *, before: MemoryKills) -> WorkLost:
+    name = signal.Signals(-team[rank].returncode).name
+    who = f"process {rank} of the {len(team)} that fine-tune"
+    if kills_for_memory() != before:
+        return KilledForMemory(f"{who} was killed, for memory most likely: lower training.batch_size; {AFTERWARDS}")
+    return WorkLost(f"{who} ended by {name}, without a message; {AFTERWARDS}")

@@ -1,0 +1,10 @@
+"""Where Airflow's UI shows what this project writes. Pure; the pages are `desk`'s, behind Airflow's login."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+
+def report_url(airflow_url: str, report_file: str) -> str:
+    """The address of a file below the reports folder; `airflow_url` is `orchestration.airflow_url`."""
+    return f"{airflow_url.rstrip('/')}/restar/reports/view/{quote(report_file)}"
