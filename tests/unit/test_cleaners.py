@@ -93,7 +93,7 @@ HOLDS_A_CLEANER = """
 import sys, time
 from restar_lib.ingest.cleaning_pool import CleaningProcess
 from restar_lib.ingest.copy_rows import Preparation
-from restar_lib.settings.sections import Dataset, Ingest
+from restar_lib.settings.sections import DatasetSettings, IngestSettings
 cleaner = CleaningProcess(Preparation(source="s", ingest=IngestSettings(), dataset=DatasetSettings()))
 cleaner.send(["malformed"])
 cleaner.answer()
