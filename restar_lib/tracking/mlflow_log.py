@@ -38,6 +38,8 @@ NAME: Final = "restar"
 """Of the experiment and of the registered model."""
 ALIAS: Final = "champion"
 TAG: Final = "model_version"
+LOADER_TAG: Final = "loader"
+"""Tag of MLflow's own model: which module of ours its description names. One without it is of an earlier release."""
 EVALUATED, JUDGED = "evaluated", "verdict_id"
 """Tags that say which report and which verdict the run knows."""
 ARTIFACTS: Final = "mlflow"
@@ -247,14 +249,15 @@ def _register(client: MlflowClient, folder: Path, run_id: str, model_id: str) ->
 def _described(client: MlflowClient, folder: Path, run_id: str) -> str:
     """The id of MLflow's own model: a file that says what goes in and out and where the sealed folder is.
 
-    It is marked as ready when all of it is there; what a killed process has left before that is completed.
+    It is marked as ready when all of it is there; what a killed process has left before that is completed, and a file
+    that names the loader of an earlier release of this program is written again.
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
     run = client.get_run(run_id)
     experiment = run.info.experiment_id
     known = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
-    if known and known[0].status == LoggedModelStatus.READY:
+    if known and known[0].status == LoggedModelStatus.READY and known[0].tags.get(LOADER_TAG) == mlflow_model.LOADER:
         return str(known[0].model_id)
     tags = {TAG: folder.name}
     model = (
@@ -270,6 +273,7 @@ def _described(client: MlflowClient, folder: Path, run_id: str) -> str:
         client.log_model_artifacts(model_id, place)
     if model_id not in {output.model_id for output in run.outputs.model_outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    client.set_logged_model_tags(model_id, {LOADER_TAG: mlflow_model.LOADER})
     client.finalize_logged_model(model_id, "READY")
     return model_id
 

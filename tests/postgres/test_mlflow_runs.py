@@ -21,7 +21,7 @@ from restar_lib.domain import LabelSource, Reason, Sentiment, Side, TaskStatus
 from restar_lib.settings import DatabaseSettings, Settings
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import IngestRun, Label, LabelTask, ReviewRow, SnapshotLabel, SnapshotRow
-from restar_lib.tracking import mlflow_log
+from restar_lib.tracking import mlflow_log, mlflow_model
 from restar_lib.tracking.training_record import TrainingRecord
 from tests.tiny_model import make_tiny_model
 
@@ -257,3 +257,19 @@ def test_a_registered_model_without_its_file_is_completed(house: Settings) -> No
     assert mlflow_log.log_training(house, folder) == run_id
     assert description.is_file()
     assert [found.status for found in models_of(house, folder)] == ["READY"]
+
+
+def test_a_registered_model_of_an_earlier_release_opens_again(house: Settings) -> None:
+    """Its file names a module that has moved since: the next catch-up writes it anew, and it answers."""
+    import mlflow
+    import pandas as pd
+
+    folder = sealed(house)
+    mlflow_log.log_training(house, folder)
+    (model,) = models_of(house, folder)
+    description = Path(model.artifact_location.removeprefix("file://")) / "MLmodel"
+    description.write_text(description.read_text().replace(mlflow_model.LOADER, "restar_lib.registry.mlflow_model"))
+    client_of(house).delete_logged_model_tag(model.model_id, mlflow_log.LOADER_TAG)
+    assert mlflow_log.catch_up(house, champion=folder.name) == 1
+    answers = mlflow.pyfunc.load_model(model.artifact_location).predict(pd.DataFrame({"text": ["excellent"]}))
+    assert answers["sentiment"].tolist() == ["positive"]
