@@ -1,1 +1,5 @@
-"""Stars and texts that disagree: which stars most likely lie, and how much a training should believe them."""
+"""`restar audit-stars`: which reviews carry stars that their text contradicts; the page, and asking people about them.
+
+In: a snapshot read by the encoder, or what a training doubted. Out: an audit as page, JSON and CSV, and tasks with
+reason `disagreement`. It changes no label.
+"""

@@ -1,5 +1,5 @@
-"""From finished labels to a champion.
+"""From finished labels to a champion: when a training starts (`policy`), and its steps (`pipeline`).
 
-When labels are worth announcing (`lookout`), when a challenger is trained (`reasons`, `standing`), and the steps of a
-training (`steps`): those of DAG `retrain_sentiment`. Nothing here knows Airflow.
+In: the state of labels, incidents and verdicts. Out: merged labels, a snapshot, a challenger, a verdict, a release;
+DAG `retrain_sentiment` calls the steps in order. Nothing here knows Airflow.
 """

@@ -1,1 +1,5 @@
-"""The HTTP API. Imports the inference engine and FastAPI, never Airflow, MLflow, Evidently or training code."""
+"""The HTTP API (DESIGN section 10): predictions of the champion, following releases without a failed request.
+
+In: requests; the pointer. Out: answers, Prometheus' numbers. It imports the inference engine and FastAPI, never
+Airflow, MLflow, Evidently, training code or a database.
+"""

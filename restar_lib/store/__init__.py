@@ -1,1 +1,4 @@
-"""Engine, tables and migrations of Re*Star's own database. Statements live with the module that owns the table."""
+"""The database: engine, tables, migrations, locks, and the embedded PostgreSQL server.
+
+In: a URL. Out: typed tables and connections. Statements stand in the module that owns the table, not here.
+"""
