@@ -19,23 +19,25 @@ from restar_lib.settings.loading import ENV_PREFIX, Loaded, load, process_enviro
 from restar_lib.settings.sections import (
     DatabaseSettings,
     DatasetSettings,
-    EmbeddedSettings,
     GateSettings,
-    HousekeepingSettings,
     HubSettings,
     IngestSettings,
     LabelingSettings,
-    MailSettings,
-    MonitoringSettings,
-    OrchestrationSettings,
     ReleaseSettings,
     ScoringSettings,
     Section,
     SelectionSettings,
-    ServingSettings,
     SimulatedSettings,
     SourceSettings,
     TrainingSettings,
+)
+from restar_lib.settings.service_sections import (
+    EmbeddedSettings,
+    HousekeepingSettings,
+    MailSettings,
+    MonitoringSettings,
+    OrchestrationSettings,
+    ServingSettings,
     WebhookSettings,
 )
 

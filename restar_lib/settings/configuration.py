@@ -7,24 +7,26 @@ from pathlib import Path
 from restar_lib.settings.sections import (
     DatabaseSettings,
     DatasetSettings,
-    EmbeddedSettings,
     EvaluationSettings,
     GateSettings,
-    HousekeepingSettings,
     HubSettings,
     IngestSettings,
     LabelingSettings,
-    MailSettings,
-    MonitoringSettings,
-    OrchestrationSettings,
     ReleaseSettings,
     ScoringSettings,
     Section,
     SelectionSettings,
-    ServingSettings,
     SimulatedSettings,
     SourceSettings,
     TrainingSettings,
+)
+from restar_lib.settings.service_sections import (
+    EmbeddedSettings,
+    HousekeepingSettings,
+    MailSettings,
+    MonitoringSettings,
+    OrchestrationSettings,
+    ServingSettings,
     WebhookSettings,
 )
 
