@@ -1,6 +1,6 @@
 """The sections of the configuration for the loop itself: every key, its type, its range and its default.
 
-Values only: where they come from is `settings.loading`'s, what follows from them `settings.configuration`'s. The sections
+Values only: where they come from is `settings.loading`'s, what follows from them `settings.configuration`'s. Sections
 around the loop (monitoring, mail, serving, ...) stand in `settings.service_sections`.
 """
 
