@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.loading import load_verified
 from restar_lib.artifacts.release_log import current
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.dataset.snapshot_folder import what_is_left
@@ -122,10 +122,10 @@ def _ask(
     """The lines, and whether the model may serve as provisional."""
     settings = bench.settings
     try:
-        model = _proven(challenger, settings)
+        model = load_verified(challenger, threads=settings.scoring.threads)
     except (ArtifactError, ProbeFailed) as error:
         return artifact_refusal(str(error)), False
-    serving = None if champion is None else _proven(champion, settings)
+    serving = None if champion is None else load_verified(champion, threads=settings.scoring.threads)
     judged_before = verdict_log.times_used(engine, [row.review_id for row in bench.rows], but=replaced)
     measured = _measure(model, serving, bench, judged_before=judged_before)
     lines = all_lines(measured, settings.gate)
@@ -148,13 +148,6 @@ def _is_provisional(engine: Engine, champion: str) -> bool:
     # loop would stand still until a single training reached the floors.
     serving = current(engine)
     return serving is not None and serving.model_version == champion and serving.provisional
-
-
-def _proven(folder: Path, settings: Settings) -> InferenceEngine:
-    sealed_folder.verify(folder)
-    model = InferenceEngine.load(folder, threads=settings.scoring.threads)
-    model.probe()
-    return model
 
 
 def _measure(

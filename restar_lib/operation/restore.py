@@ -118,7 +118,7 @@ def _load(place: DatabaseAddress, folder: Path, manifest: BackupManifest, say: S
 
 
 def _prove_champion(settings: Settings, ours: DatabaseAddress) -> str | None:
-    from restar_lib.inference.engine import InferenceEngine
+    from restar_lib.artifacts.loading import load_verified
 
     engine = engine_for(ours.url)
     try:
@@ -128,8 +128,7 @@ def _prove_champion(settings: Settings, ours: DatabaseAddress) -> str | None:
     if champion is None:
         return None
     folder = sealed_folder.locate(settings.models_dir, champion.model_version)
-    sealed_folder.verify(folder)
-    InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
+    load_verified(folder, threads=settings.scoring.threads)
     return champion.model_version
 
 

@@ -141,11 +141,9 @@ def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: d
 
 def _prove(settings: Settings, version: str) -> None:
     """Raise `ArtifactError` or `ProbeFailed` unless the sealed folder is whole and answers as recorded."""
-    from restar_lib.inference.engine import InferenceEngine
+    from restar_lib.artifacts.loading import load_verified
 
-    folder = sealed_folder.locate(settings.models_dir, version)
-    sealed_folder.verify(folder)
-    InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
+    load_verified(sealed_folder.locate(settings.models_dir, version), threads=settings.scoring.threads)
 
 
 def _is_provisional(engine: Engine, version: str) -> bool:

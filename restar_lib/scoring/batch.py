@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib import settings as config
-from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.loading import load_verified
 from restar_lib.domain import Reason
 from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.labeling.queue import enqueue
@@ -80,9 +80,7 @@ def score_new(
     Raises `ArtifactError` or `ProbeFailed` before the first row is written.
     """
     began = time.monotonic()
-    sealed_folder.verify(model_folder)
-    model = InferenceEngine.load(model_folder, threads=settings.scoring.threads)
-    model.probe()
+    model = load_verified(model_folder, threads=settings.scoring.threads)
     runs = pending.runs(engine, settings, now=now)
     total = min(pending.count(engine, runs), settings.scoring.max_rows)
     done: list[_Chunk] = []

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.loading import load_verified
 from restar_lib.artifacts.pointer import Pointer, read_pointer
 from restar_lib.errors import ArtifactError, RestarError
 from restar_lib.inference.engine import InferenceEngine
@@ -103,7 +104,7 @@ class ReleaseWatcher:
             return
         started = self._clock()
         try:
-            model = self._proven(pointer.model_version)
+            model = self._load(pointer.model_version)
         except RestarError as error:
             self._refuse(pointer.release_id, pointer.model_version, error)
             return
@@ -112,12 +113,9 @@ class ReleaseWatcher:
             "now serving %s (release %d), proven in %.1f s", model.version, pointer.release_id, self._clock() - started
         )
 
-    def _proven(self, version: str) -> InferenceEngine:
+    def _load(self, version: str) -> InferenceEngine:
         folder = sealed_folder.locate(self._settings.models_dir, version)
-        sealed_folder.verify(folder)
-        model = InferenceEngine.load(folder, threads=self._settings.scoring.threads)
-        model.probe()
-        return model
+        return load_verified(folder, threads=self._settings.scoring.threads)
 
     def _take(self, serving: ServedModel) -> None:
         self.serving, self.refused = serving, None

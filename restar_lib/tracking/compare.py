@@ -17,6 +17,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.loading import load_verified
 from restar_lib.dataset.lineage import label_ids
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import what_is_left
@@ -108,10 +109,11 @@ def side_by_side(
 ) -> SideBySide:
     """Compare two sealed versions on the rows of `snapshot_hash`, else of the newer of their two snapshots.
 
-    Raises `ArtifactError` where a version is unknown or damaged, `SnapshotError` where no snapshot is left.
+    Raises `ArtifactError` where a version is unknown or damaged, `ProbeFailed` where it does not answer here as it did
+    when it was trained, `SnapshotError` where no snapshot is left.
     """
-    folders = [_proven(sealed_folder.locate(settings.models_dir, version)) for version in (first, second)]
-    models = [InferenceEngine.load(folder, threads=settings.scoring.threads) for folder in folders]
+    folders = [sealed_folder.locate(settings.models_dir, version) for version in (first, second)]
+    models = [load_verified(folder, threads=settings.scoring.threads) for folder in folders]
     hashes = [model.info.snapshot_hash for model in models]
     snapshot = load(settings.snapshots_dir / snapshot_hash) if snapshot_hash else _newer(settings, hashes)
     rows = snapshot.examples(Side.TEST)
@@ -140,11 +142,6 @@ def side_by_side(
         ),
         behaviour=_behaviour(*(run_cases(model) for model in models)),
     )
-
-
-def _proven(folder: Path) -> Path:
-    sealed_folder.verify(folder)
-    return folder
 
 
 def _newer(settings: Settings, hashes: Sequence[str]) -> Snapshot:

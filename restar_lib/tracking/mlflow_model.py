@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from restar_lib.artifacts import sealed_folder
+from restar_lib.artifacts.loading import load_verified
 from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError
 from restar_lib.inference.engine import InferenceEngine
@@ -75,7 +76,10 @@ class PythonModel:
 
 
 def _load_pyfunc(path: str) -> PythonModel:
-    """MLflow's hook: `path` is the folder with `MLmodel`. Raises `ArtifactError` where the model is not here."""
+    """MLflow's hook: `path` is the folder with `MLmodel`.
+
+    Raises `ArtifactError` where the model is not here or damaged, `ProbeFailed` where it does not answer as recorded.
+    """
     from mlflow.models import Model
 
     metadata = Model.load(path).metadata or {}
@@ -86,5 +90,4 @@ def _load_pyfunc(path: str) -> PythonModel:
         folder = sealed_folder.locate(settings().models_dir, metadata["model_version"])
     if folder.name != metadata["model_version"]:
         raise ArtifactError(f"{path}: {folder} is not the folder of {metadata['model_version']}")
-    sealed_folder.verify(folder)
-    return PythonModel(InferenceEngine.load(folder))
+    return PythonModel(load_verified(folder))

@@ -144,12 +144,10 @@ def _pointer(settings: Settings, released: release_log.Release) -> Check:
 
 
 def _model(settings: Settings, version: str, *, role: str) -> Check:
-    from restar_lib.inference.engine import InferenceEngine
+    from restar_lib.artifacts.loading import load_verified
 
     try:
-        folder = sealed_folder.locate(settings.models_dir, version)
-        sealed_folder.verify(folder)
-        InferenceEngine.load(folder, threads=settings.scoring.threads).probe()
+        load_verified(sealed_folder.locate(settings.models_dir, version), threads=settings.scoring.threads)
     except (ArtifactError, ProbeFailed) as error:
         what = "run `restar roll-back`, or restore the folder" if role == "champion" else "restore the folder"
         return fail(role, str(error), what)
