@@ -34,6 +34,7 @@ from restar_lib.artifacts.release_log import (
 )
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
+from restar_lib.releases import confirmation
 from restar_lib.settings import Settings
 from restar_lib.store.database import lock
 from restar_lib.tracking import mlflow_log
@@ -155,22 +156,22 @@ def _is_provisional(engine: Engine, version: str) -> bool:
 def _confirm(engine: Engine, settings: Settings, made: Release, *, now: datetime) -> None:
     if not settings.serving.url:
         return
-    confirmation = pointer.wait_until_serving(
+    confirmed = confirmation.wait_until_serving(
         settings.serving.url, release_id=made.release_id, timeout_seconds=settings.release.swap_timeout_seconds
     )
-    match confirmation.answer:
-        case pointer.ConfirmationStatus.SERVING:
+    match confirmed.status:
+        case confirmation.ConfirmationStatus.SERVING:
             log.info("release %d: the serving API answers with %s", made.release_id, made.model_version)
-        case pointer.ConfirmationStatus.SILENT:
+        case confirmation.ConfirmationStatus.SILENT:
             log.warning(
                 "release %d: %s is champion, but the serving API at %s has not followed: %s; it will once it is up",
                 made.release_id,
                 made.model_version,
                 settings.serving.url,
-                confirmation.detail,
+                confirmed.detail,
             )
-        case pointer.ConfirmationStatus.REFUSED:
-            said = f"the serving API refused {made.model_version} (release {made.release_id}): {confirmation.detail}"
+        case confirmation.ConfirmationStatus.REFUSED:
+            said = f"the serving API refused {made.model_version} (release {made.release_id}): {confirmed.detail}"
             raise ProbeFailed(_return(engine, settings, made, said=said, now=now))
 
 

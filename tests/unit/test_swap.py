@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from restar_lib.artifacts.pointer import ConfirmationStatus, wait_until_serving
+from restar_lib.releases.confirmation import ConfirmationStatus, wait_until_serving
 from tests.answering import answering
 
 SERVES = {"model_version": "rs-2222222222", "release_id": 2, "refused": None}
@@ -41,7 +41,7 @@ def test_a_release_is_confirmed_by_all_replicas_or_not_at_all(
     """One that refuses decides, then one that has not followed; the answer names it."""
     urls = replicas(*answers)
     confirmation = wait_until_serving(urls, release_id=2, timeout_seconds=0.1)
-    assert (confirmation.answer, detail in confirmation.detail) == (expected, True)
+    assert (confirmation.status, detail in confirmation.detail) == (expected, True)
     if len(answers) > 1 and expected is not ConfirmationStatus.SERVING:
         culprit = answers.index(REFUSES if expected is ConfirmationStatus.REFUSED else STILL_OLD)
         assert urls.split()[culprit] in confirmation.detail
