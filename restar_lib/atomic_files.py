@@ -1,30 +1,44 @@
 """Files that survive a kill and a power cut: a reader sees the old content or the new one, never half of one.
 
-`write_text` and `replace_bytes` for a small file that is replaced; `flush` and `flush_folder` for whoever fills a
-folder and makes it visible by one rename. It knows nothing of what the files mean.
+`write_text`, `write_bytes` and, for content that comes in pieces, `atomic_write` replace one file. `write_flushed`,
+`flush` and `flush_folder` are for a module that fills a folder which nobody reads yet and makes it visible by renaming
+it. It knows nothing of what the files mean.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 PRIVATE, READABLE = 0o600, 0o644
 
 
 def write_text(path: Path, content: str, *, mode: int = PRIVATE) -> None:
-    """Write beside `path`, flush to disk, rename over it. Raises `OSError`, and `path` is as it was."""
-    replace_bytes(path, content.encode(), mode=mode)
+    """Replace `path` by a file with this text. Raises `OSError`, and `path` is as it was."""
+    write_bytes(path, content.encode(), mode=mode)
 
 
-def replace_bytes(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
-    """`write_text` for a small file that is no text."""
+def write_bytes(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Replace `path` by a file with this content. Raises `OSError`, and `path` is as it was."""
+    with atomic_write(path, mode=mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_write(path: Path, *, mode: int = PRIVATE) -> Iterator[IO[bytes]]:
+    """A new file beside `path`; when the block ends it is flushed to disk and renamed over `path`.
+
+    Where the block raises, the new file is deleted and `path` is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
@@ -35,8 +49,8 @@ def replace_bytes(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     flush_folder(path.parent)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that nobody else sees yet, down to the disk."""
+def write_flushed(path: Path, content: bytes) -> None:
+    """Write a file in a folder that nobody reads yet; returns when its content is on the disk."""
     path.write_bytes(content)
     flush(path)
 

@@ -170,7 +170,7 @@ def _drop_unfinished_manifest(folder: Path) -> None:
 def _move(work_folder: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        work_folder.rename(target)
+        work_folder.rename(target)  # a whole folder at once; `atomic_files` replaces single files
     except OSError as error:
         # Content that is already sealed, by an earlier run or at this moment by another one, is no conflict.
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from restar_lib.atomic_files import flush_folder, write_bytes
+from restar_lib.atomic_files import flush_folder, write_flushed
 from restar_lib.domain import Example, Sentiment, Side, TruthSource
 from restar_lib.errors import SnapshotError
 
@@ -120,14 +120,14 @@ def _fill(partial: Path, contents: Mapping[str, Sequence[bytes]], manifest: Snap
     partial.mkdir(parents=True)
     for name, lines in contents.items():
         # No time in the header: the same rows give the same file.
-        write_bytes(partial / side_file(Side(name)), gzip.compress(b"".join(lines), mtime=0))
-    write_bytes(partial / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True).encode() + b"\n")
+        write_flushed(partial / side_file(Side(name)), gzip.compress(b"".join(lines), mtime=0))
+    write_flushed(partial / MANIFEST, json.dumps(asdict(manifest), indent=2, sort_keys=True).encode() + b"\n")
     flush_folder(partial)
 
 
 def _rename(partial: Path, final: Path) -> None:
     try:
-        partial.rename(final)
+        partial.rename(final)  # a whole folder at once; `atomic_files` replaces single files
     except OSError:
         # Somebody froze the same content at the same time and was first; theirs is as good as ours.
         shutil.rmtree(partial)

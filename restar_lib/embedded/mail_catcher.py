@@ -8,7 +8,6 @@ wants no login, and is not for production: there Airflow's SMTP connection names
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import threading
@@ -19,6 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from restar_lib.atomic_files import write_bytes
 from restar_lib.errors import EmbeddedError
 
 log = logging.getLogger(__name__)
@@ -84,16 +84,8 @@ class MailHandler:
         path = self._folder / f"{self._clock():%Y%m%dT%H%M%S.%f}-{next(self._numbers):04d}.eml"
         sender = f"X-Envelope-From: {envelope.mail_from}\r\n"
         recipients = f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}\r\n"
-        _write(path, (sender + recipients).encode() + envelope.content)
+        write_bytes(path, (sender + recipients).encode() + envelope.content)  # may hold what others should not read
         return path
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Complete from the moment it is visible; a mail may hold what others should not read."""
-    unfinished = path.with_name(f".{path.name}")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    unfinished.replace(path)
 
 
 def _listen(port: int) -> socket.socket:

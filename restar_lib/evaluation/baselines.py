@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.atomic_files import READABLE, replace_bytes
+from restar_lib.atomic_files import READABLE, write_bytes
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.evaluation.metrics import CLASSES, Floats, Integers
@@ -116,4 +116,4 @@ def _read(path: Path, *, rows: int) -> dict[str, Floats] | None:
 def _write(path: Path, found: dict[str, Floats]) -> None:
     packed = io.BytesIO()
     np.savez_compressed(packed, **found)  # type: ignore[arg-type]
-    replace_bytes(path, packed.getvalue(), mode=READABLE)
+    write_bytes(path, packed.getvalue(), mode=READABLE)

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
-from restar_lib.atomic_files import flush, flush_folder, write_text
+from restar_lib.atomic_files import atomic_write, flush, flush_folder, write_text
 from restar_lib.errors import BackupError
 
 MANIFEST: Final = "manifest.json"
@@ -178,24 +178,18 @@ def opened(source: Path) -> Iterator[Path]:
 
 def _finish(partial: Path, target: Path) -> None:
     if target.suffix == ".tar":
-        packed = partial.with_name(f"{partial.name}.tar")
-        try:
+        with atomic_write(target) as packed:
             _pack(partial, packed)
-            packed.replace(target)
-        finally:
-            packed.unlink(missing_ok=True)
     else:
-        partial.rename(target)
-    flush_folder(target.parent)
+        partial.rename(target)  # a whole folder at once; `atomic_files` replaces single files
+        flush_folder(target.parent)
 
 
-def _pack(folder: Path, packed: Path) -> None:
-    packed.touch(mode=0o600)
-    with tarfile.open(packed, "w") as archive:
+def _pack(folder: Path, packed: IO[bytes]) -> None:
+    with tarfile.open(fileobj=packed, mode="w") as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 archive.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False)
-    flush(packed)
 
 
 def _refuse(error: OSError) -> None:

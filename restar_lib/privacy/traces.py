@@ -13,14 +13,14 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import shutil
+import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from restar_lib.atomic_files import flush, flush_folder
+from restar_lib.atomic_files import atomic_write
 
 SHORTEST = 6
 """A shorter id would be found in numbers and words that have nothing to do with the person."""
@@ -122,17 +122,17 @@ def _write_over(path: Path, wanted: SearchTerms) -> int:
 
 
 def _repack(path: Path, wanted: SearchTerms) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with gzip.open(path) as lines, gzip.GzipFile(partial, "wb", compresslevel=6, mtime=0) as packed:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    with (
+        gzip.open(path) as lines,
+        atomic_write(path, mode=mode) as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed,
+    ):
         for line in lines:
             content = bytearray(line)
             for begin, end in _spans(line, path, wanted):
                 content[begin:end] = _blank(path, end - begin)
             packed.write(content)
-    flush(partial)
-    shutil.copymode(path, partial)
-    partial.replace(path)
-    flush_folder(path.parent)
 
 
 def _is_gzip(path: Path) -> bool:

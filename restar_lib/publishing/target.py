@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from restar_lib.atomic_files import flush_folder, write_bytes
+from restar_lib.atomic_files import flush_folder, write_flushed
 from restar_lib.errors import ConfigurationError
 from restar_lib.retry import Patience
 from restar_lib.settings import HubSettings, Settings
@@ -80,7 +80,7 @@ def to_folder(content: Content, folder: Path) -> PushResult:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _fill(partial, content)
-        partial.rename(folder)
+        partial.rename(folder)  # a whole folder at once; `atomic_files` replaces single files
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -122,7 +122,7 @@ def _fill(folder: Path, content: Content) -> None:
     for path, held in content.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(target, held if isinstance(held, bytes) else held.read_bytes())
+        write_flushed(target, held if isinstance(held, bytes) else held.read_bytes())
     for parent in {(folder / path).parent for path in content}:
         flush_folder(parent)
 

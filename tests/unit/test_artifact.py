@@ -203,12 +203,3 @@ def test_a_file_beside_no_model_is_an_orphan(models: Path) -> None:
         sealed_folder.sibling(models, version, "run.json").touch()
     (models / "notes.txt").touch()
     assert sealed_folder.orphans(models) == (models / "rs-0123456789.run.json",)
-
-
-def test_what_is_written_atomically_replaces_whole_files(tmp_path: Path) -> None:
-    """The new content stands alone and no temporary file is left."""
-    path = tmp_path / "folder" / "champion.json"
-    write_text(path, "a much longer old content")
-    write_text(path, "new")
-    assert path.read_text() == "new"
-    assert [entry.name for entry in path.parent.iterdir()] == ["champion.json"]
