@@ -29,7 +29,7 @@ def audit_stars(
     from restar_lib.dataset.snapshot import load
     from restar_lib.label_audit.ask_people import ask_people
     from restar_lib.label_audit.audit import audit
-    from restar_lib.label_audit.files_of_audits import keep
+    from restar_lib.label_audit.audit_store import save
     from restar_lib.label_audit.page import headline, in_words
     from restar_lib.label_audit.read_features import read
 
@@ -48,8 +48,8 @@ def audit_stars(
     for one in found.listed[:PRINTED]:
         text = one.text if len(one.text) <= WIDTH else f"{one.text[: WIDTH - 1]}\u2026"
         print(f"  {one.review_id}  {one.stars} stars, reads {one.expresses} ({100 * one.sure:.0f} % sure): {text}")
-    kept = keep(current, found)
-    print(f"page: {kept.html}\njson: {kept.json}\ncsv: {kept.csv}\nin Airflow: {kept.url}")
+    written = save(current, found)
+    print(f"page: {written.html}\njson: {written.json}\ncsv: {written.csv}\nin Airflow: {written.url}")
     if enqueue:
         from restar_lib.store.database import engine
 

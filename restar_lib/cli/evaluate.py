@@ -26,7 +26,7 @@ def evaluate(
     snapshot: SnapshotHash = "",
 ) -> None:
     """Report how good a model is: on the test rows of its own snapshot, or of another one."""
-    from restar_lib.evaluation.report import files
+    from restar_lib.evaluation.report import report_store
     from restar_lib.evaluation.report.evaluate import evaluate_version
     from restar_lib.evaluation.report.report_text import summary
     from restar_lib.evaluation.review_origins import sources_of
@@ -35,7 +35,7 @@ def evaluate(
     folder = _model(current, version)
     chosen = _snapshot(current, folder, snapshot)
     report = evaluate_version(current, folder=folder, snapshot=chosen, sources=sources_of(current, chosen), now=now())
-    written = files.keep(current, report)
+    written = report_store.save(current, report)
     for line in summary(report):
         print(line)
     print(f"page: {written.html}")
@@ -53,7 +53,7 @@ def explore(*, snapshot: SnapshotHash = "") -> None:
     current = settings()
     chosen = load(find_snapshot(current, snapshot))
     found = look(current, chosen, stored=stored_of(current, chosen), now=now())
-    written = page.keep(current, found)
+    written = page.save(current, found)
     print(page.headline(found))
     for line in (*page.points(found), *(f"{one.name}: {one.found:,} of {one.of:,}" for one in found.leaks)):
         print(f" - {line}")

@@ -50,10 +50,10 @@ def compare(
     html: Annotated[bool, typer.Option("--html", help="Also write a page into the reports folder.")] = False,
 ) -> None:
     """Put two versions side by side: what differs in their making, and both on the same gate rows."""
-    from restar_lib.atomic_files import READABLE, write_text
+    from restar_lib.reports.page_store import report_files, write_file
     from restar_lib.store.database import engine
     from restar_lib.tracking.compare import side_by_side
-    from restar_lib.tracking.comparison_page import FOLDER, draw, lines
+    from restar_lib.tracking.comparison_page import KIND, draw, lines
 
     current = settings()
     known = engine() if current.database.url else None
@@ -62,8 +62,8 @@ def compare(
     for line in lines(found):
         print(line)
     if html:
-        page = current.reports_dir / FOLDER / f"{first}-and-{second}.html"
-        write_text(page, draw(found), mode=READABLE)
+        page = report_files(current, KIND, f"{first}-and-{second}").html
+        write_file(page, draw(found))
         print(f"\npage: {page}")
 
 

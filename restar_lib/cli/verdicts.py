@@ -19,7 +19,7 @@ def verdicts(
 ) -> None:
     """List what the gate said, or show one verdict line by line."""
     from restar_lib.artifacts.sealed_folder import locate
-    from restar_lib.gate.page import report_path
+    from restar_lib.gate.page import verdict_page
     from restar_lib.gate.verdict import render
     from restar_lib.gate.verdict_log import newest
     from restar_lib.store.database import engine
@@ -32,7 +32,7 @@ def verdicts(
         return
     if version:
         print(render(found[0]))
-        print(f"  its page: {report_path(settings(), found[0])}")
+        print(f"  its page: {verdict_page(settings(), found[0]).html}")
     for verdict in found[1:] if version else found:
         figures = " / ".join(_figure(verdict.number(line, "value")) for line in ("accuracy", "macro_f1"))
         why = ", ".join(line.name for line in verdict.refusing) or "-"

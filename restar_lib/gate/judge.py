@@ -97,7 +97,7 @@ def judge(
     )
     page.write(settings, verdict)
     log.info("verdict %d: %s", verdict.verdict_id, verdict.headline)
-    log.info("its page: %s", page.address(settings, verdict))
+    log.info("its page: %s", page.verdict_page(settings, verdict).url)
     return verdict
 
 

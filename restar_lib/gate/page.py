@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from restar_lib.artifacts import sealed_folder
-from restar_lib.atomic_files import READABLE, write_text
 from restar_lib.gate.remedies import remedy_of
 from restar_lib.gate.verdict import Verdict, VerdictLine
+from restar_lib.reports.page_store import ReportFiles, report_files, write_file
 from restar_lib.reports.templates import page_template
 from restar_lib.settings import Settings
-from restar_lib.urls import report_url
 
-FOLDER: Final = "verdicts"
-"""Below the reports folder."""
+KIND: Final = "verdicts"
+"""The folder below the reports folder."""
 WIDTH: Final = 640
 """Of the picture of the interval, in its own units."""
 DRAWN: Final = ("difference", "lower", "upper", "threshold")
@@ -63,22 +62,23 @@ def write_missing(settings: Settings, verdict: Verdict) -> None:
 
 def _write(settings: Settings, verdict: Verdict, *, again: bool) -> Path:
     html = render(verdict, notice=settings.simulated_notice)
-    beside, page, report = _files(settings, verdict)
-    contents = {beside: json.dumps(verdict.to_dict(), indent=1) + "\n", page: html, report: html}
+    beside = sealed_folder.sibling(settings.models_dir, verdict.challenger, "verdict.json")
+    report = verdict_page(settings, verdict).html
+    # No page is removed first: all three are drawn from the verdict in the table, and hold no text of a review.
+    contents = {
+        beside: json.dumps(verdict.to_dict(), indent=1) + "\n",
+        beside.with_suffix(".html"): html,
+        report: html,
+    }
     for path, content in contents.items():
         if again or not path.exists():
-            write_text(path, content, mode=READABLE)
+            write_file(path, content)
     return report
 
 
-def report_path(settings: Settings, verdict: Verdict) -> Path:
-    """Where the page lies among the reports."""
-    return settings.reports_dir / FOLDER / f"{verdict.challenger}-verdict-{verdict.verdict_id}.html"
-
-
-def address(settings: Settings, verdict: Verdict) -> str:
-    """Where Airflow shows the page."""
-    return report_url(settings.orchestration.airflow_url, f"{FOLDER}/{report_path(settings, verdict).name}")
+def verdict_page(settings: Settings, verdict: Verdict) -> ReportFiles:
+    """The page among the reports, and where Airflow shows it."""
+    return report_files(settings, KIND, f"{verdict.challenger}-verdict-{verdict.verdict_id}")
 
 
 def render(verdict: Verdict, *, notice: str | None) -> str:
@@ -148,9 +148,3 @@ def _interval(line: VerdictLine | None) -> IntervalPicture | None:
         threshold_words=f"{found['threshold']:+g}",
         holds=line.passed,
     )
-
-
-def _files(settings: Settings, verdict: Verdict) -> tuple[Path, Path, Path]:
-    """Beside the model folder as JSON and as a page, and among the reports."""
-    beside = sealed_folder.sibling(settings.models_dir, verdict.challenger, "verdict.json")
-    return beside, beside.with_suffix(".html"), report_path(settings, verdict)

@@ -3,7 +3,7 @@
 Every review of a snapshot is read by a model that has not learned from it (`label_quality.confident_learning`), which learns from people's
 answers where there are some. Lists what it doubts most, counts it by stars and by category, and says how often people
 agreed where they had answered. Changes no label and no weight, and reads no database. Pure; `label_audit.read_features` brings the
-features, `label_audit.files_of_audits` writes the files.
+features, `label_audit.audit_store` writes the files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The audit of stars as one HTML page that loads nothing from anywhere: drawn from the audit alone.
 
 Same look as the evaluation report (its layout). Texts are customers' and hostile: the template escapes everything.
-Writes no file (`kept` does).
+Writes no file (`audit_store` does).
 """
 
 from __future__ import annotations

@@ -26,14 +26,14 @@ from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.dataset.snapshot_folder import NOTE
 from restar_lib.domain import ForgottenKind
 from restar_lib.errors import ArtifactError, ConfigurationError
-from restar_lib.evaluation.report import files as evaluations
+from restar_lib.evaluation.report import report_store
 from restar_lib.gate import verdict_log
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.ingest import erasure, load
 from restar_lib.ingest.cleaning import identifier
 from restar_lib.ingest.fields import FieldMapping
 from restar_lib.ingest.tombstones import ForgetKey, bury, forgotten_reviews, key_in_use
-from restar_lib.label_audit import files_of_audits as stars
+from restar_lib.label_audit import audit_store
 from restar_lib.label_quality import doubted_labels
 from restar_lib.labeling import queue
 from restar_lib.privacy import snapshot_rewriting, traces
@@ -131,7 +131,10 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         person = _look_up(connection, settings, wanted)
         seen = snapshot_rewriting.sightings(settings.snapshots_dir, person.texts)
         found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
-        shown = (*evaluations.naming(settings, person.texts), *doubted_labels.naming(settings.models_dir, person.texts))
+        shown = (
+            *report_store.naming(settings, person.texts),
+            *doubted_labels.naming(settings.models_dir, person.texts),
+        )
         deleted = _delete(connection, person)
         sets = _remember(connection, key, person, seen, now=now)
         places = sorted({trace.path for trace in found} | set(shown))
@@ -140,8 +143,8 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
             transaction.rollback()
         else:
             # First: both are found by the ids in their data, which must still be what it was.
-            evaluations.forget(settings, person.texts)
-            stars.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
+            report_store.forget(settings, person.texts)
+            audit_store.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
             traces.erase(found, person.needles)
             _withdraw(settings.published_dir / "datasets", person.texts)
             transaction.commit()
@@ -167,12 +170,12 @@ def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> int:
 
 def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
     """Take what has a tombstone out of what was being evaluated, audited or trained; how many files changed."""
-    shown = evaluations.shown(settings) | stars.shown(settings) | doubted_labels.shown(settings.models_dir)
+    shown = report_store.shown(settings) | audit_store.shown(settings) | doubted_labels.shown(settings.models_dir)
     with engine.connect() as connection:
         gone = forgotten_reviews(connection, key, shown)
     if not gone:
         return 0
-    changed = evaluations.forget(settings, gone) + stars.forget(settings, gone)
+    changed = report_store.forget(settings, gone) + audit_store.forget(settings, gone)
     changed += doubted_labels.forget(settings.models_dir, gone)
     log.info("%d files of reports still showed %d forgotten reviews", changed, len(gone))
     return changed

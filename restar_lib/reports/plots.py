@@ -26,6 +26,7 @@ VARIABLES: Final = {
     THIRD: "var(--third)",
     TINT: "var(--tint)",
 }
+CLASS_COLOURS: Final = {"negative": THIRD, "neutral": SECOND, "positive": FIRST}
 STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "restar",
     "svg.fonttype": "none",

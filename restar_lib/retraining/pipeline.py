@@ -173,7 +173,7 @@ def evaluate_challenger(
     engine: Engine, settings: Settings, *, version: str, snapshot_hash: str, now: datetime
 ) -> Evaluated:
     """Write the evaluation report of a sealed model, for people; the gate looks for itself and does not need it."""
-    from restar_lib.evaluation.report import files, report_text
+    from restar_lib.evaluation.report import report_store, report_text
     from restar_lib.evaluation.report.evaluate import evaluate_version
     from restar_lib.evaluation.review_origins import sources_of
 
@@ -185,7 +185,7 @@ def evaluate_challenger(
         sources=sources_of(settings, snapshot, engine=engine),
         now=now,
     )
-    written = files.keep(settings, report)
+    written = report_store.save(settings, report)
     log.info("%s\nthe report: %s", "\n".join(report_text.summary(report)), written.url)
     return Evaluated(
         version=version,
@@ -236,7 +236,7 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         provisional=verdict.provisional,
         refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.refusing),
         text=render_markdown(verdict),
-        url=page.address(settings, verdict),
+        url=page.verdict_page(settings, verdict).url,
     )
 
 

@@ -12,8 +12,8 @@ from restar_lib.reports import plots
 from restar_lib.reports.templates import page_template
 from restar_lib.tracking.compare import LabelDifference, SharedRows, SideBySide
 
-FOLDER: Final = "comparison"
-"""Below the reports folder."""
+KIND: Final = "comparison"
+"""The folder below the reports folder."""
 SHOWN_IDS: Final = 20
 
 

@@ -218,10 +218,10 @@ def _add_verdict(client: MlflowClient, folder: Path, run_id: str) -> None:
 
 
 def _add_evaluation(client: MlflowClient, settings: Settings, folder: Path, run_id: str) -> None:
-    from restar_lib.evaluation.report import files
+    from restar_lib.evaluation.report import report_store
     from restar_lib.tracking import mlflow_plots
 
-    report = files.of_version(settings, folder.name)
+    report = report_store.of_version(settings, folder.name)
     if report is None:
         return
     known = f"{report.snapshot_hash} {report.evaluated_at.isoformat()}"

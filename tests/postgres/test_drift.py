@@ -150,10 +150,10 @@ def guard(event, arguments):
 sys.addaudithook(guard)
 from restar_lib.monitoring.drift.evidently_comparison import compare
 from restar_lib.artifacts.reference import columns_of
-from restar_lib.settings import Monitoring
+from restar_lib.settings import MonitoringSettings
 from tests.watched import OTHER, USUAL, draw
 reference, window = (columns_of(draw(100, kind=kind, seed=1), frozenset()) for kind in (USUAL, OTHER))
-print(len(compare(reference, window, Monitoring()).distances))
+print(len(compare(reference, window, MonitoringSettings()).distances))
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (result.returncode, result.stdout.strip()) == (0, "6"), result.stderr[-2000:]

@@ -14,7 +14,7 @@ from restar_lib.cli import app, evaluate
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.domain import Side
 from restar_lib.evaluation.profile.measure import explore
-from restar_lib.evaluation.report import files
+from restar_lib.evaluation.report import report_store
 from restar_lib.evaluation.review_origins import stored_of
 from restar_lib.privacy.forget import finish, forget
 from restar_lib.retraining import pipeline
@@ -85,7 +85,7 @@ def test_the_dags_step_leaves_a_report_that_its_log_links_to(
     assert (found.rows, found.accuracy) == (60, round(59 / 60, 4))
     assert (smoke.reports_dir / found.report).is_file()
     assert found.url in caplog.text
-    report = files.of_version(smoke, found.version)
+    report = report_store.of_version(smoke, found.version)
     assert report is not None
     assert {one.value: one.rows for one in report.slices if one.slice == "source"} == {"app": 30, "shop": 30}
 
@@ -102,7 +102,7 @@ def test_a_forgotten_persons_words_leave_the_reports(engine: Engine, smoke: Sett
     assert all("review-0007" in file.read_text() for file in files)
     forget(engine, smoke, user_id=WRONG, now=NOW, dry_run=False)
     assert not any("review-0007" in file.read_text() or "terrible thing" in file.read_text() for file in files)
-    report = files.of_version(smoke, found.version)
+    report = report_store.of_version(smoke, found.version)
     assert report is not None
     assert (report.mistakes, report.mistakes_in_all) == ((), 1)
 
@@ -128,10 +128,10 @@ def test_an_evaluation_that_ran_while_a_person_was_forgotten_is_cleared_by_house
 ) -> None:
     """It was in memory then and shows their words now; what has a tombstone is taken out of it."""
     found = evaluated(engine, smoke, snapshot)
-    in_memory = files.of_version(smoke, found.version)
+    in_memory = report_store.of_version(smoke, found.version)
     assert in_memory is not None
     forget(engine, smoke, user_id=WRONG, now=NOW, dry_run=False)
-    written = files.keep(smoke, in_memory)
+    written = report_store.save(smoke, in_memory)
     assert "review-0007" in written.html.read_text()
     assert finish(engine, smoke) == 2
     assert not any("review-0007" in path.read_text() for path in (written.html, written.json))

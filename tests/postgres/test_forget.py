@@ -19,7 +19,7 @@ from restar_lib.ingest.load import ingest
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.tombstones import KEY_FILE
 from restar_lib.label_audit.audit import Audit, DoubtedReview
-from restar_lib.label_audit.files_of_audits import keep
+from restar_lib.label_audit.audit_store import save
 from restar_lib.label_quality import doubted_labels
 from restar_lib.label_quality.doubted_labels import DoubtedLabels
 from restar_lib.labeling import queue
@@ -264,7 +264,7 @@ def test_traces_in_files_are_written_over_where_they_stand(engine: Engine, house
 
 def test_an_audit_of_stars_that_shows_their_words_is_deleted(engine: Engine, house: Settings) -> None:
     """Page, JSON and CSV hold the whole text; an audit that lists others alone stays."""
-    hers, bens = (keep(house, audit_of(*ids_of(engine, user), name=user)) for user in (ANNA, BEN))
+    hers, bens = (save(house, audit_of(*ids_of(engine, user), name=user)) for user in (ANNA, BEN))
     forgotten(engine, house)
     assert [path.exists() for path in (hers.html, hers.json, hers.csv)] == [False] * 3
     assert [path.exists() for path in (bens.html, bens.json, bens.csv)] == [True] * 3
@@ -276,7 +276,7 @@ def test_an_audit_that_ran_while_they_were_forgotten_is_deleted_by_housekeeping(
     """It was in memory then; its files are found by tombstone."""
     late = audit_of(*ids_of(engine, ANNA), name="late")
     forgotten(engine, house)
-    written = keep(house, late)
+    written = save(house, late)
     assert finish(engine, house) == 3
     assert [path.exists() for path in (written.html, written.json, written.csv)] == [False] * 3
 

@@ -14,7 +14,7 @@ from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
 from restar_lib.label_audit import audit as auditing
-from restar_lib.label_audit import files_of_audits, page, read_features
+from restar_lib.label_audit import audit_store, page, read_features
 from restar_lib.label_audit.audit import Audit, EncodedSnapshot
 from restar_lib.settings import Settings, TrainingSettings, load
 from tests.tiny_encoder import make_tiny_encoder
@@ -155,7 +155,7 @@ def test_the_page_says_the_answer_first_and_runs_nothing(found: Audit) -> None:
 def test_the_spreadsheet_runs_no_formula(found: Audit, settings: Settings) -> None:
     """One line a review; a text that begins like a formula is text."""
     everything = found.model_copy(update={"listed": tuple(_listed_all(found))})
-    written = files_of_audits.keep(settings, everything)
+    written = audit_store.save(settings, everything)
     rows = list(csv.DictReader(written.csv.open()))
     assert [row["review_id"] for row in rows] == [one.review_id for one in everything.listed]
     assert next(row["text"] for row in rows if row["review_id"] == "r77") == f"'{HOSTILE}"
@@ -164,12 +164,12 @@ def test_the_spreadsheet_runs_no_formula(found: Audit, settings: Settings) -> No
 
 def test_an_audit_that_lists_a_forgotten_review_is_found(found: Audit, settings: Settings) -> None:
     """All of its files, and only where the review is listed."""
-    written = files_of_audits.keep(settings, found)
+    written = audit_store.save(settings, found)
     listed, other = found.listed[0].review_id, "r199"
-    assert set(files_of_audits.naming(settings, [listed])) == {written.html, written.json, written.csv}
-    assert files_of_audits.naming(settings, [other]) == ()
+    assert set(audit_store.naming(settings, [listed])) == {written.html, written.json, written.csv}
+    assert audit_store.naming(settings, [other]) == ()
     written.json.write_text("{")
-    assert written.html in files_of_audits.naming(settings, [other])
+    assert written.html in audit_store.naming(settings, [other])
 
 
 def _listed_all(found: Audit) -> list[auditing.DoubtedReview]:

@@ -15,7 +15,7 @@ from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.evaluation.baselines import baselines
-from restar_lib.evaluation.report import files
+from restar_lib.evaluation.report import report_store
 from restar_lib.evaluation.report.evaluate import evaluate_version
 from restar_lib.evaluation.report.page import draw
 from restar_lib.evaluation.report.report_text import summary
@@ -137,14 +137,14 @@ def test_the_page_says_the_answer_first(report: EvaluationReport) -> None:
 
 def test_a_report_is_kept_with_its_version_and_among_the_reports(smoke: Settings, report: EvaluationReport) -> None:
     """JSON and page in both places; the version's own go with it."""
-    written = files.keep(smoke, report)
+    written = report_store.save(smoke, report)
     assert written.html.parent == smoke.reports_dir / "evaluation"
     assert written.url.endswith(f"/restar/reports/view/evaluation/{written.html.name}")
     beside = sealed_folder.sibling(smoke.models_dir, report.version, "evaluation.html")
     assert beside.read_text() == written.html.read_text()
-    assert files.of_version(smoke, report.version) == report
+    assert report_store.of_version(smoke, report.version) == report
     other = sealed_tiny_model(smoke.models_dir, bias=(5.0, 0.0, 0.0)).name
-    second = files.keep(smoke, report.model_copy(update={"version": other}))
+    second = report_store.save(smoke, report.model_copy(update={"version": other}))
     sealed_folder.delete(smoke.models_dir, other)
     assert list(smoke.models_dir.glob(f"{other}*")) == []
     for path in (second.json, second.html):
@@ -153,18 +153,18 @@ def test_a_report_is_kept_with_its_version_and_among_the_reports(smoke: Settings
 
 def test_forgotten_reviews_leave_the_reports_and_the_figures_stay(smoke: Settings, report: EvaluationReport) -> None:
     """Their text is in no kept file any more, neither beside the version nor among the reports."""
-    written, person = files.keep(smoke, report), report.mistakes[0]
+    written, person = report_store.save(smoke, report), report.mistakes[0]
     number = int(person.review_id[-3:])
-    assert {path.name for path in files.naming(smoke, [person.review_id])} == {
+    assert {path.name for path in report_store.naming(smoke, [person.review_id])} == {
         written.json.name,
         f"{report.version}.evaluation.json",
     }
-    assert files.forget(smoke, [person.review_id]) == 2
+    assert report_store.forget(smoke, [person.review_id]) == 2
     places = [path for path in _files(smoke.home) if report.version in path.name]
     left = [path.read_text() for path in places]
     assert len(left) == 4
     assert not any(person.review_id in text or f"number {number} came" in text for text in left)
-    again = files.of_version(smoke, report.version)
+    again = report_store.of_version(smoke, report.version)
     assert again is not None
     assert (again.views, len(again.mistakes)) == (report.views, len(report.mistakes) - 1)
 
@@ -178,10 +178,10 @@ def test_the_page_of_a_report_that_nobody_can_read_goes_before_its_json(
     page = unread.with_suffix(".html")
     page.mkdir()
     with pytest.raises(OSError, match=r"unread\.html"):
-        files.forget(smoke, [report.mistakes[0].review_id])
+        report_store.forget(smoke, [report.mistakes[0].review_id])
     assert unread.exists()
     page.rmdir()
-    files.forget(smoke, [report.mistakes[0].review_id])
+    report_store.forget(smoke, [report.mistakes[0].review_id])
     assert not unread.exists()
 
 
@@ -203,9 +203,9 @@ def test_rows_of_another_training_set_are_said_to_be_so(
     assert "No model has learned from these rows" not in page
     assert (f"learned from {seen} of them" if seen else "nobody knows how many") in said
     assert "bag of words" not in said
-    written = files.keep(smoke, found)
+    written = report_store.save(smoke, found)
     assert written.json.exists()
-    assert files.of_version(smoke, found.version) is None
+    assert report_store.of_version(smoke, found.version) is None
     for path in (written.json, written.html):
         path.unlink()
 

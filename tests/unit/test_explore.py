@@ -145,7 +145,7 @@ def test_telling_words_are_told_and_no_persons_text_is(
     telling = {one.sentiment: [word.word for word in one.words] for one in found.words}
     assert telling["negative"][0] == "awful"
     assert "lovely" in telling["positive"]
-    written = page.keep(smoke, found)
+    written = page.save(smoke, found)
     content = written.html.read_text() + written.json.read_text()
     assert "ebulon" not in content
     assert "brass foot" not in content

@@ -1,48 +1,34 @@
-"""The exploration of a snapshot as a page and a JSON file in the reports folder. Draws and writes; looks at nothing."""
+"""The profile of a snapshot as a page and a JSON file in the reports folder. Draws and writes; measures nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from markupsafe import Markup
 
-from restar_lib.atomic_files import READABLE, write_text
 from restar_lib.evaluation.profile.contents import Period, SnapshotProfile
-from restar_lib.evaluation.report.page import CLASS_COLOURS, render
 from restar_lib.reports import plots
+from restar_lib.reports.page_store import ReportFiles, report_files, write_report
+from restar_lib.reports.templates import page_template
 from restar_lib.settings import Settings
-from restar_lib.urls import report_url
 
-FOLDER: Final = "explore"
-"""Below the reports folder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileFiles:
-    """Where an exploration was written."""
-
-    json: Path
-    html: Path
-    url: str
+KIND: Final = "explore"
+"""The folder below the reports folder."""
 
 
-def keep(settings: Settings, found: SnapshotProfile) -> ProfileFiles:
-    """Write both files; a later look at the same snapshot replaces them."""
-    folder = settings.reports_dir / FOLDER
-    json, html = folder / f"{found.snapshot_hash}.json", folder / f"{found.snapshot_hash}.html"
-    write_text(json, found.model_dump_json(indent=1) + "\n", mode=READABLE)
-    write_text(html, draw(found), mode=READABLE)
-    return ProfileFiles(
-        json=json, html=html, url=report_url(settings.orchestration.airflow_url, f"{FOLDER}/{html.name}")
-    )
+def save(settings: Settings, found: SnapshotProfile) -> ReportFiles:
+    """Write page and JSON; a later profile of the same snapshot replaces them."""
+    files = report_files(settings, KIND, found.snapshot_hash)
+    write_report(files.html, page=draw(found), data=found)
+    return files
 
 
 def draw(found: SnapshotProfile) -> str:
     """The page."""
-    return render("profile.html", found=found, headline=headline(found), points=points(found), plots=_plots(found))
+    return page_template("profile.html").render(
+        found=found, headline=headline(found), points=points(found), plots=_plots(found)
+    )
 
 
 def headline(found: SnapshotProfile) -> str:
@@ -88,7 +74,9 @@ def _lengths(found: SnapshotProfile) -> Markup:
     def paint(axes: Any) -> None:
         places = range(len(found.buckets))
         for one in found.lengths:
-            axes.plot(places, one.shares, "o-", color=CLASS_COLOURS[one.sentiment], label=one.sentiment, markersize=3)
+            axes.plot(
+                places, one.shares, "o-", color=plots.CLASS_COLOURS[one.sentiment], label=one.sentiment, markersize=3
+            )
         axes.set_xticks(list(places), found.buckets, rotation=45, ha="right")
         axes.set_xlabel("words")
         axes.set_ylim(0, None)
@@ -103,9 +91,9 @@ def _periods(periods: tuple[Period, ...]) -> Markup:
         places = list(range(len(periods)))
         most = max(period.rows for period in periods)
         axes.bar(places, [period.rows / most for period in periods], color=plots.TINT, width=0.8)
-        for place, name in enumerate(CLASS_COLOURS):
+        for place, name in enumerate(plots.CLASS_COLOURS):
             shares = [period.shares[place] for period in periods]
-            axes.plot(places, shares, color=CLASS_COLOURS[name], label=name, linewidth=1.6)
+            axes.plot(places, shares, color=plots.CLASS_COLOURS[name], label=name, linewidth=1.6)
         step = max(1, len(periods) // 12)
         axes.set_xticks(places[::step], [period.name for period in periods[::step]], rotation=45, ha="right")
         axes.set_ylim(0, 1.02)

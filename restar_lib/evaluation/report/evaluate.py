@@ -2,7 +2,7 @@
 
 The model answers the validation and the test rows once; everything else is arithmetic on those answers, seeded, so the
 same version on the same snapshot gives the same report, byte by byte. It decides nothing (the gate does) and trains
-nothing but the bag of words that stands beside the model. Needs no torch and no database; `files` writes it down.
+nothing but the bag of words that stands beside the model. Needs no torch and no database; `report_store` writes it down.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from restar_lib.evaluation.behaviour import summary
 from restar_lib.evaluation.curves import reliability, roc_curve, thinned
 from restar_lib.evaluation.intervals import wilson
 from restar_lib.evaluation.metrics import Floats, Integers, slices_of
-from restar_lib.evaluation.report import files, stars
+from restar_lib.evaluation.report import report_store, stars
 from restar_lib.evaluation.report.report_text import titles_apart
 from restar_lib.evaluation.report.systems import against, views
 from restar_lib.evaluation.report_contents import (
@@ -85,7 +85,7 @@ def evaluate_version(
     model = InferenceEngine.load(folder, threads=settings.scoring.threads)
     test, validation = (_ask(model, snapshot.examples(side), settings) for side in (Side.TEST, Side.VALIDATION))
     watch.lap("model")
-    beside = baselines(snapshot, folder=files.baseline_folder(settings), max_rows=config.max_baseline_rows)
+    beside = baselines(snapshot, folder=report_store.baseline_folder(settings), max_rows=config.max_baseline_rows)
     answers = {MODEL: test.probabilities, **beside}
     watch.lap("baselines")
     tables, people = views(test.rows, answers, resamples=config.resamples, seed=SEED)

@@ -1,6 +1,6 @@
 """The evaluation report as one HTML page that loads nothing from anywhere: drawn from the report alone.
 
-Texts are customers' and hostile: the template escapes everything but the pictures. Writes no file (`kept` does).
+Texts are customers' and hostile: the template escapes everything but the pictures. Writes no file (`report_store` does).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -19,7 +18,6 @@ from restar_lib.evaluation.slices import is_judged
 from restar_lib.reports import plots
 from restar_lib.reports.templates import page_template
 
-HERE: Final = Path(__file__).resolve().parent
 TITLES: Final = {
     "truth": "People where they answered, else stars (the gate's truth)",
     "stars": "The stars alone",
@@ -29,7 +27,6 @@ TITLES: Final = {
 LEFT: Final = 0.4
 FEWEST_SHOWN: Final = 10
 """Slices of fewer rows are one line at the foot."""
-CLASS_COLOURS: Final = {"negative": plots.THIRD, "neutral": plots.SECOND, "positive": plots.FIRST}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +39,7 @@ class TitledView:
 
 def draw(report: EvaluationReport) -> str:
     """The page."""
-    return render(
-        "evaluation.html",
+    return page_template("evaluation.html").render(
         report=report,
         words=words(report),
         shown_views=_shown_views(report),
@@ -54,11 +50,6 @@ def draw(report: EvaluationReport) -> str:
         whole=report.model.accuracy.value,
         fewest=FEWEST_SHOWN,
     )
-
-
-def render(template: str, **values: Any) -> str:
-    """A page from one of the templates beside this file, always escaped."""
-    return page_template(template).render(**values)
 
 
 def _shown_views(report: EvaluationReport) -> list[TitledView]:
@@ -80,7 +71,7 @@ def _roc(report: EvaluationReport) -> Markup:
     def paint(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=plots.LINE, linewidth=1)
         for curve in report.roc:
-            axes.plot(curve.x, curve.y, color=CLASS_COLOURS[curve.name], linewidth=1.6, label=curve.name)
+            axes.plot(curve.x, curve.y, color=plots.CLASS_COLOURS[curve.name], linewidth=1.6, label=curve.name)
         axes.set_xlabel("false alarms among the others")
         axes.set_ylabel("found of the class")
         plots.percent(axes, "x", "y")

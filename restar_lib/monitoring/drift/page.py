@@ -13,11 +13,12 @@ from pathlib import Path
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.monitoring.drift.findings import DriftMeasurements, Finding, subject
+from restar_lib.reports.page_store import write_file
 from restar_lib.reports.templates import page_template
 from restar_lib.settings import MonitoringSettings
 
-FOLDER = "drift"
-"""Below the reports folder."""
+KIND = "drift"
+"""The folder below the reports folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class DriftPageHeader:
 
 def file_name(run_key: str) -> str:
     """Path of a run's report below the reports folder; run ids hold characters that file names should not."""
-    return f"{FOLDER}/{re.sub(r'[^A-Za-z0-9_.-]+', '-', run_key)[:150].strip('.-') or 'report'}.html"
+    return f"{KIND}/{re.sub(r'[^A-Za-z0-9_.-]+', '-', run_key)[:150].strip('.-') or 'report'}.html"
 
 
 def write(
@@ -62,10 +63,7 @@ def write(
     before, body, after = charts.partition("<body>")
     if not body:
         raise ValueError("Evidently's report has no <body> any more: see restar_lib/monitoring/drift/page.py")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(f"{before}{body}{header}{after}", encoding="utf-8")
-    unfinished.replace(path)
+    write_file(path, f"{before}{body}{header}{after}")
 
 
 def _table(measured: DriftMeasurements, limits: MonitoringSettings) -> list[dict[str, object]]:

@@ -1,0 +1,172 @@
+"""Where report pages are stored: files below the reports folder, listed by the desk at one URL each.
+
+A report is a page, mostly with its data as JSON and sometimes as CSV beside it. Each file is written so that a reader
+sees all of it or none. Where a page is drawn from its JSON, the older page is removed first and the JSON written before
+the new one: a process that is killed anywhere leaves no page that shows what its JSON does not name. That is what lets
+`ReviewPages` find, by the ids in the JSON, every page that shows the text of a review, and take it out again.
+
+It draws nothing, and it does not know what is in a report. Called by the rooms that draw pages, and through them by
+`privacy.forget`; housekeeping deletes by age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from restar_lib.atomic_files import READABLE, write_text
+from restar_lib.errors import ArtifactError
+from restar_lib.settings import Settings
+from restar_lib.urls import report_url
+
+Report = TypeVar("Report", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """The files of one report. Which of them exist is for the report to say."""
+
+    html: Path
+    url: str
+    """The page in Airflow's UI."""
+
+    @property
+    def json(self) -> Path:
+        """Its data, beside the page."""
+        return self.html.with_suffix(".json")
+
+    @property
+    def csv(self) -> Path:
+        """Its rows for a spreadsheet, beside the page."""
+        return self.html.with_suffix(".csv")
+
+
+def report_files(settings: Settings, kind: str, name: str) -> ReportFiles:
+    """The files of the report `name`; `kind` is the folder below the reports folder: `drift`, `evaluation`, ..."""
+    file = f"{kind}/{name}.html"
+    return ReportFiles(html=settings.reports_dir / file, url=report_url(settings.orchestration.airflow_url, file))
+
+
+def write_file(path: Path, content: str) -> None:
+    """Write one file of a report that is not drawn from a JSON file: a reader sees the old one or the new one."""
+    write_text(path, content, mode=READABLE)
+
+
+def write_report(html: Path, *, page: str, data: BaseModel, table: str | None = None) -> None:
+    """Write page, JSON and, where there is a `table`, CSV; an older report of the same name is replaced."""
+    csv = html.with_suffix(".csv")
+    for older in (csv, html):  # first: no file may show what the JSON does not name
+        older.unlink(missing_ok=True)
+    write_file(html.with_suffix(".json"), json_text(data))
+    if table is not None:
+        write_file(csv, table)
+    write_file(html, page)
+
+
+def rewrite_report(html: Path, *, page: str, data: BaseModel) -> None:
+    """Replace a report by one that shows less."""
+    write_file(html, page)
+    # Last: a kill before it leaves the JSON that finds the report again.
+    write_file(html.with_suffix(".json"), json_text(data))
+
+
+def files_of(one: Path) -> tuple[Path, ...]:
+    """The files of a report that exist, by the path of any of them; the JSON last."""
+    return tuple(path for path in map(one.with_suffix, (".csv", ".html", ".json")) if path.exists())
+
+
+def delete_report(one: Path) -> int:
+    """Delete a report; returns how many files that were."""
+    files = files_of(one)
+    for path in files:  # the JSON last: a kill before it leaves what finds the other files again
+        path.unlink(missing_ok=True)
+    return len(files)
+
+
+def json_text(data: BaseModel) -> str:
+    """The JSON file of a report."""
+    return data.model_dump_json(indent=1) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewPages(Generic[Report]):
+    """The stored reports of one kind, in which texts of reviews stand."""
+
+    kind: str
+    """The folder below the reports folder."""
+    title: str
+    """Of one report, for messages: `an evaluation report`."""
+    command: str
+    """What makes one again: `restar evaluate`."""
+    report_type: type[Report]
+    review_ids: Callable[[Report], Collection[str]]
+    """The reviews whose texts a report shows."""
+    beside_models: str | None = None
+    """Ending of those that lie beside a sealed model, for example `evaluation.json`."""
+
+    def read(self, json: Path) -> Report:
+        """A stored report. Raises `ArtifactError` where the file is none."""
+        try:
+            return self.report_type.model_validate_json(json.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{json}: not {self.title}, run `{self.command}` again: {error}") from None
+
+    def naming(self, settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
+        """The JSON files of reports that show one of these reviews or that cannot be read, and pages without a JSON."""
+        wanted = set(review_ids)
+        found = [path for path in self._files(settings, ".json") if self._may_show(path, wanted)]
+        pages = self._files(settings, ".html")
+        return tuple(sorted((*found, *(path for path in pages if not path.with_suffix(".json").exists()))))
+
+    def shown(self, settings: Settings) -> set[str]:
+        """The ids of all reviews whose text stands in a stored report that can be read."""
+        found: set[str] = set()
+        for path in self._files(settings, ".json"):
+            with suppress(ArtifactError):
+                found |= set(self.review_ids(self.read(path)))
+        return found
+
+    def delete(self, settings: Settings, review_ids: Collection[str]) -> int:
+        """Delete every report that `naming` finds; returns how many files that were."""
+        return sum(delete_report(path) for path in self.naming(settings, review_ids))
+
+    def rewrite(
+        self,
+        settings: Settings,
+        review_ids: Collection[str],
+        *,
+        without: Callable[[Report, Collection[str]], Report],
+        draw: Callable[[Report], str],
+    ) -> int:
+        """Take these reviews out of every report that `naming` finds; returns how many reports and pages changed.
+
+        `without` gives a report that does not show them, `draw` its page. A report that cannot be read (altered, or
+        of an older form) may show anything: it is deleted.
+        """
+        found = self.naming(settings, review_ids)
+        for path in found:
+            try:
+                report = self.read(path)
+            except ArtifactError:
+                delete_report(path)
+                continue
+            left = without(report, review_ids)
+            rewrite_report(path.with_suffix(".html"), page=draw(left), data=left)
+        return len(found)
+
+    def _files(self, settings: Settings, ending: str) -> Iterator[Path]:
+        yield from (settings.reports_dir / self.kind).glob(f"*{ending}")
+        if self.beside_models is not None:
+            name = Path(self.beside_models).with_suffix(ending)
+            yield from settings.models_dir.glob(f"*.{name}")
+
+    def _may_show(self, path: Path, wanted: Collection[str]) -> bool:
+        try:
+            return any(one in wanted for one in self.review_ids(self.read(path)))
+        except ArtifactError:
+            return True
