@@ -116,4 +116,4 @@ def _resize(disk: Path, size: str) -> None:
 if __name__ == "__main__":
     case, folder = sys.argv[1], Path(sys.argv[2])
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)], check=True)
-    sys.stdout.write(json.dumps({"snapshot": snapshot, "model": model, "pointer": pointer}[case](folder)))
+    sys.stdout.write(json.dumps({"snapshot": snapshot, "model": model, "pointer": replaced_pointer}[case](folder)))
