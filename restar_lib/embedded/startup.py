@@ -22,6 +22,7 @@ from restar_lib.embedded.feeds import Configuration
 from restar_lib.embedded.services import BIN, EmbeddedInstallation
 from restar_lib.embedded.supervisor import Service, become_subreaper, end_descendants, end_recorded, service_line
 from restar_lib.errors import EmbeddedError
+from restar_lib.monitoring.airflow_health import airflow_health
 from restar_lib.settings import Settings
 from restar_lib.state_folder import check_disk, check_ports, claim_identity, load_secrets, runner_lock
 from restar_lib.store.database import migrate
@@ -142,14 +143,10 @@ def wait_healthy(
 
 def unhealthy(house: EmbeddedInstallation) -> list[str]:
     """Names of the services that do not answer, or do not beat, right now."""
-    try:
-        parts = httpx.get(f"{house.airflow_url}/api/v2/monitor/health", timeout=10).json()
-        silent = [
-            f"airflow {name}"
-            for name in ("scheduler", "triggerer", "dag_processor")
-            if parts.get(name, {}).get("status") != "healthy"
-        ]
-    except (httpx.HTTPError, ValueError):
+    health = airflow_health(house.airflow_url, timeout_seconds=10)
+    processes = ("scheduler", "triggerer", "dag_processor")
+    silent = [f"airflow {name}" for name in processes if not health.is_healthy(name)]
+    if health.error is not None:
         silent = ["airflow api-server"]
     try:
         httpx.get(f"{house.serving_url}/health", timeout=10).raise_for_status()

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, update
 
 from restar_lib.artifacts.release_log import ANY, ChampionChange, append
 from restar_lib.domain import ReleaseKind
-from restar_lib.monitoring.exporter.airflow_health import COMPONENTS
+from restar_lib.monitoring.airflow_health import COMPONENTS
 from restar_lib.monitoring.exporter.http import create_exporter
 from restar_lib.store.database import engine_for
 from restar_lib.store.tables import LabelTask

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from restar_lib.monitoring.exporter import airflow_health, gauges
+from restar_lib.monitoring.exporter import airflow_gauge, gauges
 from restar_lib.serving import prometheus
 from restar_lib.settings import PROJECT_ROOT, load
 
@@ -33,7 +33,7 @@ EXPRESSIONS = [rule["expr"] for rule in RULES] + [
 
 def exported() -> set[str]:
     """Names of the families that our processes export, as their modules declare them."""
-    source = "".join(Path(module.__file__ or "").read_text() for module in (prometheus, gauges, airflow_health))
+    source = "".join(Path(module.__file__ or "").read_text() for module in (prometheus, gauges, airflow_gauge))
     return set(re.findall(r'"(restar_\w+)"', source))
 
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from sqlalchemy import Engine
 
-from restar_lib.monitoring.exporter.airflow_health import AirflowHealth
+from restar_lib.monitoring.exporter.airflow_gauge import AirflowGauge
 from restar_lib.monitoring.exporter.gauges import LoopGauges
 
 
@@ -23,7 +23,7 @@ def create_exporter(engine: Engine, *, now: Callable[[], datetime], airflow_url:
     # What collectors have is asked at a scrape, not here: nothing needs to be there yet.
     registry.register(LoopGauges(engine, now=now))
     if airflow_url:
-        registry.register(AirflowHealth(airflow_url))
+        registry.register(AirflowGauge(airflow_url))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/metrics")

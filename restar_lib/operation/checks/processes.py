@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
+from restar_lib.monitoring.airflow_health import COMPONENTS, airflow_health
 from restar_lib.operation import databases
 from restar_lib.operation.checks.check import Check, Examination, Examined, fail, ok, warn
 from restar_lib.operation.checks.state import airflow_url, has_table
@@ -18,7 +19,6 @@ from restar_lib.settings import process_environment
 from restar_lib.store.database import engine_for
 
 SECONDS = 5.0
-PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def serving(patient: Examined) -> Iterator[Check]:
@@ -37,17 +37,15 @@ def airflow(patient: Examined) -> Iterator[Check]:
     if _house_sleeps(patient):
         return
     url = _airflow_api(patient)
-    try:
-        parts = httpx.get(f"{url}/api/v2/monitor/health", timeout=SECONDS).raise_for_status().json()
-    except (httpx.HTTPError, ValueError) as error:
-        yield fail("airflow", f"{url} does not answer ({error})", "start it, or see the log of airflow-api")
+    health = airflow_health(url, timeout_seconds=SECONDS)
+    if health.error is not None:
+        yield fail("airflow", f"{url} does not answer ({health.error})", "start it, or see the log of airflow-api")
         return
-    for name in PARTS:
-        status = (parts.get(name) or {}).get("status")
-        if status == "healthy":
+    for name in COMPONENTS:
+        if health.is_healthy(name):
             yield ok("airflow", f"{name} is healthy")
         else:
-            yield fail("airflow", f"{name} is {status or 'silent'}", f"see the log of airflow's {name}")
+            yield fail("airflow", f"{name} is {health.statuses[name] or 'silent'}", f"see the log of airflow's {name}")
 
 
 def dags(patient: Examined) -> Iterator[Check]:
