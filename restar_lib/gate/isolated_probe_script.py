@@ -3,7 +3,7 @@
 Run by its path, `python restar_lib/gate/isolated_probe_script.py FOLDER`: as a module it would import the gate, and
 with it a database driver. It imports the inference engine alone, as a serving process does, prints one JSON line, and
 ends with 1 where the model does not load or does not answer as recorded. It does not verify the files
-(`artifacts.loading` does, and the judge has called it): what is measured here is the model's own time and memory.
+(`artifacts.model_loading` does, and the judge has called it): what is measured here is the model's own time and memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`restar doctor`: looks at everything that a run needs, and says for each thing what to do where it is not well.
 
 Reads and asks, changes nothing, and goes on after a check that failed. What is not configured, or cannot be looked at
-because something before it is away, says so. The checks stand in `machine`, `state`, `processes`.
+because something before it is away, says so. The checks are in `machine`, `stored_state` and `processes`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def examine(patient: Examined, examinations: Sequence[Examination]) -> Iterator[
 def examine_all(settings: Settings) -> Iterator[Check]:
     """Everything, the machine first."""
     from restar_lib.operation import databases
-    from restar_lib.operation.checks import machine, processes, state
+    from restar_lib.operation.checks import machine, processes, stored_state
     from restar_lib.store.database import engine_for
 
     embedded = databases.is_embedded(settings)
@@ -37,7 +37,7 @@ def examine_all(settings: Settings) -> Iterator[Check]:
     engine = engine_for(url) if url is not None and there else None
     patient = Examined(settings=settings, embedded=embedded, engine=engine)
     try:
-        yield from examine(patient, (*machine.ALL, *state.ALL, *processes.ALL))
+        yield from examine(patient, (*machine.ALL, *stored_state.ALL, *processes.ALL))
     finally:
         if engine is not None:
             engine.dispose()

@@ -118,7 +118,7 @@ def _load(place: DatabaseAddress, folder: Path, manifest: BackupManifest, say: S
 
 
 def _prove_champion(settings: Settings, ours: DatabaseAddress) -> str | None:
-    from restar_lib.artifacts.loading import load_verified
+    from restar_lib.artifacts.model_loading import load_verified
 
     engine = engine_for(ours.url)
     try:

@@ -142,7 +142,7 @@ def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: d
 
 def _prove(settings: Settings, version: str) -> None:
     """Raise `ArtifactError` or `ProbeFailed` unless the sealed folder is whole and answers as recorded."""
-    from restar_lib.artifacts.loading import load_verified
+    from restar_lib.artifacts.model_loading import load_verified
 
     load_verified(sealed_folder.locate(settings.models_dir, version), threads=settings.scoring.threads)
 

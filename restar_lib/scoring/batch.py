@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib import settings as config
-from restar_lib.artifacts.loading import load_verified
+from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.domain import Reason
 from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.labeling.queue import enqueue

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from restar_lib.artifacts import sealed_folder
-from restar_lib.artifacts.loading import load_verified
+from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.artifacts.pointer import Pointer, read_pointer
 from restar_lib.errors import ArtifactError, RestarError
 from restar_lib.inference.engine import InferenceEngine

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from restar_lib.artifacts import sealed_folder
-from restar_lib.artifacts.loading import load_verified
+from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError
 from restar_lib.inference.engine import InferenceEngine

@@ -14,7 +14,7 @@ from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.cli import app
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import SourceError
-from restar_lib.operation.checks import machine, processes, state
+from restar_lib.operation.checks import machine, processes, stored_state
 from restar_lib.operation.checks.check import Check, CheckStatus, Examination, Examined, ok
 from restar_lib.operation.doctor import examine
 from restar_lib.releases.release import reconcile
@@ -60,7 +60,7 @@ def released(engine: Engine, smoke: Settings) -> str:
 
 def test_a_healthy_house_is_healthy(engine: Engine, smoke: Settings, released: str) -> None:
     """Schema, champion, pointer, source and tombstones; the champion has answered its probe."""
-    examinations = (state.postgres, state.schema, state.champion, state.tombstones)
+    examinations = (stored_state.postgres, stored_state.schema, stored_state.champion, stored_state.tombstones)
     checks = [check for one in examinations for check in look(one, smoke, engine)]
     assert {check.health for check in checks} == {CheckStatus.OK}
     assert f"{released} is as sealed and answers its probe" in {check.detail for check in checks}
@@ -69,7 +69,7 @@ def test_a_healthy_house_is_healthy(engine: Engine, smoke: Settings, released: s
 def test_an_altered_champion_fails_and_says_how_to_go_back(engine: Engine, smoke: Settings, released: str) -> None:
     """By file name."""
     (smoke.models_dir / released / "metrics.json").write_text("{}")
-    found = worst(look(state.champion, smoke, engine))
+    found = worst(look(stored_state.champion, smoke, engine))
     assert (found.health, found.name) == (CheckStatus.FAIL, "champion")
     assert "metrics.json was altered" in found.detail
     assert "restar roll-back" in found.remedy
@@ -78,10 +78,10 @@ def test_an_altered_champion_fails_and_says_how_to_go_back(engine: Engine, smoke
 def test_a_pointer_that_lags_behind_the_log_fails(engine: Engine, smoke: Settings, released: str) -> None:
     """`restar reconcile` mends it."""
     smoke.pointer_path.unlink()
-    found = worst(look(state.champion, smoke, engine))
+    found = worst(look(stored_state.champion, smoke, engine))
     assert (found.name, found.health, found.remedy) == ("pointer", CheckStatus.FAIL, "run `restar reconcile`")
     reconcile(engine, smoke)
-    assert worst(look(state.champion, smoke, engine)).health is CheckStatus.OK
+    assert worst(look(stored_state.champion, smoke, engine)).health is CheckStatus.OK
     assert released in sealed_folder.versions(smoke.models_dir)
 
 
@@ -89,10 +89,10 @@ def test_an_older_schema_fails_and_names_the_command(engine: Engine, smoke: Sett
     """Also an empty database."""
     with engine.begin() as connection:
         connection.execute(text("update alembic_version set version_num = '0001'"))
-    assert "revision 0001, this version needs" in look(state.schema, smoke, engine)[0].detail
+    assert "revision 0001, this version needs" in look(stored_state.schema, smoke, engine)[0].detail
     with engine.begin() as connection:
         connection.execute(text("drop table alembic_version"))
-    found = look(state.schema, smoke, engine)[0]
+    found = look(stored_state.schema, smoke, engine)[0]
     assert (found.health, found.remedy) == (CheckStatus.FAIL, "run `restar migrate`")
 
 
@@ -100,14 +100,14 @@ def test_a_lost_key_of_tombstones_fails(engine: Engine, smoke: Settings) -> None
     """Before the next ingest does."""
     with engine.begin() as connection:
         connection.execute(text("insert into forgotten values ('user', 'abc', '01234567', now())"))
-    assert look(state.tombstones, smoke, engine)[0].health is CheckStatus.FAIL
+    assert look(stored_state.tombstones, smoke, engine)[0].health is CheckStatus.FAIL
 
 
 def test_a_database_that_is_away_fails_in_production_and_warns_where_it_is_ours_to_start(smoke: Settings) -> None:
     """What depends on it is left out, not failed again and again."""
-    assert look(state.postgres, smoke)[0].health is CheckStatus.FAIL
-    assert look(state.postgres, smoke, embedded=True)[0].health is CheckStatus.WARN
-    assert look(state.champion, smoke) == look(processes.dags, smoke) == []
+    assert look(stored_state.postgres, smoke)[0].health is CheckStatus.FAIL
+    assert look(stored_state.postgres, smoke, embedded=True)[0].health is CheckStatus.WARN
+    assert look(stored_state.champion, smoke) == look(processes.dags, smoke) == []
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_the_first_row_of_the_source_is_read(
     """So that a wrong path or form is known before the night."""
     path = tmp_path / "reviews.jsonl"
     path.write_text(content)
-    assert look(state.source, with_source(smoke, path))[0].health is health
+    assert look(stored_state.source, with_source(smoke, path))[0].health is health
 
 
 def test_a_source_that_is_not_there_fails(smoke: Settings, tmp_path: Path) -> None:
     """With the source's own message."""
-    found = look(state.source, with_source(smoke, tmp_path / "nowhere"))[0]
+    found = look(stored_state.source, with_source(smoke, tmp_path / "nowhere"))[0]
     assert found.health is CheckStatus.FAIL
     assert "nowhere" in found.detail
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from restar_lib.monitoring.airflow_health import COMPONENTS, airflow_health
 from restar_lib.operation import databases
 from restar_lib.operation.checks.check import Check, Examination, Examined, fail, ok, warn
-from restar_lib.operation.checks.state import airflow_url, has_table
+from restar_lib.operation.checks.stored_state import airflow_url, has_table
 from restar_lib.settings import process_environment
 from restar_lib.store.database import engine_for
 

@@ -144,7 +144,7 @@ def _pointer(settings: Settings, released: release_log.Release) -> Check:
 
 
 def _model(settings: Settings, version: str, *, role: str) -> Check:
-    from restar_lib.artifacts.loading import load_verified
+    from restar_lib.artifacts.model_loading import load_verified
 
     try:
         load_verified(sealed_folder.locate(settings.models_dir, version), threads=settings.scoring.threads)

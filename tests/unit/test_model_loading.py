@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from restar_lib.artifacts import sealed_folder
-from restar_lib.artifacts.loading import load_verified
+from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.domain import Sentiment
 from restar_lib.errors import ArtifactError, ProbeFailed
 from tests.tiny_model import make_tiny_model, sealed_tiny_model
