@@ -30,6 +30,7 @@ import numpy as np
 import real_reviews
 from numpy.typing import NDArray
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import natural_weights, share_out
 from restar_lib.domain import Example
 from restar_lib.evaluation.curves import aurc, rows_at
@@ -186,7 +187,7 @@ def _model() -> tuple[SentimentModel, Any]:
 def _scores(
     rows: Rows, features: Mapping[str, Floats], passes: Sequence[Floats], *, seeds: int
 ) -> tuple[dict[str, Scored], list[tuple[Any, ...]]]:
-    truth = {name: np.array([row.truth.position for row in examples]) for name, examples in rows.items()}
+    truth = {name: truth_of(examples) for name, examples in rows.items()}
     found: dict[str, list[tuple[Floats, NDArray[np.bool_]]]] = {}
     sets: dict[str, list[tuple[float, float]]] = {}
     for seed in range(seeds):

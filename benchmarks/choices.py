@@ -26,6 +26,7 @@ from frozen import frozen_features
 from numpy.typing import NDArray
 from rare_classes import rare_classes
 
+from restar_lib.dataset.arrays import texts_of, truth_of
 from restar_lib.dataset.snapshot import natural_weights, share_out
 from restar_lib.domain import SENTIMENTS, Example, with_title
 from restar_lib.evaluation.metrics import evaluate
@@ -34,7 +35,6 @@ from restar_lib.ingest.cleaning import readable_title
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.encoder import find_encoder
 from restar_lib.training.imbalance import Method, plan
-from restar_lib.training.learner import texts_of, truth_of
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.network import features_of, load_model, load_tokenizer, tokens_of
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import SENTIMENTS, Example
 from restar_lib.evaluation.intervals import basic
 from restar_lib.evaluation.metrics import (
@@ -47,11 +48,6 @@ class Answers:
     def of(cls, probabilities: Floats) -> Answers:
         """The answers behind probabilities [n, 3]."""
         return cls(classes=probabilities.argmax(axis=1), confidence=probabilities.max(axis=1))
-
-
-def truth_of(examples: Sequence[Example]) -> Integers:
-    """The truth of each row as a class index, [n]."""
-    return np.array([example.truth.position for example in examples], dtype=np.int64)
 
 
 def figures(truth: Integers, answers: Answers, *, seed: int = 0) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import gate_worlds as worlds
 import numpy as np
 from measuring import read, save, table
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import load
 from restar_lib.domain import Side
 from restar_lib.inference.engine import InferenceEngine
@@ -80,7 +81,7 @@ def measure(first: Path, second: Path, snapshot: Path) -> None:
     """Print the cells of two models on the gate rows of a snapshot."""
     rows = load(snapshot).examples(Side.TEST)
     texts = [row.text for row in rows]
-    truth = np.array([row.truth.position for row in rows])
+    truth = truth_of(rows)
     one, other = (InferenceEngine.load(folder).predict(texts).classes for folder in (first, second))
     print("cells", np.bincount((truth * 3 + one) * 3 + other, minlength=27).tolist())
 

@@ -27,9 +27,10 @@ from typing import Any
 import measuring
 import quality_page
 import real_reviews
-from figures import figures, per_category, truth_of
+from figures import figures, per_category
 from quality_systems import SEEDED, SYSTEMS, Task
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.settings import PROJECT_ROOT
 
 WORK = PROJECT_ROOT / "var/benchmarks"

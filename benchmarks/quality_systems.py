@@ -17,10 +17,11 @@ from typing import Any
 
 import measuring
 import numpy as np
-from figures import Answers, point, truth_of
+from figures import Answers, point
 from frozen import frozen_features
 from real_reviews import Split
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import natural_weights
 from restar_lib.domain import SENTIMENTS, Example
 from restar_lib.evaluation.metrics import Floats

@@ -26,6 +26,7 @@ from human import NEUTRAL_WITHIN, SENTENCES, SNIPPETS
 from numpy.typing import NDArray
 from stars import sample
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import Example, Sentiment
 from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import confusion_matrix, expected_calibration_error, macro_f1
@@ -136,12 +137,12 @@ def _answers(rows: Sequence[Example], validation: Sequence[Example], judges: dic
     features = frozen_features([row.text for row in rows])
     scale = Scale.of(features)
     weights = np.array([row.weight for row in rows])
-    head = fit(scale(features), np.array([row.truth.position for row in rows], dtype=np.int64), weights)
+    head = fit(scale(features), truth_of(rows), weights)
 
     def logits(texts: Sequence[str]) -> Floats:
         return np.asarray(head.decision_function(scale(frozen_features(texts))))
 
-    truth = np.array([row.truth.position for row in validation], dtype=np.int64)
+    truth = truth_of(validation)
     temperature = fit_temperature(logits([row.text for row in validation]), truth)
     return {name: softmax(logits(judge.texts) / temperature) for name, judge in judges.items()}
 
@@ -162,7 +163,7 @@ def _snippets(file: Any) -> Judge:
 def _reviews(rows: Sequence[Example]) -> Judge:
     return Judge(
         texts=tuple(row.text for row in rows),
-        truth=np.array([row.truth.position for row in rows], dtype=np.int64),
+        truth=truth_of(rows),
         graded=np.array([row.rating or 0 for row in rows], dtype=np.float64),
     )
 

@@ -28,6 +28,7 @@ from frozen import frozen_features
 from heads import Floats, Integers, Scale, fit
 from numpy.typing import NDArray
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import Example, Review, weak_label
 from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
@@ -89,8 +90,8 @@ class Rows:
         self.train, self.test = scale(self.raw), scale(features[len(train) :])
         self.stars = np.array([row.rating or 0 for row in train])
         self.test_stars = np.array([row.rating or 0 for row in test], dtype=np.float64)
-        self.truth = np.array([row.truth.position for row in train], dtype=np.int64)
-        self.test_truth = np.array([row.truth.position for row in test], dtype=np.int64)
+        self.truth = truth_of(train)
+        self.test_truth = truth_of(test)
 
     def turned(self, rate: float, seed: int) -> tuple[Integers, NDArray[np.bool_]]:
         """Labels, of which the share `rate` was turned into one of the two other classes, and which ones."""

@@ -27,8 +27,8 @@ import measuring
 import numpy as np
 import pages
 import real_reviews
-from figures import truth_of
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import Example
 from restar_lib.settings import TrainingSettings
 

@@ -1,12 +1,13 @@
-"""Heavy work in a process of its own, so that what ends that process can be told.
+"""Heavy work in a forked child process, so that its parent can report what ended it.
 
-When the operating system runs out of memory it kills a process outright, and a killed task says nothing: no message,
-no mail. Here the work runs in a forked child, which the kernel is told to prefer; the parent stays, small, and raises
+When the operating system runs out of memory it kills a process outright, and a killed task leaves no message and sends
+no mail. Here the work runs in a child, which the kernel is asked to kill first; the parent stays small and raises
 `KilledForMemory` with what it knows: how large the child was, and whether the kernel's own counters moved. An error in
 the child is raised in the parent as it is. However the parent ends, SIGKILL included, the child ends with it.
 
 It limits nothing and knows nothing of what the work does. Linux only, as everything embedded is; the counters are read
-where they exist (cgroup 2, cgroup 1, the whole machine). Called for the heavy tasks of `orchestration`.
+where they exist (cgroup 2, cgroup 1, the whole machine). Called for the heavy tasks of `orchestration`; the counters
+also by training on several devices.
 """
 
 from __future__ import annotations
@@ -30,39 +31,39 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-PREFERRED = "500"
-"""oom_score_adj of the child, of 1000: it goes before the scheduler and before PostgreSQL."""
+OOM_SCORE_ADJ = "500"
+"""Of the child, out of 1000: the kernel kills it before the scheduler and before PostgreSQL."""
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def apart(work: Callable[[], T]) -> T:
+def run_in_child(work: Callable[[], T]) -> T:
     """Run `work` in a forked child and return what it returned.
 
     Raises what it raised, `KilledForMemory` where the kernel killed it for memory or probably did, else `WorkLost`
-    where it ended without an answer. What is returned or raised must be picklable. Open connections of the parent are
-    not the child's to use.
+    where it ended without an answer. What is returned or raised must be picklable. The child must not use connections
+    that the parent has open.
     """
     before, began = kills_for_memory(), time.monotonic()
     reader, writer = os.pipe()
     parent = os.getpid()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # else the child would write the same once more
+        stream.flush()  # else the child would write the same again
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _work_and_exit(work, writer, parent=parent)
+        _work_in_child(work, writer, parent=parent)
     os.close(writer)
     try:
         with os.fdopen(reader, "rb") as answers:
             answer = answers.read()
-    except BaseException:  # the task's time is up, or somebody ended it
+    except BaseException:  # a timeout of the task, or a signal
         os.kill(child, signal.SIGKILL)
         raise
     finally:
         _, status = os.waitpid(child, 0)
     if not answer:
-        raise _lost(os.waitstatus_to_exitcode(status), before=before, seconds=time.monotonic() - began)
-    result: T = _answered(answer)
+        raise _explained(os.waitstatus_to_exitcode(status), before=before, seconds=time.monotonic() - began)
+    result: T = _unpacked(answer)
     return result
 
 
@@ -73,7 +74,7 @@ class MemoryKills:
     here: int
     """In this control group: certain."""
     machine: int
-    """On the whole machine: somebody else may be meant."""
+    """On the whole machine: it may have been another process."""
 
 
 def kills_for_memory() -> MemoryKills:
@@ -105,16 +106,16 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _work_and_exit(work: Callable[[], Any], writer: int, *, parent: int) -> NoReturn:
-    """The child's whole life. It never returns into the parent's code."""
+def _work_in_child(work: Callable[[], Any], writer: int, *, parent: int) -> NoReturn:
+    """All that the child does. It never returns into the parent's code."""
     code = 1
     try:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask to be told
+        if os.getppid() != parent:  # it died before the line above took effect
             os._exit(1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)  # what the parent wants to hear is not for us
-        _be_preferred()
+            signal.signal(number, signal.SIG_DFL)  # the parent's handlers are not the child's
+        _be_killed_first()
         answer = _answer(work)
         with os.fdopen(writer, "wb") as answers:
             answers.write(answer)
@@ -128,41 +129,41 @@ def _work_and_exit(work: Callable[[], Any], writer: int, *, parent: int) -> NoRe
 def _answer(work: Callable[[], Any]) -> bytes:
     try:
         return pickle.dumps((True, work()))
-    except BaseException as error:  # everything goes to the parent, which raises it
+    except BaseException as error:  # whatever it is, the parent raises it
         log.debug("the work failed", exc_info=True)
         return _as_bytes(error)
 
 
 def _as_bytes(error: BaseException) -> bytes:
-    # The traceback stays behind; its text goes along as a note.
+    # A traceback cannot be pickled; its text is added as a note.
     import traceback
 
     error.add_note("".join(traceback.format_exception(error)))
     try:
         packed = pickle.dumps((False, error))
         pickle.loads(packed)  # noqa: S301  made here
-    except Exception:  # noqa: BLE001  some exceptions of foreign libraries cannot be packed, or not unpacked
+    except Exception:  # noqa: BLE001  some exceptions of other libraries cannot be pickled, or not unpickled
         packed = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
     return packed
 
 
-def _answered(answer: bytes) -> Any:
+def _unpacked(answer: bytes) -> Any:
     worked, result = pickle.loads(answer)  # noqa: S301  our own child's
     if not worked:
         raise result
     return result
 
 
-def _be_preferred() -> None:
+def _be_killed_first() -> None:
     try:
-        Path("/proc/self/oom_score_adj").write_text(PREFERRED, encoding="ascii")
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_ADJ, encoding="ascii")
     except OSError:
-        log.debug("the kernel takes no preference", exc_info=True)
+        log.debug("oom_score_adj could not be set", exc_info=True)
 
 
-def _lost(code: int, *, before: MemoryKills, seconds: float) -> WorkLost:
+def _explained(code: int, *, before: MemoryKills, seconds: float) -> WorkLost:
     now = kills_for_memory()
-    # Of all children so far; ours is the largest by far.
+    # The largest of all children so far; this one is by far.
     gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     what = f"after {seconds:.0f} s, at up to {gib:.1f} GiB"
     remedy = "give it more memory, or lower dataset.max_rows, training.batch_size or scoring.batch_size"

@@ -42,7 +42,7 @@ _LEAK = re.compile(
     re.IGNORECASE,
 )
 _MAY_LEAK = re.compile(r"star|out of|[/*\u2605\u2606\u2b50\U0001f31f]", re.IGNORECASE)
-"""In every title that `_LEAK` finds, and quickly looked for."""
+"""In every text that `_LEAK` finds, and quickly looked for."""
 
 
 def plain_text(value: Any, *, markup: bool = True) -> str:
@@ -63,9 +63,9 @@ def normalised_text(text: str) -> str:
     return _NOT_WORD.sub(" ", text.casefold()).strip()
 
 
-def leaks_stars(title: str) -> bool:
-    """Whether a title says the stars ("Five Stars", "1 star!", "4/5", "★★★"), as Amazon once filled them in."""
-    return _MAY_LEAK.search(title) is not None and _LEAK.search(title) is not None
+def leaks_stars(text: str) -> bool:
+    """Whether a title or a text says the stars: "Five Stars", which Amazon once filled in, "1 star!", "4/5", "★★★"."""
+    return _MAY_LEAK.search(text) is not None and _LEAK.search(text) is not None
 
 
 def _without_markup(text: str) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, all_, any_, case, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, all_, case, func, literal, select
 
 from restar_lib.domain import SENTIMENTS, Sentiment, Side, weak_label
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import SENTIMENT, ReviewRow
 
 
@@ -50,7 +51,7 @@ def newest(connection: Connection, side: Side, *, limit: int) -> list[Candidate]
 
 def with_ids(connection: Connection, side: Side, review_ids: Collection[str]) -> list[Candidate]:
     """The reviews of a side among `review_ids`."""
-    return _read(connection, _originals(side).where(ReviewRow.review_id == any_(_array(review_ids))))
+    return _read(connection, _originals(side).where(one_of(ReviewRow.review_id, review_ids)))
 
 
 def weak_counts(connection: Connection, *, without: Collection[str]) -> dict[Sentiment, int]:
@@ -61,7 +62,7 @@ def weak_counts(connection: Connection, *, without: Collection[str]) -> dict[Sen
     everything, excepted = (
         {row[0]: row[1] for row in connection.execute(statement)}
         # Subtracted, not filtered out: the small index that counts knows no ids.
-        for statement in (counted, counted.where(ReviewRow.review_id == any_(_array(without))))
+        for statement in (counted, counted.where(one_of(ReviewRow.review_id, without)))
     )
     return {sentiment: everything.get(sentiment, 0) - excepted.get(sentiment, 0) for sentiment in SENTIMENTS}
 

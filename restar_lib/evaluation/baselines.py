@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.atomic_files import READABLE, write_bytes
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.evaluation.metrics import CLASSES, Floats, Integers
@@ -48,11 +49,6 @@ def baselines(snapshot: Snapshot, *, folder: Path, max_rows: int) -> dict[str, F
         found = _fit(snapshot, max_rows=max_rows)
         _write(kept, found)
     return found
-
-
-def truth_of(examples: Sequence[Example]) -> Integers:
-    """The truth of each row as a class index, [n]."""
-    return np.array([example.truth.position for example in examples], dtype=np.int64)
 
 
 def _fit(snapshot: Snapshot, *, max_rows: int) -> dict[str, Floats]:

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from restar_lib.artifacts.loading import load_verified
+from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.artifacts.release_log import current
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.dataset.training_overlap import Leakage, TrainingSet, find_leaks
@@ -154,7 +155,7 @@ def _measure(
     model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench, *, judged_before: int
 ) -> Measurements:
     settings = bench.settings
-    truth = np.array([row.truth.position for row in bench.rows], dtype=np.int64)
+    truth = truth_of(bench.rows)
     answers = _answers(model, bench)
     return Measurements(
         metrics=_evaluate(truth, answers, model),

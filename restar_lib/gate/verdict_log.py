@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, Connection, Engine, Row, Text, any_, delete, func, literal, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.settings import GateSettings
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import VerdictReview, VerdictRow
 
 
@@ -151,7 +152,7 @@ _COLUMNS = tuple(VerdictRow.__table__.columns[name] for name in Verdict.__datacl
 
 def forget_reviews(connection: Connection, review_ids: Sequence[str]) -> None:
     """Take these reviews from the rows that verdicts were given on; the verdicts and their numbers stay."""
-    gone = VerdictReview.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    gone = one_of(VerdictReview.review_id, review_ids)
     connection.execute(delete(VerdictReview).where(gone))
 
 

@@ -12,25 +12,20 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import (
-    ARRAY,
     Connection,
     Engine,
-    Text,
-    any_,
     case,
     delete,
     func,
-    literal,
     literal_column,
     select,
     text,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.elements import ColumnElement
 
 from restar_lib.ingest.cleaning import identifier
 from restar_lib.ingest.fields import FieldMapping, parse_line
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Quarantine, ReviewRow
 
 
@@ -45,7 +40,7 @@ def erase_reviews(connection: Connection, review_ids: Collection[str]) -> tuple[
     heirs = _heirs(connection, review_ids)
     if heirs:
         _hand_over(connection, heirs)
-    connection.execute(delete(ReviewRow).where(_one_of(ReviewRow.review_id, review_ids)))
+    connection.execute(delete(ReviewRow).where(one_of(ReviewRow.review_id, review_ids)))
     return tuple(heirs.values())
 
 
@@ -84,7 +79,7 @@ def wrote(raw: bytes, user_id: str, mapping: FieldMapping) -> bool:
 
 def erase_quarantined(connection: Connection, row_hashes: Collection[str]) -> None:
     """Delete these rejected rows."""
-    connection.execute(delete(Quarantine).where(_one_of(Quarantine.row_hash, row_hashes)))
+    connection.execute(delete(Quarantine).where(one_of(Quarantine.row_hash, row_hashes)))
 
 
 def _heirs(connection: Connection, review_ids: Collection[str]) -> dict[str, str]:
@@ -92,7 +87,7 @@ def _heirs(connection: Connection, review_ids: Collection[str]) -> dict[str, str
     oldest = (
         select(ReviewRow.duplicate_of, ReviewRow.review_id)
         .distinct(ReviewRow.duplicate_of)
-        .where(_one_of(ReviewRow.duplicate_of, review_ids), ~_one_of(ReviewRow.review_id, review_ids))
+        .where(one_of(ReviewRow.duplicate_of, review_ids), ~one_of(ReviewRow.review_id, review_ids))
         .order_by(ReviewRow.duplicate_of, ReviewRow.reviewed_at, ReviewRow.review_id)
     )
     return {original: heir for original, heir in connection.execute(oldest) if original is not None}
@@ -100,16 +95,10 @@ def _heirs(connection: Connection, review_ids: Collection[str]) -> dict[str, str
 
 def _hand_over(connection: Connection, heirs: Mapping[str, str]) -> None:
     # One original per text, at every moment: the one that goes gives its text's hash up first.
-    going = _one_of(ReviewRow.review_id, heirs.keys())
+    going = one_of(ReviewRow.review_id, heirs.keys())
     connection.execute(
         update(ReviewRow).where(going).values(text_hash=literal_column("'going:'") + ReviewRow.review_id)
     )
     heir = case(heirs, value=ReviewRow.duplicate_of)
     own = case((ReviewRow.review_id == heir, None), else_=heir)
-    connection.execute(update(ReviewRow).where(_one_of(ReviewRow.duplicate_of, heirs.keys())).values(duplicate_of=own))
-
-
-def _one_of(
-    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], values: Collection[str]
-) -> ColumnElement[bool]:
-    return column == any_(literal(list(values), ARRAY(Text)))
+    connection.execute(update(ReviewRow).where(one_of(ReviewRow.duplicate_of, heirs.keys())).values(duplicate_of=own))

@@ -9,11 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Connection, Engine, Text, any_, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, Engine, func, select
 
 from restar_lib.domain import Review, Side
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
 
 
@@ -80,7 +79,7 @@ STORED = (
 
 def reviews_by_id(connection: Connection, review_ids: Collection[str]) -> dict[str, StoredReview]:
     """The stored ones among `review_ids`."""
-    rows = connection.execute(select(*STORED).where(_one_of(ReviewRow.review_id, review_ids)))
+    rows = connection.execute(select(*STORED).where(one_of(ReviewRow.review_id, review_ids)))
     return {row.review_id: StoredReview(**row._mapping) for row in rows}  # noqa: SLF001 - SQLAlchemy's public name
 
 
@@ -127,17 +126,12 @@ def latest_runs(engine: Engine, *, limit: int = 10) -> list[RunSummary]:
 
 def known_ids(connection: Connection, review_ids: Sequence[str]) -> set[str]:
     """Which of `review_ids` are stored."""
-    return set(connection.scalars(select(ReviewRow.review_id).where(_one_of(ReviewRow.review_id, review_ids))))
+    return set(connection.scalars(select(ReviewRow.review_id).where(one_of(ReviewRow.review_id, review_ids))))
 
 
 def originals_of(connection: Connection, text_hashes: Sequence[str]) -> dict[str, str]:
     """By text hash the review that had the text first, for those of `text_hashes` that are stored."""
     wanted = select(ReviewRow.text_hash, ReviewRow.review_id).where(
-        _one_of(ReviewRow.text_hash, text_hashes), ReviewRow.duplicate_of.is_(None)
+        one_of(ReviewRow.text_hash, text_hashes), ReviewRow.duplicate_of.is_(None)
     )
     return dict(connection.execute(wanted).tuples().all())
-
-
-def _one_of(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:
-    """One array parameter instead of one per value: Postgres takes at most 65,535 of them."""
-    return column == any_(literal(list(values), ARRAY(Text)))

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import ARRAY, Connection, Text, any_, literal, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.atomic_files import write_text
@@ -28,6 +28,7 @@ from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.cleaning import Rejection, identifier
 from restar_lib.ingest.copy_rows import ReadyReview, Result
 from restar_lib.ingest.sources.base import RawRow
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Forgotten
 
 KEY_FILE = "forget.key"
@@ -152,8 +153,6 @@ def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], resu
 def _found(
     connection: Connection, keys: Iterable[tuple[ForgottenKind, str]]
 ) -> dict[tuple[ForgottenKind, str], datetime]:
-    wanted = literal(sorted({key for _, key in keys}), ARRAY(Text))
-    rows = connection.execute(
-        select(Forgotten.kind, Forgotten.key, Forgotten.forgotten_at).where(Forgotten.key == any_(wanted))
-    )
+    wanted = one_of(Forgotten.key, sorted({key for _, key in keys}))
+    rows = connection.execute(select(Forgotten.kind, Forgotten.key, Forgotten.forgotten_at).where(wanted))
     return {(kind, key): forgotten_at for kind, key, forgotten_at in rows}

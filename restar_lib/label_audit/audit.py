@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
@@ -168,7 +169,7 @@ def audit(
 def _judge(read: EncodedSnapshot, *, seed: int) -> list[_Judged]:
     if all(one.rating is None for one in read.examples):
         raise NothingToDo("no review of this snapshot has stars: there is nothing to audit")
-    truth = np.array([one.truth.position for one in read.examples], dtype=np.int64)
+    truth = truth_of(read.examples)
     weights = np.array([one.weight for one in read.examples])
     counts = np.bincount(truth, minlength=len(SENTIMENTS))
     if counts.min() < FOLDS:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from restar_lib.artifacts import sealed_folder
 from restar_lib.atomic_files import READABLE, write_text
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import SENTIMENTS, Example, TruthSource, weak_label
 from restar_lib.errors import ArtifactError
 from restar_lib.feature_scaling import Features
@@ -53,7 +54,7 @@ def most_doubted(
 
     `features` [n, d] must come from an encoder that has not learned from these stars; `weights` [n] are row weights.
     """
-    truth = np.array([row.truth.position for row in rows], dtype=np.int64)
+    truth = truth_of(rows)
     rated = np.array([at for at, row in enumerate(rows) if row.rating is not None], dtype=np.int64)
     given = np.array([weak_label(rows[at].rating or 0).position for at in rated], dtype=np.int64)
     fewest = min(int(np.bincount(one, minlength=len(SENTIMENTS)).min()) for one in (truth, given))

@@ -15,7 +15,6 @@ from datetime import datetime
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     ColumnElement,
     Connection,
     Engine,
@@ -36,6 +35,7 @@ from sqlalchemy.dialects.postgresql import insert
 from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
 from restar_lib.labeling.leases import REOPENED
 from restar_lib.selection import Selected
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, LabelTask, ReviewRow
 
 
@@ -87,7 +87,7 @@ def enqueue(connection: Connection, selected: Sequence[Selected], *, model_versi
 
 def asked_about(connection: Connection, review_ids: Collection[str], *, but_for: Collection[str]) -> set[str]:
     """Which of these reviews have a task that was not opened because a model of `but_for` doubts their stars."""
-    wanted = LabelTask.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    wanted = one_of(LabelTask.review_id, review_ids)
     doubted = literal(Reason.DISAGREEMENT, REASON) == any_(LabelTask.reasons)
     by_others = func.coalesce(LabelTask.model_version, "") != all_(literal(list(but_for), ARRAY(Text)))
     return set(connection.scalars(select(LabelTask.review_id).where(wanted, or_(~doubted, by_others))))
@@ -107,7 +107,7 @@ def count_uncertain(connection: Connection, *, ingest_runs: Sequence[int]) -> in
         .select_from(LabelTask)
         .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
         .where(
-            ReviewRow.ingest_run_id == any_(literal(list(ingest_runs), ARRAY(BigInteger))),
+            one_of(ReviewRow.ingest_run_id, ingest_runs),
             ReviewRow.duplicate_of.is_(None),  # copies are never asked about; so the small index serves
             literal(Reason.UNCERTAIN, REASON) == any_(LabelTask.reasons),
         )
@@ -182,7 +182,7 @@ def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> Remove
 
     A labeler who has one of them open is told that the lease is lost.
     """
-    wanted = LabelTask.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    wanted = one_of(LabelTask.review_id, review_ids)
     tasks = select(LabelTask.task_id).where(wanted)
     skips = connection.execute(delete(LabelSkip).where(LabelSkip.task_id.in_(tasks))).rowcount
     labels = connection.execute(delete(Label).where(Label.task_id.in_(tasks))).rowcount

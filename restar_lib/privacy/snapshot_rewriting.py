@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ARRAY, Connection, Engine, Text, any_, delete, literal, select, update
+from sqlalchemy import Connection, Engine, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.atomic_files import READABLE, flush_folder, write_text
@@ -34,6 +34,7 @@ from restar_lib.dataset.snapshot_folder import (
 )
 from restar_lib.domain import Side, TruthSource
 from restar_lib.ingest.tombstones import ForgetKey, forgotten_reviews
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import LabelTask, SnapshotLabel, SnapshotRow
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def ancestors(connection: Connection, snapshot_hashes: Collection[str]) -> set[s
 
 def forget_labels(connection: Connection, review_ids: Collection[str]) -> None:
     """Take the tasks of these reviews out of the lists of what snapshots hold; before the tasks themselves go."""
-    tasks = select(LabelTask.task_id).where(LabelTask.review_id == any_(literal(list(review_ids), ARRAY(Text))))
+    tasks = select(LabelTask.task_id).where(one_of(LabelTask.review_id, review_ids))
     connection.execute(delete(SnapshotLabel).where(SnapshotLabel.task_id.in_(tasks)))
 
 

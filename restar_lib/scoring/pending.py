@@ -16,26 +16,21 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     ColumnElement,
     Connection,
     Engine,
-    Text,
-    any_,
     exists,
     func,
-    literal,
     or_,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 
 from restar_lib.domain import with_title
 from restar_lib.labeling.queue import count_uncertain
 from restar_lib.settings import Settings
+from restar_lib.store.conditions import one_of
 from restar_lib.store.first_freeze import first_frozen_at
 from restar_lib.store.tables import IngestRun, PredictionRow, ReviewRow
 
@@ -100,12 +95,12 @@ def standing(engine: Engine, among: Runs) -> PendingState:
     """
     left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_unread(among))
     ours = select(IngestRun.ingest_run_id).where(
-        _one_of(IngestRun.ingest_run_id, among), or_(IngestRun.finished_at.is_not(None), left)
+        one_of(IngestRun.ingest_run_id, among), or_(IngestRun.finished_at.is_not(None), left)
     )
     with engine.connect() as connection:
         runs = connection.scalars(ours).all()
         # Subtracted, not counted: asking for the predictions of many reviews reads the whole table of them.
-        counted = select(func.count()).where(_one_of(ReviewRow.ingest_run_id, runs), ReviewRow.duplicate_of.is_(None))
+        counted = select(func.count()).where(one_of(ReviewRow.ingest_run_id, runs), ReviewRow.duplicate_of.is_(None))
         unread = select(func.count()).select_from(ReviewRow).where(*_unread(runs))
         return PendingState(
             read=connection.execute(counted).scalar_one() - connection.execute(unread).scalar_one(),
@@ -137,13 +132,13 @@ def following(
 
 def unread_of(connection: Connection, review_ids: Collection[str]) -> set[str]:
     """Which of these reviews no model has read yet, old ones included."""
-    wanted = ReviewRow.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    wanted = one_of(ReviewRow.review_id, review_ids)
     return set(connection.scalars(select(ReviewRow.review_id).where(wanted, *_is_unread())))
 
 
 def reopen_runs(connection: Connection, review_ids: Collection[str]) -> int:
     """Look again at the runs that brought these reviews: a copy that became an original was never read."""
-    brought = select(ReviewRow.ingest_run_id).where(ReviewRow.review_id == any_(literal(list(review_ids), ARRAY(Text))))
+    brought = select(ReviewRow.ingest_run_id).where(one_of(ReviewRow.review_id, review_ids))
     statement = update(IngestRun).where(IngestRun.ingest_run_id.in_(brought)).values(scored_at=None)
     return connection.execute(statement).rowcount
 
@@ -152,7 +147,7 @@ def close_runs(engine: Engine, among: Runs, *, now: datetime) -> int:
     """Close those of `among` that have ended and hold nothing unread; returns how many."""
     ended = or_(IngestRun.finished_at.is_not(None), IngestRun.started_at < now - GIVEN_UP_AFTER)
     left = exists().where(ReviewRow.ingest_run_id == IngestRun.ingest_run_id, *_unread(among))
-    statement = update(IngestRun).where(_one_of(IngestRun.ingest_run_id, among), IngestRun.scored_at.is_(None))
+    statement = update(IngestRun).where(one_of(IngestRun.ingest_run_id, among), IngestRun.scored_at.is_(None))
     with engine.begin() as connection:
         return connection.execute(statement.where(ended, ~left).values(scored_at=now)).rowcount
 
@@ -166,13 +161,9 @@ def _since(connection: Connection, settings: Settings, *, now: datetime) -> date
 
 def _unread(among: Runs) -> tuple[ColumnElement[bool], ...]:
     # Names the runs even where another condition implies them: only so the index is used, not the whole table.
-    return (_one_of(ReviewRow.ingest_run_id, among), *_is_unread())
+    return (one_of(ReviewRow.ingest_run_id, among), *_is_unread())
 
 
 def _is_unread() -> tuple[ColumnElement[bool], ...]:
     read = exists().where(PredictionRow.review_id == ReviewRow.review_id)
     return ReviewRow.duplicate_of.is_(None), ~read
-
-
-def _one_of(column: InstrumentedAttribute[int], values: Runs) -> ColumnElement[bool]:
-    return column == any_(literal(list(values), ARRAY(BigInteger)))

@@ -12,22 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     Engine,
-    Text,
-    any_,
     delete,
     exists,
     func,
-    literal,
     select,
     tuple_,
 )
 
 from restar_lib.artifacts.reference import Observation
 from restar_lib.domain import with_title
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
 
 DELETE_CHUNK = 10_000
@@ -115,7 +112,7 @@ def delete_old(connection: Connection, *, before: datetime, keep_versions: Colle
 
 def delete_of(connection: Connection, review_ids: Collection[str]) -> int:
     """Delete every version's predictions of these reviews; returns how many."""
-    gone = PredictionRow.review_id == any_(literal(list(review_ids), ARRAY(Text)))
+    gone = one_of(PredictionRow.review_id, review_ids)
     return connection.execute(delete(PredictionRow).where(gone)).rowcount
 
 

@@ -17,14 +17,14 @@ import numpy as np
 from sqlalchemy import Engine
 
 from restar_lib.artifacts import sealed_folder
-from restar_lib.artifacts.loading import load_verified
+from restar_lib.artifacts.model_loading import load_verified
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.lineage import label_ids
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import Example, Side
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation import paired_tests
-from restar_lib.evaluation.baselines import truth_of
 from restar_lib.evaluation.behaviour.answers import Behaviour, run_cases
 from restar_lib.evaluation.intervals import Difference, difference
 from restar_lib.evaluation.metrics import Floats

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from restar_lib import sentences
+from restar_lib.dataset.arrays import texts_of, truth_of
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import NothingToDo
 from restar_lib.feature_scaling import Features
@@ -194,16 +195,6 @@ class Learner:
             checkpoints=checkpoints,
             progress=self._progress,
         )
-
-
-def truth_of(examples: Sequence[Example]) -> NDArray[np.int64]:
-    """The truth of each row as a class index, [n]."""
-    return np.array([example.truth.position for example in examples], dtype=np.int64)
-
-
-def texts_of(examples: Sequence[Example]) -> list[str]:
-    """The text of each row."""
-    return [example.text for example in examples]
 
 
 def whole_rows(examples: Sequence[Example]) -> NDArray[np.bool_]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import Example, Side, weak_label
 from restar_lib.errors import SnapshotError
@@ -25,12 +25,13 @@ from restar_lib.evaluation.metrics import evaluate
 from restar_lib.inference.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
 from restar_lib.label_quality.doubted_labels import DoubtedLabels
 from restar_lib.settings import Settings, TrainingSettings
+from restar_lib.stopwatch import Stopwatch
 from restar_lib.training import model_description
 from restar_lib.training.encoder import find_encoder
 from restar_lib.training.ensemble import average_weights, keep_own_head
 from restar_lib.training.export import export_onnx
 from restar_lib.training.imbalance import refuse_missing_classes
-from restar_lib.training.learner import Learner, TrainingOutcome, truth_of
+from restar_lib.training.learner import Learner, TrainingOutcome
 from restar_lib.training.network import Progress, SentimentModel, load_model, load_tokenizer, save_weights
 from restar_lib.training.parents import members, seen_by, starts_from_champion, take_weights
 from restar_lib.training.trained_model import TrainedModel
@@ -57,7 +58,7 @@ def train(
     member that is among the versions `withdrawn` from service. Raises `SnapshotError` where there are too few rows, or
     none of a class.
     """
-    config, watch = settings.training, _Stopwatch()
+    config, watch = settings.training, Stopwatch()
     rows = {side: snapshot.examples(side) for side in Side}
     _refuse_unusable(rows[Side.TRAIN], config)
     encoder = find_encoder(config.encoder)
@@ -175,16 +176,3 @@ def _refuse_unusable(train: Sequence[Example], config: TrainingSettings) -> None
             f"{len(train)} training rows, training.min_train_rows is {config.min_train_rows}: ingest more reviews first"
         )
     refuse_missing_classes(truth_of(train))
-
-
-class _Stopwatch:
-    """Seconds of each step, for people; no decision depends on it."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def lap(self, step: str) -> None:
-        """Name the step that just ended."""
-        now = time.monotonic()
-        self.laps[step], self._since = round(now - self._since, 2), now

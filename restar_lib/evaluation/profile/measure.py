@@ -3,7 +3,7 @@
 Reads the snapshot, and where there is a database the titles and users of its reviews, which a snapshot does not hold.
 What costs more than a pass over the rows (words, near copies) looks at an even spread of at most
 `evaluation.max_explored_rows` and says so. No text of a review leaves here, and no word that fewer than five reviews
-use. It judges nothing; `restar explore` is its caller, `explored` writes it down.
+use. It judges nothing. Called by `restar explore`; `profile.page` writes it down.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from restar_lib.evaluation.profile.contents import (
 )
 from restar_lib.ingest.stored_reviews import StoredReview
 from restar_lib.settings import Settings
+from restar_lib.text import leaks_stars
 
 SEED: Final = 29
 EDGES: Final = (10, 15, 20, 30, 40, 60, 80, 120, 200, 300)
@@ -49,7 +50,6 @@ PRIOR: Final = 500.0
 """Imaginary reviews of the common mix that each class begins with: rare words must earn their place."""
 MOST_PERIODS: Final = 40
 WORD: Final = re.compile(r"[a-z][a-z']+")
-NAMES_STARS: Final = re.compile(r"\b(?:one|two|three|four|five|[1-5])(?:\.0)?\s*-?\s*stars?\b", re.IGNORECASE)
 
 Rows = Mapping[Side, Sequence[Example]]
 
@@ -113,7 +113,7 @@ def _side(side: Side, rows: Sequence[Example]) -> SideFigures:
 
 
 def _natural_weight(row: Example) -> float:
-    """None for people's rows: they were selected, and weigh what training makes of them."""
+    """The weight in the natural mix: 0 for people's rows, which were selected and weigh what training makes of them."""
     return row.weight if row.truth_source is TruthSource.STARS else 0.0
 
 
@@ -201,7 +201,7 @@ def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, StoredRevi
         detail="those with a near copy on another side: what a test row's near copy taught, it cannot test; of a text "
         f"copied more than {COMMON} times not every pair was looked at",
     )
-    named = sum(NAMES_STARS.search(row.text) is not None for row in some)
+    named = sum(leaks_stars(row.text) for row in some)
     yield ProfileLeak(
         name="texts that name stars",
         found=named,
@@ -215,7 +215,7 @@ def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, StoredRevi
 
 def _stored_leaks(side_of: Mapping[str, Side], stored: Mapping[str, StoredReview]) -> Iterator[ProfileLeak]:
     titles = [one.title for one in stored.values() if one.title is not None]
-    naming = sum(NAMES_STARS.search(title) is not None for title in titles)
+    naming = sum(leaks_stars(title) for title in titles)
     yield ProfileLeak(
         name="titles that name stars",
         found=naming,

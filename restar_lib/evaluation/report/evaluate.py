@@ -8,7 +8,6 @@ nothing but the bag of words that stands beside the model. Needs no torch and no
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.dataset.training_overlap import TrainingSet, find_leaks
@@ -24,7 +24,7 @@ from restar_lib.domain import SENTIMENTS, Example, Side, TruthSource
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation import slices
 from restar_lib.evaluation.abstention import ConfidenceAndTruth, abstention
-from restar_lib.evaluation.baselines import baselines, truth_of
+from restar_lib.evaluation.baselines import baselines
 from restar_lib.evaluation.behaviour import summary
 from restar_lib.evaluation.curves import reliability, roc_curve, thinned
 from restar_lib.evaluation.intervals import wilson
@@ -43,6 +43,7 @@ from restar_lib.evaluation.report_contents import (
 )
 from restar_lib.inference.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
+from restar_lib.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def evaluate_version(
     """
     if not snapshot.test_rows:
         raise SnapshotError(f"snapshot {snapshot.snapshot_hash} has no test row: nothing to evaluate on")
-    config, rng, watch = settings.evaluation, np.random.default_rng(SEED), _Watch()
+    config, rng, watch = settings.evaluation, np.random.default_rng(SEED), Stopwatch()
     model = InferenceEngine.load(folder, threads=settings.scoring.threads)
     test, validation = (_ask(model, snapshot.examples(side), settings) for side in (Side.TEST, Side.VALIDATION))
     watch.lap("model")
@@ -97,7 +98,7 @@ def evaluate_version(
     watch.lap("behaviour")
     mistakes = _mistakes(test)
     log.info(
-        "evaluated %s: %s", model.version, ", ".join(f"{step} {seconds} s" for step, seconds in watch.laps.items())
+        "evaluated %s: %s", model.version, ", ".join(f"{step} {seconds:.1f} s" for step, seconds in watch.laps.items())
     )
     return EvaluationReport(
         version=model.version,
@@ -230,16 +231,3 @@ def _missing(beside: Mapping[str, Floats]) -> tuple[str, ...]:
     if TFIDF in beside:
         return ()
     return ("no bag of words stands beside it: the training side has one class alone, or no word that two rows share",)
-
-
-class _Watch:
-    """Seconds of each step, for people."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def lap(self, step: str) -> None:
-        """Name the step that just ended."""
-        now = time.monotonic()
-        self.laps[step], self._since = round(now - self._since, 1), now

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import SENTIMENTS, Example, TruthSource, weak_label
-from restar_lib.evaluation.baselines import truth_of
 from restar_lib.evaluation.curves import mean_of, roc_auc
 from restar_lib.evaluation.intervals import (
     Measure,
