@@ -6,8 +6,8 @@ no mail. Here the work runs in a child, which the kernel is asked to kill first;
 the child is raised in the parent as it is. However the parent ends, SIGKILL included, the child ends with it.
 
 It limits nothing and knows nothing of what the work does. Linux only, as everything embedded is; the counters are read
-where they exist (cgroup 2, cgroup 1, the whole machine). Called for the heavy tasks of `orchestration`; the counters
-also by training on several devices.
+where they exist (cgroup 2, cgroup 1, the whole machine). Called for the heavy tasks of `orchestration`; training on
+several devices, which starts its own processes, uses `end_with_parent` and the counters.
 """
 
 from __future__ import annotations
@@ -67,6 +67,12 @@ def run_in_child(work: Callable[[], T]) -> T:
     return result
 
 
+def end_with_parent(parent: int) -> bool:
+    """Ask the kernel to kill this process when its parent ends; False where the parent, `parent`, has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return os.getppid() == parent
+
+
 @dataclass(frozen=True, kw_only=True)
 class MemoryKills:
     """How many processes the kernel has killed for memory so far."""
@@ -110,8 +116,7 @@ def _work_in_child(work: Callable[[], Any], writer: int, *, parent: int) -> NoRe
     """All that the child does. It never returns into the parent's code."""
     code = 1
     try:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above took effect
+        if not end_with_parent(parent):
             os._exit(1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)  # the parent's handlers are not the child's

@@ -121,17 +121,17 @@ def step(body: Callable[Concatenate[TaskContext, Parameters], object]) -> Callab
 def heavy(
     body: Callable[Concatenate[TaskContext, Parameters], object],
 ) -> Callable[Concatenate[TaskContext, Parameters], object]:
-    """Let `body` work in a process of its own, so that a kill for memory is told. Stands below `step`."""
+    """Run `body` in a child process, so that a kill for memory is reported. Stands below `step`."""
 
     @functools.wraps(body)
     def run(my: TaskContext, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
-        from restar_lib.child_process import apart
+        from restar_lib.child_process import run_in_child
 
         def work() -> object:
             my.engine.dispose(close=False)  # the parent's connections stay the parent's
             return summary(body(my, *args, **kwargs))
 
-        return apart(work)
+        return run_in_child(work)
 
     return run
 

@@ -14,17 +14,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from restar_lib.child_process import CGROUPS, apart
+from restar_lib.child_process import CGROUPS, run_in_child
 from restar_lib.errors import NothingToDo, WorkLost
 
 LIMIT = 96 << 20
 GREEDY = """
 import sys
-from restar_lib.child_process import apart
+from restar_lib.child_process import run_in_child
 from restar_lib.errors import KilledForMemory, WorkLost
 
 try:
-    apart(lambda: len(bytearray(400 << 20)))
+    run_in_child(lambda: len(bytearray(400 << 20)))
 except KilledForMemory as error:
     print("memory:", error)
 except WorkLost as error:
@@ -77,15 +77,15 @@ def test_a_process_killed_for_memory_is_reported_as_that(small_group: Path) -> N
 def test_a_process_that_a_person_kills_is_not_reported_as_out_of_memory() -> None:
     """SIGKILL alone says nothing about memory; the kernel's counters do."""
     with pytest.raises(WorkLost, match=r"killed \(SIGKILL\) .* not for memory") as told:
-        apart(lambda: os.kill(os.getpid(), signal.SIGKILL))
+        run_in_child(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert type(told.value) is WorkLost
 
 
 def test_what_the_work_returns_and_raises_comes_through() -> None:
     """A result is the result, a named error stays that error, and nothing of it runs in this process."""
-    assert apart(lambda: {"pid": os.getpid()})["pid"] != os.getpid()
+    assert run_in_child(lambda: {"pid": os.getpid()})["pid"] != os.getpid()
     with pytest.raises(NothingToDo, match="nothing is new"):
-        apart(_nothing_to_do)
+        run_in_child(_nothing_to_do)
 
 
 def _nothing_to_do() -> None:
@@ -96,8 +96,8 @@ def test_the_work_ends_with_the_one_that_waits_for_it(tmp_path: Path) -> None:
     """A killed task leaves no training behind."""
     note = tmp_path / "pid"
     script = (
-        "import os, pathlib, time\nfrom restar_lib.child_process import apart\n"
-        f"apart(lambda: (pathlib.Path({str(note)!r}).write_text(str(os.getpid())), time.sleep(600)))"
+        "import os, pathlib, time\nfrom restar_lib.child_process import run_in_child\n"
+        f"run_in_child(lambda: (pathlib.Path({str(note)!r}).write_text(str(os.getpid())), time.sleep(600)))"
     )
     waiting = subprocess.Popen([sys.executable, "-c", script])
     while not (note.exists() and note.read_text()):

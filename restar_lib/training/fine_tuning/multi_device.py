@@ -10,7 +10,6 @@ A failure of one ends all and is raised here; and they end with this process, ho
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from restar_lib.atomic_files import write_text
-from restar_lib.child_process import PR_SET_PDEATHSIG, MemoryKills, kills_for_memory
+from restar_lib.child_process import MemoryKills, end_with_parent, kills_for_memory
 from restar_lib.errors import KilledForMemory, WorkLost
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.fine_tuning.job import FineTuningJob, History
@@ -82,8 +81,7 @@ def learn_together(model: SentimentModel, lesson: FineTuningJob, *, processes: i
 
 def take_part(folder: str, rank: str, processes: str, parent: str) -> None:
     """The whole life of one of the processes."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != int(parent):  # it died before we could ask to be told
+    if not end_with_parent(int(parent)):
         sys.exit(1)
     try:
         _learn_a_share(Path(folder), rank=int(rank), processes=int(processes))
