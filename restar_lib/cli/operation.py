@@ -38,13 +38,13 @@ def migrate() -> None:
 def doctor() -> None:
     """Look at everything that a run needs; each line says what to do. Ends with 1 where something fails."""
     from restar_lib.operation.checks.check import CheckStatus
-    from restar_lib.operation.doctor import examine_all
+    from restar_lib.operation.doctor import run_all_checks
 
     found = []
-    for check in examine_all(settings()):
+    for check in run_all_checks(settings()):
         print(check)
-        found.append(check.health)
-    counts = ", ".join(f"{found.count(health)} {health.value}" for health in CheckStatus)
+        found.append(check.status)
+    counts = ", ".join(f"{found.count(status)} {status.value}" for status in CheckStatus)
     print(counts)
     if CheckStatus.FAIL in found:
         raise typer.Exit(1)

@@ -2,10 +2,11 @@
 
 The dumps come first and releases and deletions wait meanwhile, so every model and snapshot that a dump names is among
 the files; a file that nothing names yet does no harm. Airflow's and MLflow's databases follow ours by seconds, which is
-what the loop is built for: whoever wakes up looks at what there is to do.
+what the loop allows for: every run starts from what it finds in the tables.
 
-It holds people's texts, and the secrets of an embedded installation unless told otherwise (without them Airflow's
-encrypted rows are useless, so its database is left out too): keep it as private as the house. It restores nothing.
+It holds people's texts and, unless `secrets` is false, the secrets of an embedded installation (without them Airflow's
+encrypted rows are useless, so its database is left out too): store it as safely as the installation itself. It restores
+nothing.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ def back_up(
 ) -> BackupReport:
     """Write a backup to a new folder, or to one file where `target` ends in `.tar`. Raises `BackupError`."""
     _refuse_inside(settings.home, target)
-    with databases.at_hand(settings) as places, backup_folder.being_written(target) as folder:
+    with databases.reachable(settings) as addresses, backup_folder.being_written(target) as folder:
         embedded = databases.is_embedded(settings)
-        left_out = [place.name for place in places if embedded and not secrets and place.name == AIRFLOW]
-        ours = next(place for place in places if place.name == OURS)
-        with _nothing_is_released_or_deleted(ours):
-            dumps = {place.name: _dump(place, folder, say) for place in places if place.name not in left_out}
+        left_out = [address.name for address in addresses if embedded and not secrets and address.name == AIRFLOW]
+        ours = next(address for address in addresses if address.name == OURS)
+        with _release_lock(ours):
+            dumps = {address.name: _dump(address, folder, say) for address in addresses if address.name not in left_out}
             files = _copy_state(settings.home, folder, secrets=secrets, say=say)
-        files |= {dump.file: backup_folder.described(folder / dump.file) for dump in dumps.values()}
+        files |= {dump.file: backup_folder.size_and_hash(folder / dump.file) for dump in dumps.values()}
         manifest = BackupManifest(
             taken_at=now.isoformat(), home=str(settings.home), embedded=embedded, databases=dumps, files=files
         )
@@ -79,7 +80,7 @@ def back_up(
 
 
 @contextmanager
-def _nothing_is_released_or_deleted(ours: DatabaseAddress) -> Iterator[None]:
+def _release_lock(ours: DatabaseAddress) -> Iterator[None]:
     """Housekeeping deletes models under this lock, and a release is appended under it."""
     engine = engine_for(ours.url)
     try:
@@ -90,22 +91,22 @@ def _nothing_is_released_or_deleted(ours: DatabaseAddress) -> Iterator[None]:
         engine.dispose()
 
 
-def _dump(place: DatabaseAddress, folder: Path, say: Say) -> DumpInfo:
-    file = f"databases/{place.name}.dump"
+def _dump(address: DatabaseAddress, folder: Path, say: Say) -> DumpInfo:
+    file = f"databases/{address.name}.dump"
     (folder / file).parent.mkdir(exist_ok=True)
-    engine = engine_for(place.url)
+    engine = engine_for(address.url)
     try:
         # The rows that are counted are the rows that are dumped.
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             snapshot = connection.execute(select(func.pg_export_snapshot())).scalar_one()
-            databases.dump(place, folder / file, snapshot=snapshot)
-            say(f"database {place.name}: dumped, counting its rows")
+            databases.dump(address, folder / file, snapshot=snapshot)
+            say(f"database {address.name}: dumped, counting its rows")
             rows = databases.row_counts(connection)
             revision = _revision(connection)
     finally:
         engine.dispose()
     (folder / file).chmod(0o600)
-    say(f"database {place.name}: {sum(rows.values()):,} rows of {len(rows)} tables")
+    say(f"database {address.name}: {sum(rows.values()):,} rows of {len(rows)} tables")
     return DumpInfo(file=file, revision=revision, rows=rows)
 
 

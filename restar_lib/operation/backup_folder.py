@@ -1,7 +1,7 @@
 """A backup on disk: dumps, the files of the state folder, and the manifest that was written last.
 
 The manifest names every file with size and SHA-256, so a backup that is cut short or altered is refused before anything
-is restored. A folder appears by one rename; a `.tar` file is that folder in one piece. It knows no database.
+is restored. A folder appears by one rename; a `.tar` file is such a folder in one file. It knows no database.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLOCK: Final = 1 << 20
 NOT_STATE: Final = frozenset(
     {"postgres", "logs", "run", "airflow", "cache", "runner.lock", "embedded.yaml", "lost+found"}
 )
-"""Of the state folder: what dumps hold, what says nothing tomorrow, what can be fetched or is written anew."""
+"""In the state folder, and in no backup: what the dumps hold, logs, and what is downloaded or written again."""
 SECRETS: Final = "secrets.json"
 
 
@@ -89,27 +89,29 @@ class BackupManifest:
                 raise BackupError(f"{path}: the dump of database {name} is not among its files; take another backup")
 
     def write(self, folder: Path) -> None:
-        """Write it; from now on the backup is whole."""
+        """Write it, last: it says that the backup is complete."""
         write_text(folder / MANIFEST, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
 
 
 def state_files(home: Path, *, secrets: bool) -> Iterator[Path]:
-    """The files of a state folder that belong into a backup, relative to it; what is being written has a dot."""
+    """The files of a state folder that belong in a backup, relative to it; a name with a dot is still being written."""
     left_out = NOT_STATE if secrets else NOT_STATE | {SECRETS}
     for folder, folders, names in os.walk(home, onerror=_refuse):
-        place = Path(folder).relative_to(home)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and str(place / name) not in left_out)
+        relative = Path(folder).relative_to(home)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and str(relative / name) not in left_out
+        )
         for name in folders:
-            if (home / place / name).is_symlink():
-                raise BackupError(f"{home / place / name} is a link to a folder, which no backup follows: mount it")
+            if (home / relative / name).is_symlink():
+                raise BackupError(f"{home / relative / name} is a link to a folder, which no backup follows: mount it")
         for name in sorted(names):
-            path = place / name
+            path = relative / name
             if not name.startswith(".") and str(path) not in left_out and _is_plain(home / path):
                 yield path
 
 
 def copy(source: Path, target: Path) -> tuple[int, str]:
-    """Copy a file down to the disk; its size and SHA-256."""
+    """Copy a file and flush it to disk; returns its size and SHA-256."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as reading, target.open("wb") as writing:
@@ -122,7 +124,7 @@ def copy(source: Path, target: Path) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def described(path: Path) -> tuple[int, str]:
+def size_and_hash(path: Path) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
@@ -135,7 +137,7 @@ def verify(folder: Path) -> BackupManifest:
         path = folder / name
         if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
             raise BackupError(f"{path}: missing from the backup; it was cut short or altered, take another one")
-        if described(path) != expected:
+        if size_and_hash(path) != expected:
             raise BackupError(f"{path}: is not what was backed up, it was altered; take another one")
     return manifest
 
@@ -144,7 +146,7 @@ def verify(folder: Path) -> BackupManifest:
 def being_written(target: Path) -> Iterator[Path]:
     """A private folder that becomes `target` (one file where that ends in `.tar`) when the block ends well.
 
-    Raises `BackupError` where something stands there already.
+    Raises `BackupError` where `target` exists already.
     """
     if target.exists() and (target.is_file() or any(target.iterdir())):
         raise BackupError(f"{target} exists already: give the backup a new name, or remove the old one")
@@ -163,7 +165,7 @@ def being_written(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def opened(source: Path) -> Iterator[Path]:
-    """The folder of a backup; a file is unpacked beside it for the time. Raises `BackupError`."""
+    """The folder of a backup; a `.tar` file is unpacked beside it while the block runs. Raises `BackupError`."""
     if source.is_dir():
         yield source
         return

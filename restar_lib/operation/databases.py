@@ -1,8 +1,8 @@
 """The databases of an installation, for dumping and restoring: ours, and Airflow's and MLflow's where they are known.
 
 Uses `pg_dump` and `pg_restore` (from the wheel that brings the embedded server, else from the path), which read any
-server up to their own version. An embedded server that is not running is started for the time and stopped again, under
-the runner's lock. It decides nothing about files; passwords go by the environment, never by the command line.
+server up to their own version. An embedded server that is not running is started and, at the end, stopped again, under
+the runner's lock. It decides nothing about files; passwords are given in the environment, never on a command line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from restar_lib.state_folder import load_secrets, runner_lock
 from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE, EmbeddedPostgres
 
 OURS, AIRFLOW, MLFLOW = "restar", "airflow", "mlflow"
-"""What the databases are called in a backup, whatever their names are on the server."""
+"""The names of the databases in a backup; on the server they may have others."""
 EMBEDDED_NAMES = {OURS: DATABASE, AIRFLOW: AIRFLOW_DATABASE, MLFLOW: MLFLOW_DATABASE}
 
 
@@ -73,27 +73,27 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 
 @contextmanager
-def at_hand(settings: Settings) -> Iterator[list[DatabaseAddress]]:
-    """The databases, answering. Raises `BackupError` or `ConfigurationError` where there is nothing to reach."""
+def reachable(settings: Settings) -> Iterator[list[DatabaseAddress]]:
+    """The databases of an installation, running. Raises `BackupError` or `ConfigurationError` where none is there."""
     try:
-        with _places(settings) as places:
-            yield places
+        with _addresses(settings) as addresses:
+            yield addresses
     except OperationalError as error:
         raise BackupError(f"the database went away: {str(error.orig).strip()}; run it again once it answers") from error
 
 
 @contextmanager
-def _places(settings: Settings) -> Iterator[list[DatabaseAddress]]:
+def _addresses(settings: Settings) -> Iterator[list[DatabaseAddress]]:
     if not is_embedded(settings):
         yield configured(settings)
         return
     server = embedded_server(settings)
-    places = [DatabaseAddress(name=name, url=server.url(database)) for name, database in EMBEDDED_NAMES.items()]
-    if answers(places[0]):
-        yield places
+    addresses = [DatabaseAddress(name=name, url=server.url(database)) for name, database in EMBEDDED_NAMES.items()]
+    if answers(addresses[0]):
+        yield addresses
     else:
         with runner_lock(settings.home), running(server, log=settings.home / "logs" / "postgres.log"):
-            yield places
+            yield addresses
 
 
 def configured(settings: Settings) -> list[DatabaseAddress]:
@@ -102,18 +102,18 @@ def configured(settings: Settings) -> list[DatabaseAddress]:
     if database.url is None:
         raise ConfigurationError("database.url is not set: set RESTAR_DATABASE__URL, or run `make run` once")
     urls = {OURS: database.url, AIRFLOW: database.airflow_url, MLFLOW: database.mlflow_url}
-    return [plain_place(name, url.get_secret_value()) for name, url in urls.items() if url is not None]
+    return [database_address(name, url.get_secret_value()) for name, url in urls.items() if url is not None]
 
 
-def plain_place(name: str, url: str) -> DatabaseAddress:
-    """A database under the one driver that we have, whatever its owner uses."""
+def database_address(name: str, url: str) -> DatabaseAddress:
+    """A database with the driver that is installed here, whatever driver its URL names."""
     driven = make_url(url).set(drivername="postgresql+psycopg")
     return DatabaseAddress(name=name, url=driven.render_as_string(hide_password=False))
 
 
 @contextmanager
 def running(server: EmbeddedPostgres, *, log: Path) -> Iterator[None]:
-    """The embedded server, started for this block and stopped behind it."""
+    """The embedded server, started for this block and stopped at its end."""
     server.prepare()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -130,10 +130,10 @@ def running(server: EmbeddedPostgres, *, log: Path) -> Iterator[None]:
         process.wait(120)
 
 
-def answers(place: DatabaseAddress) -> bool:
+def answers(address: DatabaseAddress) -> bool:
     """Whether somebody can log in right now."""
     try:
-        psycopg.connect(place.conninfo, password=place.password or "", connect_timeout=5).close()
+        psycopg.connect(address.conninfo, password=address.password or "", connect_timeout=5).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -145,23 +145,23 @@ def row_counts(connection: Connection) -> dict[str, int]:
     return {name: connection.execute(select(func.count()).select_from(table(name))).scalar_one() for name in names}
 
 
-def dump(place: DatabaseAddress, target: Path, *, snapshot: str) -> None:
+def dump(address: DatabaseAddress, target: Path, *, snapshot: str) -> None:
     """Write one database to a file, as the exported `snapshot` sees it. Raises `BackupError`."""
     options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={target}"]
-    _run("pg_dump", [*options, f"--dbname={place.conninfo}"], place)
+    _run("pg_dump", [*options, f"--dbname={address.conninfo}"], address)
 
 
-def load(place: DatabaseAddress, source: Path) -> None:
+def load(address: DatabaseAddress, source: Path) -> None:
     """Fill an empty database from a file, all of it or nothing. Raises `BackupError`."""
     options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
-    _run("pg_restore", [*options, f"--dbname={place.conninfo}", str(source)], place)
+    _run("pg_restore", [*options, f"--dbname={address.conninfo}", str(source)], address)
 
 
-def _run(tool: str, arguments: list[str], place: DatabaseAddress) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGPASSWORD": place.password or ""}
+def _run(tool: str, arguments: list[str], address: DatabaseAddress) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGPASSWORD": address.password or ""}
     done = subprocess.run([_tool(tool), *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise BackupError(f"{tool} of database {place.name!r} failed: {done.stderr.strip()[-2000:]}")
+        raise BackupError(f"{tool} of database {address.name!r} failed: {done.stderr.strip()[-2000:]}")
 
 
 def _tool(name: str) -> str:

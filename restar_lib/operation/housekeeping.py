@@ -1,11 +1,11 @@
-"""Housekeeping: gives abandoned tasks back and deletes what is old, so that a house may run for years.
+"""Housekeeping: returns abandoned tasks to the queue and deletes what is old, so that the disk does not fill up.
 
-What is in use is never chosen: not the champion's model folder nor the one that a roll back goes to, not the champion's
-predictions nor those of reviews that people were asked about, not the log that a running service writes. Everything is
-safe to run again, or to kill. A dry run counts the same things and changes nothing. MLflow is told what it missed, and
-a forgetting that was killed is finished.
+What is in use is never deleted: not the champion's model folder nor the one that a roll back goes to, not the
+champion's predictions nor those of reviews that people were asked about, not the log that a running service writes.
+Everything is safe to run again, or to kill. A dry run counts the same things and changes nothing. What MLflow has
+missed is logged to it, and an erasure of a person that was killed is finished.
 
-It keeps reviews, labels, verdicts and the release log for ever, and knows no schedule (the DAG's business).
+Reviews, labels, verdicts and the release log stay for ever. It knows no schedule (the DAG does).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from restar_lib.tracking import mlflow_log
 log = logging.getLogger(__name__)
 
 LOGS, MAILS = "logs", "mail"
-"""Below the state folder; both exist only where `make run` put them."""
+"""Below the state folder; both exist only in an embedded installation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TidyCounts:
-    """What was tidied, or in a dry run what would have been."""
+    """What was deleted, or in a dry run what would have been."""
 
     dry_run: bool
     expired_claims: int
@@ -57,7 +57,7 @@ class TidyCounts:
     reports: int
     logs: int
     mails: int
-    """Caught ones; alerts stay in their table."""
+    """Those of the mail catcher; alerts stay in their table."""
     freed_bytes: int
     """On disk, without the database."""
 
@@ -103,7 +103,7 @@ class _Sweep:
             try:
                 delete()
             except FileNotFoundError:
-                return False  # somebody else tidies too
+                return False  # another run deletes the same
             except OSError as error:
                 self.failed.append(f"{path} ({error.strerror})")
                 return False
@@ -129,7 +129,7 @@ def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) ->
         freed_bytes=sweep.freed,
     )
     if not dry_run:
-        _tell_mlflow(engine, settings)
+        _catch_up_mlflow(engine, settings)
         forget.finish(engine, settings)
     log.info("%s", counts)
     if sweep.failed:
@@ -163,7 +163,7 @@ def _abandoned(settings: Settings, sweep: _Sweep, *, now: datetime) -> int:
 
 
 def _old_snapshots(settings: Settings, *, before: datetime) -> list[Path]:
-    """Not the newest, nor what a model on disk learned from: who saw a review can always be said of those."""
+    """Not the newest, nor one that a model on disk was trained on: they say which models have seen a review."""
     named = {
         ModelInfo.read(settings.models_dir / version).snapshot_hash
         for version in sealed_folder.versions(settings.models_dir)
@@ -207,7 +207,7 @@ def _old_reports(engine: Engine, settings: Settings, sweep: _Sweep, *, before: d
 
 def _old_logs(settings: Settings, sweep: _Sweep, *, before: datetime) -> int:
     folder, elsewhere = settings.home / LOGS, settings.housekeeping.airflow_logs
-    # What lies in the folder itself is being written by a running service, however long it has been silent.
+    # A file in the folder itself is open in a running service, however long nothing was written to it.
     old = (path for path in _older(folder.rglob("*"), before=before) if path.parent != folder)
     gone = sweep.files(old, below=folder)
     if elsewhere:
@@ -220,7 +220,7 @@ def _old_mails(settings: Settings, sweep: _Sweep, *, before: datetime) -> int:
     return len(sweep.files(_older(folder.glob("*.eml"), before=before), below=folder))
 
 
-def _tell_mlflow(engine: Engine, settings: Settings) -> None:
+def _catch_up_mlflow(engine: Engine, settings: Settings) -> None:
     if settings.database.mlflow_url is not None:
         champion = release_log.current(engine)
         mlflow_log.catch_up(settings, champion=champion.model_version if champion else None)

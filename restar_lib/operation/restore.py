@@ -3,7 +3,7 @@
 Nothing is overwritten: a folder or a database with anything in it is refused. The backup is verified file by file
 before the first one is copied; each database is filled in one transaction; then row counts are compared, the schema is
 brought up to date, the pointer follows the release log, and the champion must answer its probe. A restore that was
-killed leaves a marker: the place is refused until it is wiped. It starts no service.
+killed leaves a marker: the folder is refused until it is wiped. It starts no service.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RestoreReport:
     reviews: int
     files: int
     champion: str | None
-    """It was verified and has answered its probe."""
+    """Verified and probed."""
     left_out: tuple[str, ...]
     """Databases that the backup does not hold, or that the configuration does not name here."""
 
@@ -53,34 +53,34 @@ class RestoreReport:
 
 
 def restore(settings: Settings, source: Path, *, say: Say = log.info) -> RestoreReport:
-    """Restore a backup. Raises `BackupError` before anything is written where the backup or the place is not right."""
+    """Restore a backup. Raises `BackupError` before anything is written where the backup or the target is not fit."""
     with backup_folder.opened(source) as folder:
         manifest = backup_folder.verify(folder)
         say(f"the backup of {manifest.taken_at} is whole: {len(manifest.files):,} files")
         _refuse_newer(manifest)
         _refuse_full_home(settings.home)
         if not databases.is_embedded(settings):
-            with databases.at_hand(settings) as places:
-                return _restore_into(settings, places, folder, manifest, say)
+            with databases.reachable(settings) as addresses:
+                return _restore_into(settings, addresses, folder, manifest, say)
         _copy_files(settings, folder, manifest, say)
-        with databases.at_hand(settings) as places:
+        with databases.reachable(settings) as addresses:
             with_airflow = f"{FILES}/{SECRETS}" in manifest.files
-            usable = [place for place in places if with_airflow or place.name != AIRFLOW]
+            usable = [address for address in addresses if with_airflow or address.name != AIRFLOW]
             return _restore_into(settings, usable, folder, manifest, say)
 
 
 def _restore_into(
-    settings: Settings, places: Sequence[DatabaseAddress], folder: Path, manifest: BackupManifest, say: Say
+    settings: Settings, addresses: Sequence[DatabaseAddress], folder: Path, manifest: BackupManifest, say: Say
 ) -> RestoreReport:
-    places = [place for place in places if place.name in manifest.databases]
-    _refuse_full_databases(places)
+    addresses = [address for address in addresses if address.name in manifest.databases]
+    _refuse_full_databases(addresses)
     if not databases.is_embedded(settings):
         _copy_files(settings, folder, manifest, say)
-    for place in places:
-        _load(place, folder, manifest, say)
-    ours = next(place for place in places if place.name == OURS)
+    for address in addresses:
+        _load(address, folder, manifest, say)
+    ours = next(address for address in addresses if address.name == OURS)
     migrate(ours.url)
-    champion = _prove_champion(settings, ours)
+    champion = _verify_champion(settings, ours)
     (settings.home / MARKER).unlink()
     return RestoreReport(
         taken_at=manifest.taken_at,
@@ -88,7 +88,9 @@ def _restore_into(
         reviews=manifest.databases[OURS].rows.get("review", 0),
         files=len(manifest.files) - len(manifest.databases),
         champion=champion,
-        left_out=tuple(name for name in databases.EMBEDDED_NAMES if name not in {place.name for place in places}),
+        left_out=tuple(
+            name for name in databases.EMBEDDED_NAMES if name not in {address.name for address in addresses}
+        ),
     )
 
 
@@ -103,21 +105,21 @@ def _copy_files(settings: Settings, folder: Path, manifest: BackupManifest, say:
     say(f"state folder: {len(names):,} files")
 
 
-def _load(place: DatabaseAddress, folder: Path, manifest: BackupManifest, say: Say) -> None:
-    info = manifest.databases[place.name]
-    databases.load(place, folder / info.file)
-    engine = engine_for(place.url)
+def _load(address: DatabaseAddress, folder: Path, manifest: BackupManifest, say: Say) -> None:
+    info = manifest.databases[address.name]
+    databases.load(address, folder / info.file)
+    engine = engine_for(address.url)
     try:
         with engine.connect() as connection:
             rows = databases.row_counts(connection)
     finally:
         engine.dispose()
     if different := sorted(name for name in {*rows, *info.rows} if rows.get(name) != info.rows.get(name)):
-        raise BackupError(f"database {place.name}: other row counts than in the backup in {', '.join(different)}")
-    say(f"database {place.name}: {sum(rows.values()):,} rows of {len(rows)} tables, as in the backup")
+        raise BackupError(f"database {address.name}: other row counts than in the backup in {', '.join(different)}")
+    say(f"database {address.name}: {sum(rows.values()):,} rows of {len(rows)} tables, as in the backup")
 
 
-def _prove_champion(settings: Settings, ours: DatabaseAddress) -> str | None:
+def _verify_champion(settings: Settings, ours: DatabaseAddress) -> str | None:
     from restar_lib.artifacts.model_loading import load_verified
 
     engine = engine_for(ours.url)
@@ -153,15 +155,15 @@ def _refuse_full_home(home: Path) -> None:
         )
 
 
-def _refuse_full_databases(places: Sequence[DatabaseAddress]) -> None:
-    for place in places:
-        engine = engine_for(place.url)
+def _refuse_full_databases(addresses: Sequence[DatabaseAddress]) -> None:
+    for address in addresses:
+        engine = engine_for(address.url)
         try:
             tables = inspect(engine).get_table_names()
         finally:
             engine.dispose()
         if tables:
             raise BackupError(
-                f"database {place.name!r} is not empty ({len(tables)} tables): nothing is overwritten. Create an empty "
-                "one and name it in the configuration"
+                f"database {address.name!r} is not empty ({len(tables)} tables): nothing is overwritten. "
+                "Create an empty one and name it in the configuration"
             )

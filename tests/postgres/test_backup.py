@@ -255,8 +255,8 @@ def test_an_embedded_installation_is_wiped_and_restored(public_folder: Path) -> 
     assert (restored.champion, restored.left_out) == (version, ())
     assert load_secrets(home) == secrets
     assert json.loads((home / "state.json").read_text())["source"] == "simulated:simulated"
-    with databases.at_hand(settings) as places:
-        urls = {place.name: place.url for place in places}
+    with databases.reachable(settings) as addresses:
+        urls = {address.name: address.url for address in addresses}
         engine = engine_for(urls["restar"])
         assert everything(engine) == before
         engine.dispose()

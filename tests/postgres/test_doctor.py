@@ -15,8 +15,8 @@ from restar_lib.cli import app
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import SourceError
 from restar_lib.operation.checks import machine, processes, stored_state
-from restar_lib.operation.checks.check import Check, CheckStatus, Examination, Examined, ok
-from restar_lib.operation.doctor import examine
+from restar_lib.operation.checks.check import Check, CheckContext, CheckFunction, CheckStatus, ok
+from restar_lib.operation.doctor import run_checks
 from restar_lib.releases.release import reconcile
 from restar_lib.settings import Settings
 from restar_lib.settings import settings as process_settings
@@ -27,16 +27,16 @@ NOW = datetime(2026, 9, 1, tzinfo=UTC)
 
 
 def look(
-    examination: Examination, settings: Settings, engine: Engine | None = None, *, embedded: bool = False
+    check_function: CheckFunction, settings: Settings, engine: Engine | None = None, *, embedded: bool = False
 ) -> list[Check]:
-    """What one examination says."""
-    return list(examine(Examined(settings=settings, embedded=embedded, engine=engine), [examination]))
+    """What one check_function says."""
+    return list(run_checks(CheckContext(settings=settings, embedded=embedded, engine=engine), [check_function]))
 
 
 def worst(checks: list[Check]) -> Check:
     """The line that matters most."""
     order = list(CheckStatus)
-    return max(checks, key=lambda check: order.index(check.health))
+    return max(checks, key=lambda check: order.index(check.status))
 
 
 def with_source(settings: Settings, path: Path) -> Settings:
@@ -60,9 +60,9 @@ def released(engine: Engine, smoke: Settings) -> str:
 
 def test_a_healthy_house_is_healthy(engine: Engine, smoke: Settings, released: str) -> None:
     """Schema, champion, pointer, source and tombstones; the champion has answered its probe."""
-    examinations = (stored_state.postgres, stored_state.schema, stored_state.champion, stored_state.tombstones)
-    checks = [check for one in examinations for check in look(one, smoke, engine)]
-    assert {check.health for check in checks} == {CheckStatus.OK}
+    check_functions = (stored_state.postgres, stored_state.schema, stored_state.champion, stored_state.tombstones)
+    checks = [check for one in check_functions for check in look(one, smoke, engine)]
+    assert {check.status for check in checks} == {CheckStatus.OK}
     assert f"{released} is as sealed and answers its probe" in {check.detail for check in checks}
 
 
@@ -70,7 +70,7 @@ def test_an_altered_champion_fails_and_says_how_to_go_back(engine: Engine, smoke
     """By file name."""
     (smoke.models_dir / released / "metrics.json").write_text("{}")
     found = worst(look(stored_state.champion, smoke, engine))
-    assert (found.health, found.name) == (CheckStatus.FAIL, "champion")
+    assert (found.status, found.name) == (CheckStatus.FAIL, "champion")
     assert "metrics.json was altered" in found.detail
     assert "restar roll-back" in found.remedy
 
@@ -79,9 +79,9 @@ def test_a_pointer_that_lags_behind_the_log_fails(engine: Engine, smoke: Setting
     """`restar reconcile` mends it."""
     smoke.pointer_path.unlink()
     found = worst(look(stored_state.champion, smoke, engine))
-    assert (found.name, found.health, found.remedy) == ("pointer", CheckStatus.FAIL, "run `restar reconcile`")
+    assert (found.name, found.status, found.remedy) == ("pointer", CheckStatus.FAIL, "run `restar reconcile`")
     reconcile(engine, smoke)
-    assert worst(look(stored_state.champion, smoke, engine)).health is CheckStatus.OK
+    assert worst(look(stored_state.champion, smoke, engine)).status is CheckStatus.OK
     assert released in sealed_folder.versions(smoke.models_dir)
 
 
@@ -93,20 +93,20 @@ def test_an_older_schema_fails_and_names_the_command(engine: Engine, smoke: Sett
     with engine.begin() as connection:
         connection.execute(text("drop table alembic_version"))
     found = look(stored_state.schema, smoke, engine)[0]
-    assert (found.health, found.remedy) == (CheckStatus.FAIL, "run `restar migrate`")
+    assert (found.status, found.remedy) == (CheckStatus.FAIL, "run `restar migrate`")
 
 
 def test_a_lost_key_of_tombstones_fails(engine: Engine, smoke: Settings) -> None:
     """Before the next ingest does."""
     with engine.begin() as connection:
         connection.execute(text("insert into forgotten values ('user', 'abc', '01234567', now())"))
-    assert look(stored_state.tombstones, smoke, engine)[0].health is CheckStatus.FAIL
+    assert look(stored_state.tombstones, smoke, engine)[0].status is CheckStatus.FAIL
 
 
 def test_a_database_that_is_away_fails_in_production_and_warns_where_it_is_ours_to_start(smoke: Settings) -> None:
     """What depends on it is left out, not failed again and again."""
-    assert look(stored_state.postgres, smoke)[0].health is CheckStatus.FAIL
-    assert look(stored_state.postgres, smoke, embedded=True)[0].health is CheckStatus.WARN
+    assert look(stored_state.postgres, smoke)[0].status is CheckStatus.FAIL
+    assert look(stored_state.postgres, smoke, embedded=True)[0].status is CheckStatus.WARN
     assert look(stored_state.champion, smoke) == look(processes.dags, smoke) == []
 
 
@@ -124,13 +124,13 @@ def test_the_first_row_of_the_source_is_read(
     """So that a wrong path or form is known before the night."""
     path = tmp_path / "reviews.jsonl"
     path.write_text(content)
-    assert look(stored_state.source, with_source(smoke, path))[0].health is health
+    assert look(stored_state.source, with_source(smoke, path))[0].status is health
 
 
 def test_a_source_that_is_not_there_fails(smoke: Settings, tmp_path: Path) -> None:
     """With the source's own message."""
     found = look(stored_state.source, with_source(smoke, tmp_path / "nowhere"))[0]
-    assert found.health is CheckStatus.FAIL
+    assert found.status is CheckStatus.FAIL
     assert "nowhere" in found.detail
 
 
@@ -140,7 +140,7 @@ def test_packages_that_are_not_as_pinned_fail(smoke: Settings, tmp_path: Path, m
     monkeypatch.setattr(machine, "PINS", pins)
     pins.write_text("# compiled\ntyper==0.0.1\nnot-installed-anywhere==1.0\nno-such==1.0 ; sys_platform == 'win32'\n")
     found = look(machine.packages, smoke)[0]
-    assert found.health is CheckStatus.FAIL
+    assert found.status is CheckStatus.FAIL
     assert found.detail.startswith("2 of 2 are not as pinned: typer ")
     assert "not-installed-anywhere missing (wanted==1.0)" in found.detail
 
@@ -153,7 +153,7 @@ def test_a_port_that_somebody_has_fails_and_names_the_key(smoke: Settings) -> No
         embedded = smoke.embedded.model_copy(update={"mail_port": other.getsockname()[1]})
         taken = smoke.model_copy(update={"embedded": embedded})
         found = worst(look(machine.ports, taken, embedded=True))
-        assert found.health is CheckStatus.FAIL
+        assert found.status is CheckStatus.FAIL
         assert "RESTAR_EMBEDDED__MAIL_PORT" in found.remedy
 
 
@@ -161,7 +161,7 @@ def test_secrets_that_others_may_read_fail(smoke: Settings) -> None:
     """With the command that closes them."""
     smoke.home.mkdir()
     (smoke.home / "secrets.json").touch(mode=0o600)
-    assert worst(look(machine.home, smoke)).health is CheckStatus.OK
+    assert worst(look(machine.home, smoke)).status is CheckStatus.OK
     (smoke.home / "secrets.json").chmod(0o644)
     assert "chmod 600" in worst(look(machine.home, smoke)).remedy
 
@@ -176,9 +176,9 @@ def test_services_that_are_away_fail_each_by_name(engine: Engine, smoke: Setting
             "hub": smoke.hub.model_copy(update={"endpoint": "http://127.0.0.1:9", "model_repository": "a/b"}),
         }
     )
-    for examination, lines in ((processes.serving, 2), (processes.airflow, 1), (processes.hub, 1)):
-        found = look(examination, away, engine)
-        assert [check.health for check in found] == [CheckStatus.FAIL] * lines
+    for check_function, lines in ((processes.serving, 2), (processes.airflow, 1), (processes.hub, 1)):
+        found = look(check_function, away, engine)
+        assert [check.status for check in found] == [CheckStatus.FAIL] * lines
         assert all("http://127.0.0.1:9 does not answer" in check.detail for check in found)
     assert "does not answer" in look(processes.mail, away, engine, embedded=True)[0].detail
 
@@ -208,7 +208,7 @@ def test_a_dag_that_does_not_parse_fails_with_its_last_line(
         airflow.execute("insert into import_error values ('dags/release.py', E'Traceback\\nNameError: x')")
         airflow.execute("update dag set is_paused = true")
     found = look(processes.dags, settings, engine)
-    assert [check.health for check in found] == [CheckStatus.FAIL, CheckStatus.WARN]
+    assert [check.status for check in found] == [CheckStatus.FAIL, CheckStatus.WARN]
     assert found[0].detail == "dags/release.py does not parse: NameError: x"
     assert found[1].detail == "paused: release"
 
@@ -216,19 +216,19 @@ def test_a_dag_that_does_not_parse_fails_with_its_last_line(
 def test_a_check_that_breaks_is_a_failure_and_stops_nothing(smoke: Settings) -> None:
     """Named errors by their message, others by their type."""
 
-    def the_weather(_: Examined) -> Iterator[Check]:
+    def the_weather(_: CheckContext) -> Iterator[Check]:
         raise RuntimeError("no window")
         yield
 
-    def the_source(_: Examined) -> Iterator[Check]:
+    def the_source(_: CheckContext) -> Iterator[Check]:
         raise SourceError("it is dry")
         yield
 
-    def the_rest(_: Examined) -> list[Check]:
+    def the_rest(_: CheckContext) -> list[Check]:
         return [ok("the rest", "is fine")]
 
-    patient = Examined(settings=smoke, embedded=False, engine=None)
-    found = [str(check) for check in examine(patient, (the_weather, the_source, the_rest))]
+    context = CheckContext(settings=smoke, embedded=False, engine=None)
+    found = [str(check) for check in run_checks(context, (the_weather, the_source, the_rest))]
     assert found == [
         "fail  the weather: could not be looked at: RuntimeError: no window",
         "fail  the source: it is dry",

@@ -1,4 +1,7 @@
-"""What one check of `restar doctor` is given and what it answers. It looks at nothing by itself."""
+"""One check of `restar doctor`: what a check function is given, and the result that it yields.
+
+It checks nothing by itself (`machine`, `stored_state` and `processes` do) and prints nothing (`cli.operation` does).
+"""
 
 from __future__ import annotations
 
@@ -12,32 +15,32 @@ from restar_lib.settings import Settings
 
 
 class CheckStatus(StrEnum):
-    """How a thing is."""
+    """The result of one check."""
 
     OK = "ok"
     WARN = "warn"
-    """It runs, or need not run now; somebody should know."""
+    """It works, or need not work now; the operator should know."""
     FAIL = "fail"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
-    health: CheckStatus
+    status: CheckStatus
     detail: str
     remedy: str = ""
-    """What to do; empty where it is well."""
+    """What to do; empty where all is well."""
 
     def __str__(self) -> str:
         """One line."""
-        return f"{self.health.value:4}  {self.name}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
+        return f"{self.status.value:4}  {self.name}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
-    """What is examined."""
+class CheckContext:
+    """The installation that is checked."""
 
     settings: Settings
     embedded: bool
@@ -46,19 +49,19 @@ class Examined:
     """None where our database does not answer."""
 
 
-Examination = Callable[[Examined], Iterable[Check]]
+CheckFunction = Callable[[CheckContext], Iterable[Check]]
 
 
 def ok(name: str, detail: str) -> Check:
-    """It is well."""
-    return Check(name=name, health=CheckStatus.OK, detail=detail)
+    """A check that found all well."""
+    return Check(name=name, status=CheckStatus.OK, detail=detail)
 
 
 def warn(name: str, detail: str, remedy: str = "") -> Check:
-    """It runs, or need not run now."""
-    return Check(name=name, health=CheckStatus.WARN, detail=detail, remedy=remedy)
+    """A check that found something the operator should know."""
+    return Check(name=name, status=CheckStatus.WARN, detail=detail, remedy=remedy)
 
 
 def fail(name: str, detail: str, remedy: str = "") -> Check:
-    """A run would fail."""
-    return Check(name=name, health=CheckStatus.FAIL, detail=detail, remedy=remedy)
+    """A check that found something that does not work."""
+    return Check(name=name, status=CheckStatus.FAIL, detail=detail, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Whether the machine has what a run needs: Python, packages, room on the disk and in memory, ports, a private home."""
+"""Checks of the machine: Python, packages, free disk and memory, ports, a private state folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from restar_lib.operation.checks.check import Check, Examination, Examined, fail, ok, warn
+from restar_lib.operation.checks.check import Check, CheckContext, CheckFunction, fail, ok, warn
 from restar_lib.settings import PROJECT_ROOT
 
 OLDEST_PYTHON = (3, 11)
@@ -25,7 +25,7 @@ MEMORY_COMFORTABLE = 4.0
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
-def python(_: Examined) -> Iterator[Check]:
+def python(_: CheckContext) -> Iterator[Check]:
     """Its version."""
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
@@ -34,8 +34,8 @@ def python(_: Examined) -> Iterator[Check]:
         yield ok("python", f"{found} at {sys.executable}")
 
 
-def packages(_: Examined) -> Iterator[Check]:
-    """Whether what is installed is what is pinned."""
+def packages(_: CheckContext) -> Iterator[Check]:
+    """The installed versions are the pinned ones."""
     if not PINS.exists():
         yield warn("packages", f"{PINS} is not here, so nothing can be compared")
         return
@@ -49,9 +49,9 @@ def packages(_: Examined) -> Iterator[Check]:
         yield ok("packages", f"all {len(needed)} as pinned")
 
 
-def disk(patient: Examined) -> Iterator[Check]:
-    """Free room where the state lies."""
-    home = patient.settings.home
+def disk(context: CheckContext) -> Iterator[Check]:
+    """Free disk space where the state folder is."""
+    home = context.settings.home
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / GIB
     remedy = "make room, or put the state elsewhere with RESTAR_HOME=<folder>; `restar housekeeping` shows what is old"
@@ -63,8 +63,8 @@ def disk(patient: Examined) -> Iterator[Check]:
         yield ok("disk", f"{free:.0f} GiB free at {existing}")
 
 
-def memory(_: Examined) -> Iterator[Check]:
-    """What the machine has, or what its container may take."""
+def memory(_: CheckContext) -> Iterator[Check]:
+    """What the machine has, or the limit of its container."""
     limits = [int(text) for path in CGROUP_LIMITS if path.exists() and (text := path.read_text().strip()).isdigit()]
     total = min([psutil.virtual_memory().total, *limits]) / GIB
     if total < MEMORY_COMFORTABLE:
@@ -73,10 +73,10 @@ def memory(_: Examined) -> Iterator[Check]:
         yield ok("memory", f"{total:.1f} GiB")
 
 
-def ports(patient: Examined) -> Iterator[Check]:
-    """Embedded and not running: whether the ports are free."""
-    settings = patient.settings
-    if not patient.embedded or patient.engine is not None:
+def ports(context: CheckContext) -> Iterator[Check]:
+    """Where an embedded installation is not running, its ports are free."""
+    settings = context.settings
+    if not context.embedded or context.engine is not None:
         return
     wanted = {
         "embedded.airflow_port": settings.embedded.airflow_port,
@@ -91,9 +91,9 @@ def ports(patient: Examined) -> Iterator[Check]:
             yield ok("ports", f"{port} ({key}) is free")
 
 
-def home(patient: Examined) -> Iterator[Check]:
+def home(context: CheckContext) -> Iterator[Check]:
     """The state folder belongs to us, and its secrets are private."""
-    folder = patient.settings.home
+    folder = context.settings.home
     if not folder.exists():
         yield warn("home", f"{folder} does not exist yet", "`make run` makes it")
         return
@@ -108,7 +108,7 @@ def home(patient: Examined) -> Iterator[Check]:
 
 
 def _other(requirement: Requirement) -> str | None:
-    """What is there instead of the pinned version; None where that is there. A local build (+cpu) is the same."""
+    """What is installed instead of the pinned version; None where that is. A local build (+cpu) counts as the same."""
     try:
         found = version(requirement.name)
     except PackageNotFoundError:
@@ -126,4 +126,4 @@ def _is_taken(port: int) -> bool:
     return False
 
 
-ALL: tuple[Examination, ...] = (python, packages, disk, memory, ports, home)
+ALL: tuple[CheckFunction, ...] = (python, packages, disk, memory, ports, home)

@@ -1,4 +1,4 @@
-"""Whether the processes beside us answer: the API, Airflow and its DAGs, the mail server, the hub where it is used."""
+"""Checks of other processes: the serving API, Airflow and its DAGs, the mail server, the hub where it is used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from restar_lib.monitoring.airflow_health import COMPONENTS, airflow_health
 from restar_lib.operation import databases
-from restar_lib.operation.checks.check import Check, Examination, Examined, fail, ok, warn
+from restar_lib.operation.checks.check import Check, CheckContext, CheckFunction, fail, ok, warn
 from restar_lib.operation.checks.stored_state import airflow_url, has_table
 from restar_lib.settings import process_environment
 from restar_lib.store.database import engine_for
@@ -21,22 +21,22 @@ from restar_lib.store.database import engine_for
 SECONDS = 5.0
 
 
-def serving(patient: Examined) -> Iterator[Check]:
+def serving(context: CheckContext) -> Iterator[Check]:
     """Every replica is alive and has a model."""
-    if _house_sleeps(patient):
+    if _is_stopped(context):
         return
-    urls = patient.settings.serving.url.split()
+    urls = context.settings.serving.url.split()
     if not urls:
         yield warn("serving", "serving.url is not set", "set it, so that a release waits until the API has followed")
     for url in urls:
         yield _replica(url)
 
 
-def airflow(patient: Examined) -> Iterator[Check]:
-    """Its processes beat."""
-    if _house_sleeps(patient):
+def airflow(context: CheckContext) -> Iterator[Check]:
+    """Its processes are alive."""
+    if _is_stopped(context):
         return
-    url = _airflow_api(patient)
+    url = _airflow_api(context)
     health = airflow_health(url, timeout_seconds=SECONDS)
     if health.error is not None:
         yield fail("airflow", f"{url} does not answer ({health.error})", "start it, or see the log of airflow-api")
@@ -48,12 +48,12 @@ def airflow(patient: Examined) -> Iterator[Check]:
             yield fail("airflow", f"{name} is {health.statuses[name] or 'silent'}", f"see the log of airflow's {name}")
 
 
-def dags(patient: Examined) -> Iterator[Check]:
+def dags(context: CheckContext) -> Iterator[Check]:
     """Every DAG file is parsed, and none is paused."""
-    url = None if patient.engine is None else airflow_url(patient)
+    url = None if context.engine is None else airflow_url(context)
     if url is None:
         return
-    engine = engine_for(databases.plain_place(databases.AIRFLOW, url.get_secret_value()).url)
+    engine = engine_for(databases.database_address(databases.AIRFLOW, url.get_secret_value()).url)
     try:
         if not has_table(engine, "import_error"):
             yield warn("dags", "Airflow's database is empty", "start Airflow once")
@@ -63,13 +63,13 @@ def dags(patient: Examined) -> Iterator[Check]:
         engine.dispose()
 
 
-def mail(patient: Examined) -> Iterator[Check]:
-    """The mail server greets."""
-    if _house_sleeps(patient):
+def mail(context: CheckContext) -> Iterator[Check]:
+    """The mail server answers."""
+    if _is_stopped(context):
         return
-    found = _mail_server(patient)
+    found = _mail_server(context)
     if found is None:
-        conn_id = patient.settings.mail.conn_id
+        conn_id = context.settings.mail.conn_id
         yield warn("mail", f"the connection {conn_id} is not in this environment", "look from where Airflow runs")
         return
     host, port = found
@@ -82,9 +82,9 @@ def mail(patient: Examined) -> Iterator[Check]:
         yield ok("mail", f"{host}:{port} answers")
 
 
-def hub(patient: Examined) -> Iterator[Check]:
+def hub(context: CheckContext) -> Iterator[Check]:
     """It answers, where something is read from it or pushed to it."""
-    settings = patient.settings
+    settings = context.settings
     if settings.source.kind != "hub" and not (settings.hub.dataset_repository or settings.hub.model_repository):
         yield ok("hub", "not used")
         return
@@ -100,15 +100,15 @@ def hub(patient: Examined) -> Iterator[Check]:
         yield ok("hub", f"{url} answers; {token} a token")
 
 
-def _house_sleeps(patient: Examined) -> bool:
-    """Embedded and stopped: its services are not expected."""
-    return patient.embedded and patient.engine is None
+def _is_stopped(context: CheckContext) -> bool:
+    """Whether this is a stopped embedded installation, whose services need not answer."""
+    return context.embedded and context.engine is None
 
 
-def _airflow_api(patient: Examined) -> str:
-    """Where Airflow's own processes reach its API; the address for people may lead through a proxy."""
+def _airflow_api(context: CheckContext) -> str:
+    """Where Airflow's own processes reach its API; the address for browsers may be that of a proxy."""
     inside = process_environment().get("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "")
-    return inside.removesuffix("/").removesuffix("/execution") or patient.settings.orchestration.airflow_url
+    return inside.removesuffix("/").removesuffix("/execution") or context.settings.orchestration.airflow_url
 
 
 def _replica(url: str) -> Check:
@@ -137,9 +137,9 @@ def _dags(engine: Engine) -> Iterator[Check]:
         yield ok("dags", f"{known} parsed without errors")
 
 
-def _mail_server(patient: Examined) -> tuple[str, int] | None:
-    settings = patient.settings
-    if patient.embedded:
+def _mail_server(context: CheckContext) -> tuple[str, int] | None:
+    settings = context.settings
+    if context.embedded:
         return "127.0.0.1", settings.embedded.mail_port
     raw = process_environment().get(f"AIRFLOW_CONN_{settings.mail.conn_id.upper()}")
     if raw is None:
@@ -151,4 +151,4 @@ def _mail_server(patient: Examined) -> tuple[str, int] | None:
     return str(url.host), url.port or 25
 
 
-ALL: tuple[Examination, ...] = (serving, airflow, dags, mail, hub)
+ALL: tuple[CheckFunction, ...] = (serving, airflow, dags, mail, hub)

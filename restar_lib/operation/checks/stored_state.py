@@ -1,4 +1,4 @@
-"""Whether what is stored fits together: databases, schema, the champion and its files, the encoder, the tombstones."""
+"""Checks of what is stored: databases, schema, the champion and its files, encoder, source, tombstones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from restar_lib.artifacts import pointer, release_log, sealed_folder
 from restar_lib.errors import ArtifactError, ConfigurationError, EmbeddedError, ProbeFailed, SourceError
 from restar_lib.ingest.tombstones import key_in_use
 from restar_lib.operation import databases
-from restar_lib.operation.checks.check import Check, Examination, Examined, fail, ok, warn
+from restar_lib.operation.checks.check import Check, CheckContext, CheckFunction, fail, ok, warn
 from restar_lib.settings import Settings
 from restar_lib.state_folder import runner_lock
 from restar_lib.store.database import alembic_config
@@ -22,25 +22,25 @@ from restar_lib.store.database import alembic_config
 NOT_RUNNING = "start it with `make run`; without it the checks of what it holds are left out"
 
 
-def postgres(patient: Examined) -> Iterator[Check]:
+def postgres(context: CheckContext) -> Iterator[Check]:
     """Our database answers."""
-    if patient.engine is not None:
-        with patient.engine.connect() as connection:
+    if context.engine is not None:
+        with context.engine.connect() as connection:
             yield ok(
                 "postgres", str(connection.scalar(text("select 'PostgreSQL ' || current_setting('server_version')")))
             )
-    elif patient.embedded:
-        yield _stopped(patient.settings)
+    elif context.embedded:
+        yield _stopped(context.settings)
     else:
         yield fail("postgres", "database.url does not answer", "start the server; check RESTAR_DATABASE__URL")
 
 
-def schema(patient: Examined) -> Iterator[Check]:
+def schema(context: CheckContext) -> Iterator[Check]:
     """The tables are those of this version."""
-    if patient.engine is None:
+    if context.engine is None:
         return
     newest = ScriptDirectory.from_config(alembic_config("")).get_current_head()
-    with patient.engine.connect() as connection:
+    with context.engine.connect() as connection:
         if not connection.scalar(select(func.to_regclass("alembic_version"))):
             yield fail("schema", "the database is empty", "run `restar migrate`")
             return
@@ -51,55 +51,55 @@ def schema(patient: Examined) -> Iterator[Check]:
         yield fail("schema", f"revision {found}, this version needs {newest}", "run `restar migrate`")
 
 
-def other_databases(patient: Examined) -> Iterator[Check]:
+def other_databases(context: CheckContext) -> Iterator[Check]:
     """MLflow's and Airflow's."""
-    if patient.engine is None:
+    if context.engine is None:
         return
-    for name, url in (("mlflow", patient.settings.database.mlflow_url), ("airflow", airflow_url(patient))):
+    for name, url in (("mlflow", context.settings.database.mlflow_url), ("airflow", airflow_url(context))):
         if url is None:
             yield warn(f"{name}'s database", "not configured", f"set RESTAR_DATABASE__{name.upper()}_URL to include it")
             continue
-        if databases.answers(databases.plain_place(name, url.get_secret_value())):
+        if databases.answers(databases.database_address(name, url.get_secret_value())):
             yield ok(f"{name}'s database", "answers")
         else:
             yield fail(f"{name}'s database", "does not answer", "start the server, and check its URL")
 
 
-def champion(patient: Examined) -> Iterator[Check]:
+def champion(context: CheckContext) -> Iterator[Check]:
     """The pointer says what the log says; the champion is whole and answers, and so does what a roll back goes to."""
-    if patient.engine is None:
+    if context.engine is None:
         return
-    released = release_log.current(patient.engine)
+    released = release_log.current(context.engine)
     if released is None:
         yield warn("champion", "nothing was released yet", "`make run`, or the DAG retrain_sentiment, makes the first")
         return
-    yield _pointer(patient.settings, released)
-    for version in sorted(release_log.in_use(patient.engine)):
+    yield _pointer(context.settings, released)
+    for version in sorted(release_log.in_use(context.engine)):
         role = "champion" if version == released.model_version else "roll-back target"
-        yield _model(patient.settings, version, role=role)
+        yield _model(context.settings, version, role=role)
 
 
-def encoder(patient: Examined) -> Iterator[Check]:
+def encoder(context: CheckContext) -> Iterator[Check]:
     """What a training starts from is on this machine."""
     from restar_lib.training.encoder import PACKAGED, find_encoder
 
-    name = patient.settings.training.encoder
+    name = context.settings.training.encoder
     if name != PACKAGED and not Path(name).is_dir():
         yield _from_hub(name)
         return
     yield ok("encoder", f"{name}, weights {find_encoder(name).sha256[:12]}")
 
 
-def source(patient: Examined) -> Iterator[Check]:
+def source(context: CheckContext) -> Iterator[Check]:
     """Files have a first row that can be read."""
     from restar_lib.ingest.sources.configured import open_source
 
-    config = patient.settings.source
+    config = context.settings.source
     if config.kind != "files":
         yield ok("source", f"{config.kind} ({config.name})")
         return
     try:
-        first = next(iter(open_source(patient.settings).rows(None)), None)
+        first = next(iter(open_source(context.settings).rows(None)), None)
     except SourceError as error:
         yield fail("source", str(error))
         return
@@ -111,13 +111,13 @@ def source(patient: Examined) -> Iterator[Check]:
         yield ok("source", f"{config.path}: its first row has {', '.join(sorted(first.fields))}")
 
 
-def tombstones(patient: Examined) -> Iterator[Check]:
-    """The key of those who were forgotten is at hand."""
-    if patient.engine is None or not has_table(patient.engine, "forgotten"):
+def tombstones(context: CheckContext) -> Iterator[Check]:
+    """The key of the tombstones is there."""
+    if context.engine is None or not has_table(context.engine, "forgotten"):
         return
-    with patient.engine.connect() as connection:
+    with context.engine.connect() as connection:
         try:
-            key = key_in_use(connection, patient.settings.home)
+            key = key_in_use(connection, context.settings.home)
         except ConfigurationError as error:
             yield fail("tombstones", str(error))
             return
@@ -163,11 +163,11 @@ def _from_hub(name: str) -> Check:
         return warn("encoder", f"{name} is not on this machine yet", "the first training fetches it from the hub")
 
 
-def airflow_url(patient: Examined) -> SecretStr | None:
+def airflow_url(context: CheckContext) -> SecretStr | None:
     """Of Airflow's database, where it is known."""
-    if not patient.embedded:
-        return patient.settings.database.airflow_url
-    server = databases.embedded_server(patient.settings)
+    if not context.embedded:
+        return context.settings.database.airflow_url
+    server = databases.embedded_server(context.settings)
     return SecretStr(server.url(databases.EMBEDDED_NAMES[databases.AIRFLOW]))
 
 
@@ -177,4 +177,4 @@ def has_table(engine: Engine, name: str) -> bool:
         return connection.scalar(select(func.to_regclass(name))) is not None
 
 
-ALL: tuple[Examination, ...] = (postgres, schema, other_databases, champion, encoder, source, tombstones)
+ALL: tuple[CheckFunction, ...] = (postgres, schema, other_databases, champion, encoder, source, tombstones)
