@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
-from restar_lib.orchestration import Duty, house_rules, step
+from restar_lib.orchestration import TaskContext, dag_arguments, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ PARAMS = {
     doc_md=__doc__,
     tags=["restar", "upkeep"],
     params=PARAMS,
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def housekeeping() -> None:
     """Free what is abandoned and delete what is old."""
 
     @task
     @step
-    def tidy_up(my: Duty) -> TidyCounts:
+    def tidy_up(ctx: TaskContext) -> TidyCounts:
         from restar_lib.operation.housekeeping import tidy
 
-        return tidy(my.engine, my.settings, now=my.now, dry_run=my.is_by_hand and my.params["dry_run"])
+        return tidy(ctx.engine, ctx.settings, now=ctx.now, dry_run=ctx.is_by_hand and ctx.params["dry_run"])
 
     tidy_up()
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronDataIntervalTimetable, Param, dag, task
 
-from restar_lib.orchestration import REVIEWS, Duty, house_rules, skip, step
+from restar_lib.orchestration import REVIEWS, TaskContext, dag_arguments, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -61,25 +61,25 @@ PARAMS = {
     doc_md=__doc__,
     tags=["restar", "data"],
     params=PARAMS,
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def ingest_reviews() -> None:
     """Read, clean and store new reviews."""
 
     @task(outlets=[REVIEWS])
     @step
-    def read_and_store(my: Duty) -> IngestCounts:
+    def read_and_store(ctx: TaskContext) -> IngestCounts:
         from restar_lib.ingest.windows import asked_window, ingest_configured
 
         counts = ingest_configured(
-            my.engine,
-            my.settings,
-            run_key=my.run_key,
-            asked=asked_window(my.params["since"], my.params["until"]),
-            interval=my.window,
-            backfill=my.is_backfill,
-            max_rows=my.params["max_rows"],
-            now=my.now,
+            ctx.engine,
+            ctx.settings,
+            run_key=ctx.run_key,
+            asked=asked_window(ctx.params["since"], ctx.params["until"]),
+            interval=ctx.window,
+            backfill=ctx.is_backfill,
+            max_rows=ctx.params["max_rows"],
+            now=ctx.now,
         )
         return counts if counts.rows_read else skip("the source has nothing new for this run")
 

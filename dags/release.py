@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag, task
 
-from restar_lib.orchestration import Duty, house_rules, step
+from restar_lib.orchestration import TaskContext, dag_arguments, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -44,26 +44,26 @@ PARAMS = {
     doc_md=__doc__,
     tags=["restar", "release"],
     params=PARAMS,
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def release() -> None:
     """Make a version the champion."""
 
     @task
     @step
-    def release_version(my: Duty) -> Release:
+    def release_version(ctx: TaskContext) -> Release:
         from restar_lib.gate.verdict_log import is_provisional
         from restar_lib.releases.release import release as make_champion
 
-        version = my.params["version"]
+        version = ctx.params["version"]
         return make_champion(
-            my.engine,
-            my.settings,
+            ctx.engine,
+            ctx.settings,
             version=version,
-            by=my.by,
-            reason=my.params["reason"],
-            provisional=is_provisional(my.engine, version=version),
-            now=my.now,
+            by=ctx.by,
+            reason=ctx.params["reason"],
+            provisional=is_provisional(ctx.engine, version=version),
+            now=ctx.now,
         )
 
     release_version()

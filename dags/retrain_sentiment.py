@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import DRIFT, Duty, Summary, finished_labels, heavy, house_rules, step
-from restar_lib.orchestration.approval import approval_form, follow, given_approval
+from restar_lib.orchestration import DRIFT, Summary, TaskContext, dag_arguments, in_child_process, labels_asset, step
+from restar_lib.orchestration.approval import approval_form, approval_of_run, branch
 from restar_lib.orchestration.trigger_forms import RETRAIN
 from restar_lib.settings import settings
 
@@ -46,83 +46,85 @@ config = settings()
 @dag(
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable(config.orchestration.retrain_schedule, timezone="UTC"),
-        assets=finished_labels(config) | DRIFT,
+        assets=labels_asset(config) | DRIFT,
     ),
     description="Labels in, a challenger trained, judged, and released if it is shown to be good",
     doc_md=__doc__,
     tags=["restar", "training"],
     params=RETRAIN,
-    **house_rules(config),
+    **dag_arguments(config),
 )
 def retrain_sentiment() -> None:
     """From finished labels to a new champion."""
 
     @task
     @step
-    def merge_labels(my: Duty) -> MergedLabels:
+    def merge_labels(ctx: TaskContext) -> MergedLabels:
         from restar_lib.retraining import pipeline
 
-        return pipeline.merge_labels(my.engine, my.settings, asked=my.asked, again=my.again, now=my.now)
+        return pipeline.merge_labels(ctx.engine, ctx.settings, trigger=ctx.trigger, rerun=ctx.rerun, now=ctx.now)
 
     @task
     @step
-    def freeze_snapshot(my: Duty) -> Snapshot:
+    def freeze_snapshot(ctx: TaskContext) -> Snapshot:
         from restar_lib.retraining import pipeline
 
-        return pipeline.freeze_snapshot(my.engine, my.settings, force=my.params["force"], now=my.now)
+        return pipeline.freeze_snapshot(ctx.engine, ctx.settings, force=ctx.params["force"], now=ctx.now)
 
     @task(execution_timeout=timedelta(minutes=config.orchestration.training_timeout_minutes))
     @step
-    @heavy
-    def train_challenger(my: Duty, snapshot_hash: str) -> Challenger:
+    @in_child_process
+    def train_challenger(ctx: TaskContext, snapshot_hash: str) -> Challenger:
         from restar_lib.retraining import pipeline
 
-        mode = my.params["mode"]
-        return pipeline.train_challenger(my.engine, my.settings, snapshot_hash=snapshot_hash, mode=mode)
+        mode = ctx.params["mode"]
+        return pipeline.train_challenger(ctx.engine, ctx.settings, snapshot_hash=snapshot_hash, mode=mode)
 
     @task(retries=1)
     @step
-    @heavy
-    def evaluate(my: Duty, challenger: Summary) -> Evaluated:
+    @in_child_process
+    def evaluate(ctx: TaskContext, challenger: Summary) -> Evaluated:
         from restar_lib.retraining import pipeline
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return pipeline.evaluate_challenger(my.engine, my.settings, now=my.now, **ids)
+        return pipeline.evaluate_challenger(ctx.engine, ctx.settings, now=ctx.now, **ids)
 
     # The report is for people: where it fails the gate still judges, and the mail of the failure says what is missing.
     @task(trigger_rule="all_done_min_one_success")
     @step
-    @heavy
-    def judge(my: Duty, challenger: Summary) -> Judgement:
+    @in_child_process
+    def judge(ctx: TaskContext, challenger: Summary) -> Judgement:
         from restar_lib.retraining import pipeline
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return pipeline.judge(my.engine, my.settings, run_key=my.run_key, **ids)
+        return pipeline.judge(ctx.engine, ctx.settings, run_key=ctx.run_key, **ids)
 
     # After the gate, so that its latency is measured alone; whatever it says, for the stars are none of the model's.
     @task(trigger_rule="all_done_min_one_success")
     @step
-    def ask_people(my: Duty, challenger: Summary) -> AskedDoubts:
+    def ask_people(ctx: TaskContext, challenger: Summary) -> AskedDoubts:
         from restar_lib.retraining import pipeline
 
         ids = {name: challenger[name] for name in ("version", "snapshot_hash")}
-        return pipeline.ask_people(my.engine, my.settings, **ids)
+        return pipeline.ask_people(ctx.engine, ctx.settings, **ids)
 
     @task.branch(multiple_outputs=False)
     @step
-    def choose_approval(my: Duty, judgement: Summary) -> str:
+    def choose_approval(ctx: TaskContext, judgement: Summary) -> str:
         from restar_lib.retraining import pipeline
 
-        asks = pipeline.needs_person(judgement, policy=my.params["approval"], settings=my.settings)
-        return follow(person=asks)
+        asks = pipeline.needs_person(judgement, policy=ctx.params["approval"], settings=ctx.settings)
+        return branch(needs_person=asks)
 
     @task(trigger_rule="none_failed_min_one_success")
     @step
-    def release_challenger(my: Duty, judgement: Summary) -> Release:
+    def release_challenger(ctx: TaskContext, judgement: Summary) -> Release:
         from restar_lib.retraining import pipeline
 
-        approval = given_approval()
-        return pipeline.release_challenger(my.engine, my.settings, judgement=judgement, approval=approval, now=my.now)
+        approval = approval_of_run()
+        return pipeline.release_challenger(
+            ctx.engine, ctx.settings, judgement=judgement, approval=approval, now=ctx.now
+        )
 
     frozen = freeze_snapshot()
     challenger = train_challenger(frozen["snapshot_hash"])

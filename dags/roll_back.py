@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag, task
 
-from restar_lib.orchestration import Duty, Summary, house_rules, skip, step
+from restar_lib.orchestration import Summary, TaskContext, dag_arguments, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -37,37 +37,37 @@ PARAMS = {
     doc_md=__doc__,
     tags=["restar", "release"],
     params=PARAMS,
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def roll_back() -> None:
     """Put back the earlier champion."""
 
     @task
     @step
-    def choose_target(my: Duty) -> Summary:
+    def choose_target(ctx: TaskContext) -> Summary:
         from restar_lib.releases.release import current, previous
 
-        champion, target = current(my.engine), previous(my.engine)
+        champion, target = current(ctx.engine), previous(ctx.engine)
         if champion is None or target is None:
             skip("there is no earlier version to go back to; `release` makes any sealed version the champion")
         return {"leaving": champion.model_version, "target": target.model_version, "provisional": target.provisional}
 
     @task
     @step
-    def release_target(my: Duty, chosen: Summary) -> Release:
+    def release_target(ctx: TaskContext, chosen: Summary) -> Release:
         from restar_lib.domain import ReleaseKind
         from restar_lib.releases.release import release
 
         return release(
-            my.engine,
-            my.settings,
+            ctx.engine,
+            ctx.settings,
             version=chosen["target"],
-            by=my.by,
-            reason=my.params["reason"],
+            by=ctx.by,
+            reason=ctx.params["reason"],
             provisional=chosen["provisional"],
             kind=ReleaseKind.ROLL_BACK,
             expected_previous=chosen["leaving"],
-            now=my.now,
+            now=ctx.now,
         )
 
     # Two tasks, so that a retry of the release goes to the target that was chosen first.

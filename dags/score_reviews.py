@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import dag, task
 
-from restar_lib.orchestration import REVIEWS, Duty, heavy, house_rules, skip, step
+from restar_lib.orchestration import REVIEWS, TaskContext, dag_arguments, in_child_process, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     description="The champion reads new reviews; the doubtful ones are queued for people",
     doc_md=__doc__,
     tags=["restar", "data"],
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def score_reviews() -> None:
     """Score what the champion has not read yet."""
 
     @task
     @step
-    @heavy
-    def score_and_queue(my: Duty) -> ScoreCounts:
+    @in_child_process
+    def score_and_queue(ctx: TaskContext) -> ScoreCounts:
         from restar_lib.releases.release import champion_folder
         from restar_lib.scoring.batch import score_new
 
-        champion = champion_folder(my.engine, my.settings)
+        champion = champion_folder(ctx.engine, ctx.settings)
         if champion is None:
             skip("there is no champion yet: `retrain_sentiment` trains the first model")
-        counts = score_new(my.engine, my.settings, model_folder=champion, now=my.now)
+        counts = score_new(ctx.engine, ctx.settings, model_folder=champion, now=ctx.now)
         return counts if counts.scored else skip(f"{champion.name} has scored every review already")
 
     score_and_queue()

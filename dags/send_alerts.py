@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import Duty, house_rules, send_mail, skip, step
+from restar_lib.orchestration import TaskContext, dag_arguments, send_mail, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     description="Sends the alerts that could not leave when they were raised",
     doc_md=__doc__,
     tags=["restar", "watch"],
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def send_alerts() -> None:
     """Send what waits."""
 
     @task
     @step
-    def send_what_waits(my: Duty) -> SendCounts:
+    def send_what_waits(ctx: TaskContext) -> SendCounts:
         from restar_lib.monitoring.alerts import send
 
-        if not send.anything_waits(my.engine, my.settings):
+        if not send.anything_waits(ctx.engine, ctx.settings):
             skip("no alert waits")
-        return send.send_alerts(my.engine, my.settings, sender=send_mail, now=my.now)
+        return send.send_alerts(ctx.engine, ctx.settings, sender=send_mail, now=ctx.now)
 
     send_what_waits()
 

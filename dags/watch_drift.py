@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import DRIFT, Duty, house_rules, send_mail, step
+from restar_lib.orchestration import DRIFT, TaskContext, dag_arguments, send_mail, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -37,31 +37,31 @@ if TYPE_CHECKING:
     description="Has the stream moved away from what the champion learned?",
     doc_md=__doc__,
     tags=["restar", "watch"],
-    **house_rules(settings()),
+    **dag_arguments(settings()),
 )
 def watch_drift() -> None:
     """Compare, tell people, ask for a retraining."""
 
     @task
     @step
-    def compare(my: Duty) -> DriftReport:
+    def compare(ctx: TaskContext) -> DriftReport:
         from restar_lib.monitoring.watch import watch
 
-        return watch(my.engine, my.settings, run_key=my.run_key, now=my.now)
+        return watch(ctx.engine, ctx.settings, run_key=ctx.run_key, now=ctx.now)
 
     @task(trigger_rule="all_done")
     @step
-    def mail_alerts(my: Duty) -> SendCounts:
+    def mail_alerts(ctx: TaskContext) -> SendCounts:
         from restar_lib.monitoring.alerts.send import send_alerts
 
-        return send_alerts(my.engine, my.settings, sender=send_mail, now=my.now)
+        return send_alerts(ctx.engine, ctx.settings, sender=send_mail, now=ctx.now)
 
     @task(outlets=[DRIFT])
     @step
-    def ask_for_retraining(my: Duty) -> RetrainingRequest:
-        from restar_lib.retraining.incident_request import ask
+    def ask_for_retraining(ctx: TaskContext) -> RetrainingRequest:
+        from restar_lib.retraining.incident_request import request_retraining
 
-        return ask(my.engine, my.settings, run_key=my.run_key, now=my.now)
+        return request_retraining(ctx.engine, ctx.settings, run_key=ctx.run_key, now=ctx.now)
 
     # Alerts of earlier runs wait to be sent even where this comparison was skipped or failed.
     compare() >> [mail_alerts(), ask_for_retraining()]

@@ -1,26 +1,27 @@
-"""Where Airflow ends and Re*Star begins: what every DAG file needs, and nothing that thinks.
+"""Where Airflow ends and Re*Star begins: what every DAG file needs, and no decision about reviews, labels or models.
 
-`house` holds the rules and assets that DAGs share, `tasks` what a running task works with and how it ends, `labels` the
-trigger that carries finished labels from the database to Airflow, `mail` the way out over Airflow's SMTP connection.
+`dag_defaults` holds the arguments and assets that DAGs share, `tasks` what a running task works with and how it ends,
+`approval` and `trigger_forms` the questions to people, `labels_trigger` the trigger for finished labels, `airflow_mail`
+mail over Airflow's SMTP connection, `roles` who may do what in production.
 
-Decides nothing about reviews, labels or models, and holds no SQL. The only package, beside the label desk's login, that
-imports Airflow; everything heavy is imported inside functions, because every parse of a DAG file imports this.
+It holds no SQL. The only package, beside the label desk's login, that imports Airflow; everything heavy is imported
+inside functions, because every parse of a DAG file imports this.
 """
 
 from restar_lib.orchestration.airflow_mail import send_mail
-from restar_lib.orchestration.dag_defaults import DRIFT, REVIEWS, finished_labels, house_rules
-from restar_lib.orchestration.tasks import Summary, TaskContext, duty, heavy, skip, step
+from restar_lib.orchestration.dag_defaults import DRIFT, REVIEWS, dag_arguments, labels_asset
+from restar_lib.orchestration.tasks import Summary, TaskContext, in_child_process, skip, step, task_context
 
 __all__ = [
     "DRIFT",
     "REVIEWS",
-    "TaskContext",
     "Summary",
-    "duty",
-    "finished_labels",
-    "heavy",
-    "house_rules",
+    "TaskContext",
+    "dag_arguments",
+    "in_child_process",
+    "labels_asset",
     "send_mail",
     "skip",
     "step",
+    "task_context",
 ]

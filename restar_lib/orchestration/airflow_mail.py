@@ -40,9 +40,9 @@ def send_mail(message: EmailMessage) -> None:
 
 
 def mail_failure(context: Context) -> None:
-    """Tell the person on call that a task failed and is not tried again. Airflow's `on_failure_callback`.
+    """Notify the person on call that a task failed and is not tried again. Airflow's `on_failure_callback`.
 
-    Over each channel that is configured: where the mail server is what failed, the webhook still tells.
+    Over each channel that is configured: where the mail server is what failed, the webhook still works.
     """
     from restar_lib.monitoring.alerts.mail import TaskFailure
 
@@ -55,9 +55,9 @@ def mail_failure(context: Context) -> None:
         log_url=getattr(task, "log_url", None),
         error=str(context.get("exception") or "no message: the task was killed, or lost its worker"),
     )
-    for tell in (_mail, _post):
+    for send in (_mail, _post):
         try:
-            tell(failure)
+            send(failure)
         except Exception:
             # The task has failed already and its log says why; a broken channel must not hide that.
             log.exception("a channel did not take it that %s.%s failed", task.dag_id, task.task_id)

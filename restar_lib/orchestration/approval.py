@@ -1,4 +1,4 @@
-"""Who releases a challenger: the way to a person or to the policy, the person's form, and what came of it.
+"""Who releases a challenger, a person or the policy: the branch, the person's form, and the answer.
 
 Used by the tasks of `retrain_sentiment`; whether a person is needed is decided elsewhere (`retraining.pipeline`).
 """
@@ -19,14 +19,14 @@ CHOOSE: Final = "choose_approval"
 APPROVE: Final = "approve"
 RELEASE: Final = "release_challenger"
 FOLLOWED: Final = "followed"
-"""Key of the XCom that keeps the way: the return value of a branch is lost where Airflow skips the other one."""
+"""Key of the XCom that keeps the branch: its return value is lost where Airflow skips the other one."""
 
 
-def follow(*, person: bool) -> str:
-    """The task that comes next, called in `choose_approval`."""
-    way = APPROVE if person else RELEASE
-    get_current_context()["ti"].xcom_push(key=FOLLOWED, value=way)
-    return way
+def branch(*, needs_person: bool) -> str:
+    """The task that comes next; called in `choose_approval`."""
+    chosen = APPROVE if needs_person else RELEASE
+    get_current_context()["ti"].xcom_push(key=FOLLOWED, value=chosen)
+    return chosen
 
 
 def approval_form(settings: Settings) -> ApprovalOperator:
@@ -43,7 +43,7 @@ def approval_form(settings: Settings) -> ApprovalOperator:
     )
 
 
-def given_approval() -> Approval:
+def approval_of_run() -> Approval:
     """What was decided in this run, and by whom.
 
     By policy only where the branch itself said so: somebody who marks it, or `approve`, as successful has not approved.

@@ -1,4 +1,4 @@
-"""The rules and assets that all DAGs share; a DAG file says only what is its own."""
+"""The arguments and assets that all DAGs share; a DAG file says only what is its own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ LONGEST_RETRY_DELAY = timedelta(minutes=30)
 USUAL_TIMEOUT = timedelta(minutes=30)
 
 
-def house_rules(config: Settings) -> dict[str, Any]:
+def dag_arguments(config: Settings) -> dict[str, Any]:
     """Arguments of every DAG: one run at a time, no catching up, retries with backoff, a timeout, a failure mail."""
-    rules = config.orchestration
+    ours = config.orchestration
     return {
-        "start_date": rules.start_date,
+        "start_date": ours.start_date,
         "catchup": False,
         "max_active_runs": 1,
         "default_args": {
             "owner": "restar",
-            "retries": rules.retries,
-            "retry_delay": timedelta(seconds=rules.retry_delay_seconds),
+            "retries": ours.retries,
+            "retry_delay": timedelta(seconds=ours.retry_delay_seconds),
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": LONGEST_RETRY_DELAY,
             "execution_timeout": USUAL_TIMEOUT,
@@ -38,7 +38,7 @@ def house_rules(config: Settings) -> dict[str, Any]:
     }
 
 
-def finished_labels(config: Settings) -> Asset:
+def labels_asset(config: Settings) -> Asset:
     """The asset that changes when enough labels are finished: a person's submit happens outside any task."""
     trigger = LabelsReadyTrigger(enough=config.labeling.enough, poll_seconds=config.orchestration.watch_labels_seconds)
     watcher = AssetWatcher(name="finished_labels", trigger=trigger)

@@ -1,6 +1,9 @@
 """The trigger that tells Airflow of finished labels. It runs in the triggerer, beside every other trigger, for ever.
 
-Blocking calls leave its event loop through a thread. What counts as news is `retraining.announcement`'s rule.
+Blocking calls run in a thread, outside its event loop. When labels are announced is decided by
+`retraining.label_debounce`. Airflow stores the class path of the trigger (`serialize`) in its database: where an upgrade
+has moved the class, the triggerer logs that it cannot load the old path until the DAG has been parsed again, which
+replaces it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from sqlalchemy.exc import SQLAlchemyError
 
-from restar_lib.retraining.announcement import LabelAnnouncement
+from restar_lib.retraining.label_debounce import LabelDebounce
 from restar_lib.settings import settings
 
 log = logging.getLogger(__name__)
@@ -23,8 +26,8 @@ log = logging.getLogger(__name__)
 class LabelsReadyTrigger(BaseEventTrigger):  # type: ignore[misc]
     """Looks at the database and announces finished labels that are in no snapshot yet.
 
-    An announcement is a hint: the run that it starts looks again at what there is. So a restart of the triggerer, which
-    forgets what was announced, at worst starts a run that skips. A database that is away is waited for.
+    The run that an announcement starts counts again. So a restart of the triggerer, which forgets what was announced,
+    at worst starts a run that skips. A database that is away is waited for.
     """
 
     def __init__(self, *, enough: int, poll_seconds: float) -> None:
@@ -41,12 +44,12 @@ class LabelsReadyTrigger(BaseEventTrigger):  # type: ignore[misc]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Never ends; the triggerer cancels it."""
-        lookout = LabelAnnouncement(enough=self.enough)
+        debounce = LabelDebounce(enough=self.enough)
         while True:
             now = datetime.now(UTC)
             finished = await self._finished(now)
-            lookout, is_news = lookout.look(finished, now=now)
-            if is_news:
+            debounce, is_due = debounce.count(finished, now=now)
+            if is_due:
                 yield TriggerEvent({"finished_labels": finished, "enough": self.enough})
             await asyncio.sleep(self.poll_seconds)
 
@@ -59,7 +62,7 @@ class LabelsReadyTrigger(BaseEventTrigger):  # type: ignore[misc]
 
 
 def _labels_waiting(now: datetime) -> int:
-    from restar_lib.retraining.state import labels_waiting
+    from restar_lib.retraining.training_state import labels_waiting
     from restar_lib.store.database import engine
 
     return labels_waiting(engine(), settings(), now=now)

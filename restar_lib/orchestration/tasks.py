@@ -1,7 +1,7 @@
 """What a running task works with, and how it ends.
 
-`duty` is the one place where a task meets settings, engine and clock; `step` the one table that turns Re*Star's named
-errors into Airflow's outcomes.
+`task_context` is the one place where a task gets settings, engine and clock; `step` turns Re*Star's named errors into
+Airflow's outcomes by one table; `in_child_process` is for tasks that need much memory. Used by every DAG file.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class TaskContext:
     """Airflow's run id."""
     params: Mapping[str, Any]
     """The trigger form's values."""
-    asked: TrainingTrigger
+    trigger: TrainingTrigger
     by: str
     """The user who triggered the run by hand, else `airflow`."""
-    again: bool
+    rerun: bool
     """Whether this task ran before in this run: a retry, or somebody cleared it."""
     window: tuple[datetime, datetime] | None
     """The run's data interval."""
@@ -53,32 +53,32 @@ class TaskContext:
     @property
     def is_by_hand(self) -> bool:
         """Whether a person triggered this run, so that the form's values are theirs."""
-        return self.asked is TrainingTrigger.HAND
+        return self.trigger is TrainingTrigger.HAND
 
 
-def duty() -> TaskContext:
-    """The duty of the task that is running. The one place where a task meets settings, engine and clock."""
+def task_context() -> TaskContext:
+    """What the task that is running works with."""
     from restar_lib.store.database import engine
 
-    context = get_current_context()
-    run = context["dag_run"]
+    airflow = get_current_context()
+    run = airflow["dag_run"]
     interval = (run.data_interval_start, run.data_interval_end)
     return TaskContext(
         settings=settings(),
         engine=engine(),
         now=datetime.now(UTC),
         run_key=run.run_id,
-        params=context["params"],
-        asked=asked_by(run.run_type.value, assets=context["triggering_asset_events"]),
+        params=airflow["params"],
+        trigger=trigger_of(run.run_type.value, assets=airflow["triggering_asset_events"]),
         by=run.triggering_user_name or "airflow",
-        again=context["ti"].try_number > 1,
+        rerun=airflow["ti"].try_number > 1,
         window=(interval[0], interval[1]) if interval[0] and interval[1] else None,
         is_backfill=run.run_type.value == "backfill",
     )
 
 
-def asked_by(run_type: str, *, assets: Iterable[Asset]) -> TrainingTrigger:
-    """Who wants a run of this type that was started by events of these assets."""
+def trigger_of(run_type: str, *, assets: Iterable[Asset]) -> TrainingTrigger:
+    """What started a run of this type; `assets` are those whose events did, where some did."""
     if run_type == "asset_triggered":
         # By name, one by one: Airflow's mapping of events answers "yes" to every `in`.
         return TrainingTrigger.DRIFT if DRIFT.name in {asset.name for asset in assets} else TrainingTrigger.LABELS
@@ -103,33 +103,33 @@ def step(body: Callable[Concatenate[TaskContext, Parameters], object]) -> Callab
     @functools.wraps(body)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
         try:
-            return summary(body(duty(), *args, **kwargs))
+            return summary(body(task_context(), *args, **kwargs))
         except errors.RestarError as error:
             outcome = next((outcome for situation, outcome in OUTCOMES if isinstance(error, situation)), None)
             if outcome is None:
                 raise
             raise outcome(str(error)) from error
 
-    # Airflow reads what a task takes and returns from here: the duty is ours to give.
-    given, *asked = inspect.signature(body).parameters.values()
-    run.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]
+    # Airflow reads what a task takes and returns from here; the context is given by this decorator.
+    given, *taken = inspect.signature(body).parameters.values()
+    run.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
     run.__annotations__ = {**body.__annotations__, "return": Summary}
     del run.__annotations__[given.name]
     return run
 
 
-def heavy(
+def in_child_process(
     body: Callable[Concatenate[TaskContext, Parameters], object],
 ) -> Callable[Concatenate[TaskContext, Parameters], object]:
     """Run `body` in a child process, so that a kill for memory is reported. Stands below `step`."""
 
     @functools.wraps(body)
-    def run(my: TaskContext, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
+    def run(context: TaskContext, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> object:
         from restar_lib.child_process import run_in_child
 
         def work() -> object:
-            my.engine.dispose(close=False)  # the parent's connections stay the parent's
-            return summary(body(my, *args, **kwargs))
+            context.engine.dispose(close=False)  # the parent's connections stay the parent's
+            return summary(body(context, *args, **kwargs))
 
         return run_in_child(work)
 

@@ -33,7 +33,7 @@ from restar_lib.label_quality import doubted_labels
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.releases.release import Release, champion_folder, release
 from restar_lib.retraining.policy import Approval, TrainingTrigger, reason_to_train
-from restar_lib.retraining.state import cooldown_of, standing
+from restar_lib.retraining.training_state import training_cooldown, training_state
 from restar_lib.settings import Settings
 from restar_lib.tracking import mlflow_log
 from restar_lib.tracking.training_record import TrainingRecord, code_version
@@ -55,15 +55,15 @@ class MergedLabels:
 
 
 def merge_labels(
-    engine: Engine, settings: Settings, *, asked: TrainingTrigger, again: bool, now: datetime
+    engine: Engine, settings: Settings, *, trigger: TrainingTrigger, rerun: bool, now: datetime
 ) -> MergedLabels:
     """Make the finished labels part of the truth. Raises `NothingToDo` where nobody needs a training now."""
     reason = reason_to_train(
-        standing(engine),
-        asked=asked,
-        again=again,
+        training_state(engine),
+        trigger=trigger,
+        rerun=rerun,
         enough=settings.labeling.enough,
-        cooldown=cooldown_of(settings),
+        cooldown=training_cooldown(settings),
         now=now,
     )
     with engine.begin() as connection:

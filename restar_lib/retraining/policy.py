@@ -1,4 +1,8 @@
-"""When a challenger is trained at all (DESIGN section 8, "What is trained, and when"), and what lets it serve: pure."""
+"""When a challenger is trained at all, and what lets it serve: pure rules.
+
+What they look at is read by `retraining.training_state`; the numbers are sections `training`, `labeling` and `monitoring`
+of the settings. Called by `retraining.pipeline` and `retraining.incident_request`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from restar_lib.errors import NothingToDo
 
 
 class TrainingTrigger(StrEnum):
-    """Who wants this training."""
+    """What started this training. The words stand in logs and messages behind "asked"."""
 
     HAND = "by hand"
     SCHEDULE = "by the schedule"
@@ -20,7 +24,7 @@ class TrainingTrigger(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """What the rule looks at."""
+    """What the rule for trainings looks at."""
 
     finished: int
     """Finished labels that are in no snapshot yet."""
@@ -30,28 +34,28 @@ class TrainingState:
 
 
 def reason_to_train(
-    standing: TrainingState, *, asked: TrainingTrigger, again: bool, enough: int, cooldown: timedelta, now: datetime
+    state: TrainingState, *, trigger: TrainingTrigger, rerun: bool, enough: int, cooldown: timedelta, now: datetime
 ) -> str:
-    """Why to go on, in words. Raises `NothingToDo` with the reason why not.
+    """Why to train, in words. Raises `NothingToDo` with the reason why not.
 
-    A person, a first model and a step that runs `again` (a retry, a clear) always go on: in the last case the first
-    try may have merged the labels already, and counting what is left would lose them.
+    A person, a first model and a `rerun` of the step (a retry, a clear) always lead to a training: in the last case
+    the first try may have merged the labels already, and counting what is left would lose them.
     """
-    if again or asked is TrainingTrigger.HAND:
-        return f"asked {asked}{', once more' if again else ''}"
-    if not standing.has_champion:
-        return f"asked {asked}, and there is no champion yet"
-    if is_cooling_down(standing.judged_at, cooldown=cooldown, now=now):
+    if rerun or trigger is TrainingTrigger.HAND:
+        return f"asked {trigger}{', once more' if rerun else ''}"
+    if not state.has_champion:
+        return f"asked {trigger}, and there is no champion yet"
+    if is_cooling_down(state.judged_at, cooldown=cooldown, now=now):
         raise NothingToDo(
-            f"the last challenger was judged at {standing.judged_at:%Y-%m-%d %H:%M}, less than {cooldown} ago "
+            f"the last challenger was judged at {state.judged_at:%Y-%m-%d %H:%M}, less than {cooldown} ago "
             "(training.cooldown_minutes); trigger by hand to train now"
         )
-    if asked is TrainingTrigger.LABELS and standing.finished < enough:
-        raise NothingToDo(f"{standing.finished} of {enough} finished labels (labeling.enough): waiting for more")
+    if trigger is TrainingTrigger.LABELS and state.finished < enough:
+        raise NothingToDo(f"{state.finished} of {enough} finished labels (labeling.enough): waiting for more")
     return (
-        f"asked {asked}, {standing.finished} of them in no snapshot yet"
-        if asked is TrainingTrigger.LABELS
-        else f"asked {asked}"
+        f"asked {trigger}, {state.finished} of them in no snapshot yet"
+        if trigger is TrainingTrigger.LABELS
+        else f"asked {trigger}"
     )
 
 
@@ -60,9 +64,9 @@ def is_cooling_down(judged_at: datetime | None, *, cooldown: timedelta, now: dat
     return judged_at is not None and now - judged_at < cooldown
 
 
-def may_ask(asked_at: datetime | None, *, cooldown: timedelta, now: datetime) -> bool:
-    """Whether an incident that goes on may ask for a training again."""
-    return asked_at is None or now - asked_at >= cooldown
+def may_request(requested_at: datetime | None, *, cooldown: timedelta, now: datetime) -> bool:
+    """Whether an open incident may request a training, the last time that it did being `requested_at`."""
+    return requested_at is None or now - requested_at >= cooldown
 
 
 @dataclass(frozen=True, kw_only=True)

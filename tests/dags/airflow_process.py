@@ -194,11 +194,11 @@ def asked(run_type: str, assets: list[str]) -> str:
     """Who wants a run that events of these assets started, told by Airflow's own collection of events."""
     from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
 
-    from restar_lib.orchestration.tasks import asked_by
+    from restar_lib.orchestration.tasks import trigger_of
 
     named = [SimpleNamespace(name=name, uri=f"restar://{name}") for name in assets]
     events: Any = [SimpleNamespace(asset=asset, source_aliases=[]) for asset in named]
-    return str(asked_by(run_type, assets=TriggeringAssetEventsAccessor.build(events)).name)
+    return str(trigger_of(run_type, assets=TriggeringAssetEventsAccessor.build(events)).name)
 
 
 ANSWERS = {"asked": asked, "describe": describe, "run": run, "look": look}

@@ -60,15 +60,15 @@ def test_a_dag_explains_itself(described: dict[str, Any], dag_id: str) -> None:
 
 
 @pytest.mark.parametrize("dag_id", EXPECTED)
-def test_a_dag_keeps_the_house_rules(described: dict[str, Any], dag_id: str) -> None:
+def test_a_dag_takes_the_arguments_of_all_dags(described: dict[str, Any], dag_id: str) -> None:
     """One run at a time, no catching up, an owner, retries with backoff, a timeout and a failure mail on every task."""
     dag = described[dag_id]
-    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1), "pass **house_rules(settings()) to @dag"
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1), "pass **dag_arguments(settings()) to @dag"
     for task_id, task in dag["tasks"].items():
         assert task["owner"] == "restar", f"{task_id}: do not override the owner"
         assert (task["retries"], task["backoff"]) == (1, 2.0), f"{task_id}: retries come from `orchestration`"
         assert task["timeout"], f"{task_id}: give it an execution_timeout"
-        assert task["mails_failure"] == ["mail_failure"], f"{task_id}: keep on_failure_callback of the house rules"
+        assert task["mails_failure"] == ["mail_failure"], f"{task_id}: keep on_failure_callback of `dag_arguments`"
 
 
 @pytest.mark.parametrize("dag_id", EXPECTED)

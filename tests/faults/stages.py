@@ -65,7 +65,9 @@ def score_reviews(call: Call) -> Any:
 
 def merge_labels(call: Call) -> Any:
     """`retrain_sentiment`, first task."""
-    return pipeline.merge_labels(call.engine, call.settings, asked=TrainingTrigger.HAND, again=call.again, now=call.now)
+    return pipeline.merge_labels(
+        call.engine, call.settings, trigger=TrainingTrigger.HAND, rerun=call.again, now=call.now
+    )
 
 
 def freeze_snapshot(call: Call) -> Any:

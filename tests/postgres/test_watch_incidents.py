@@ -11,7 +11,7 @@ from restar_lib.monitoring import watch
 from restar_lib.monitoring.alerts.alert_log import Alert, AlertKind
 from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.monitoring.alerts.incidents import IncidentStage
-from restar_lib.retraining.incident_request import ask
+from restar_lib.retraining.incident_request import request_retraining
 from restar_lib.settings import MonitoringSettings, Settings, WebhookSettings
 from restar_lib.store.tables import AlertRow, IncidentRow, LabelTask, PredictionRow
 from tests.watched import BASE, OTHER, USUAL, Kind, draw, release_champion, store_scored
@@ -237,12 +237,12 @@ def test_an_open_incident_asks_for_a_retraining_and_does_not_storm(
     """At once, then not before the cool-down has passed; the same run may ask again, for it may have been killed."""
     asking = with_monitoring(smoke, retrain_on_drift=True, retrain_cooldown_hours=48)
     stream.night(OTHER)
-    first = ask(engine, asking, run_key="1", now=FIRST)
+    first = request_retraining(engine, asking, run_key="1", now=FIRST)
     assert len(first.incidents) == 1
-    assert ask(engine, asking, run_key="1", now=FIRST + timedelta(minutes=5)) == first
+    assert request_retraining(engine, asking, run_key="1", now=FIRST + timedelta(minutes=5)) == first
     with pytest.raises(NothingToDo, match="retrain_cooldown_hours"):
-        ask(engine, asking, run_key="2", now=FIRST + NIGHT)
-    assert ask(engine, asking, run_key="3", now=FIRST + 2 * NIGHT + timedelta(hours=1)) == first
+        request_retraining(engine, asking, run_key="2", now=FIRST + NIGHT)
+    assert request_retraining(engine, asking, run_key="3", now=FIRST + 2 * NIGHT + timedelta(hours=1)) == first
 
 
 def test_nothing_is_asked_without_an_incident_or_the_configuration(
@@ -252,7 +252,7 @@ def test_nothing_is_asked_without_an_incident_or_the_configuration(
     asking = with_monitoring(smoke, retrain_on_drift=True)
     stream.night(USUAL)
     with pytest.raises(NothingToDo, match="no incident"):
-        ask(engine, asking, run_key="1", now=FIRST)
+        request_retraining(engine, asking, run_key="1", now=FIRST)
     stream.night(OTHER)
     with pytest.raises(NothingToDo, match="retrain_on_drift is off"):
-        ask(engine, smoke, run_key="2", now=FIRST)
+        request_retraining(engine, smoke, run_key="2", now=FIRST)

@@ -15,9 +15,9 @@ HOUR = timedelta(hours=1)
 RESTED = TrainingState(finished=10, has_champion=True, judged_at=NOON - 2 * HOUR)
 
 
-def reason(standing: TrainingState, asked: TrainingTrigger, *, again: bool = False) -> str:
+def reason(state: TrainingState, trigger: TrainingTrigger, *, rerun: bool = False) -> str:
     """The rule with 50 labels as enough and an hour of cool-down, at noon."""
-    return reason_to_train(standing, asked=asked, again=again, enough=50, cooldown=HOUR, now=NOON)
+    return reason_to_train(state, trigger=trigger, rerun=rerun, enough=50, cooldown=HOUR, now=NOON)
 
 
 def test_a_person_always_gets_a_training() -> None:
@@ -34,7 +34,7 @@ def test_labels_start_a_training_from_enough_on() -> None:
 
 def test_a_step_that_runs_again_goes_on_though_its_labels_are_merged_already() -> None:
     """The first try may have merged them and died: counting what is left would lose the training."""
-    assert "once more" in reason(replace(RESTED, finished=0), TrainingTrigger.LABELS, again=True)
+    assert "once more" in reason(replace(RESTED, finished=0), TrainingTrigger.LABELS, rerun=True)
 
 
 def test_the_first_model_needs_no_labels() -> None:
@@ -44,16 +44,16 @@ def test_the_first_model_needs_no_labels() -> None:
     )
 
 
-@pytest.mark.parametrize("asked", [TrainingTrigger.LABELS, TrainingTrigger.DRIFT, TrainingTrigger.SCHEDULE])
-def test_automatic_trainings_keep_the_cool_down(asked: TrainingTrigger) -> None:
+@pytest.mark.parametrize("trigger", [TrainingTrigger.LABELS, TrainingTrigger.DRIFT, TrainingTrigger.SCHEDULE])
+def test_automatic_trainings_keep_the_cool_down(trigger: TrainingTrigger) -> None:
     """Within the hour after a verdict they wait, whatever asked; on the hour they may."""
-    standing = replace(RESTED, finished=60)
+    state = replace(RESTED, finished=60)
     with pytest.raises(NothingToDo, match="cooldown_minutes"):
-        reason(replace(standing, judged_at=NOON - HOUR + timedelta(seconds=1)), asked)
-    assert reason(replace(standing, judged_at=NOON - HOUR), asked)
+        reason(replace(state, judged_at=NOON - HOUR + timedelta(seconds=1)), trigger)
+    assert reason(replace(state, judged_at=NOON - HOUR), trigger)
 
 
-@pytest.mark.parametrize("asked", [TrainingTrigger.DRIFT, TrainingTrigger.SCHEDULE])
-def test_drift_and_the_week_train_with_few_labels(asked: TrainingTrigger) -> None:
+@pytest.mark.parametrize("trigger", [TrainingTrigger.DRIFT, TrainingTrigger.SCHEDULE])
+def test_drift_and_the_week_train_with_few_labels(trigger: TrainingTrigger) -> None:
     """New reviews alone may be news; whether they are is the snapshot's hash to say."""
-    assert reason(replace(RESTED, finished=0), asked)
+    assert reason(replace(RESTED, finished=0), trigger)

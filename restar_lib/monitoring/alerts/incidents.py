@@ -89,8 +89,8 @@ def close(connection: Connection, incident: Incident, *, now: datetime) -> None:
     connection.execute(update(IncidentRow).where(_this(incident)).values(closed_at=now))
 
 
-def note_asked(connection: Connection, incident: Incident, *, run_key: str, now: datetime) -> None:
-    """Note that this run asked for a retraining because of this incident."""
+def record_request(connection: Connection, incident: Incident, *, run_key: str, now: datetime) -> None:
+    """Store that this run requested a retraining because of this incident."""
     values = {"retrain_asked_at": now, "retrain_asked_by": run_key}
     connection.execute(update(IncidentRow).where(_this(incident)).values(values))
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restar_lib.retraining.announcement import PATIENCE, LabelAnnouncement
+from restar_lib.retraining.label_debounce import LONGEST_DELAY, LabelDebounce
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -22,10 +22,10 @@ def announced(looks: list[int], *, every: timedelta = SECOND) -> list[int]:
 
 def announcements(looks: list[int], *, every: timedelta = SECOND) -> list[int]:
     """At which looks something was announced."""
-    state, said = LabelAnnouncement(enough=ENOUGH), []
+    state, said = LabelDebounce(enough=ENOUGH), []
     for number, finished in enumerate(looks):
-        state, is_news = state.look(finished, now=NOON + number * every)
-        said += [number] if is_news else []
+        state, is_due = state.count(finished, now=NOON + number * every)
+        said += [number] if is_due else []
     return said
 
 
@@ -40,9 +40,9 @@ def test_a_burst_is_let_finish_and_announced_once() -> None:
 
 
 def test_labels_that_never_stop_are_announced_after_some_minutes() -> None:
-    """Patience has an end."""
+    """The wait for the last of them has an end."""
     looks = list(range(10, 500))
-    assert announced(looks)[0] == 10 + PATIENCE.seconds
+    assert announced(looks)[0] == 10 + LONGEST_DELAY.seconds
 
 
 def test_after_a_merge_the_next_heap_is_news() -> None:

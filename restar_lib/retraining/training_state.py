@@ -1,4 +1,8 @@
-"""What the rule for trainings looks at, read from the database every few seconds by the triggerer. Changes nothing."""
+"""What decides whether a training is due, read from the database. Changes nothing.
+
+Called by the triggerer every few seconds, and by the steps that train or ask for a training; the rule itself is
+`retraining.policy`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from restar_lib.retraining.policy import TrainingState, is_cooling_down
 from restar_lib.settings import Settings
 
 
-def standing(engine: Engine) -> TrainingState:
-    """How things stand now."""
+def training_state(engine: Engine) -> TrainingState:
+    """Finished labels, champion and last verdict at this moment."""
     with engine.connect() as connection:
         return TrainingState(
             finished=finished_unmerged(connection),
@@ -25,11 +29,11 @@ def standing(engine: Engine) -> TrainingState:
 
 def labels_waiting(engine: Engine, settings: Settings, *, now: datetime) -> int:
     """Finished labels that are in no snapshot yet; 0 while a training would come too soon after the last one."""
-    stands = standing(engine)
-    too_soon = stands.has_champion and is_cooling_down(stands.judged_at, cooldown=cooldown_of(settings), now=now)
-    return 0 if too_soon else stands.finished
+    state = training_state(engine)
+    too_soon = state.has_champion and is_cooling_down(state.judged_at, cooldown=training_cooldown(settings), now=now)
+    return 0 if too_soon else state.finished
 
 
-def cooldown_of(settings: Settings) -> timedelta:
-    """How long automatic trainings wait for after a verdict."""
+def training_cooldown(settings: Settings) -> timedelta:
+    """How long after a verdict no training starts by itself."""
     return timedelta(minutes=settings.training.cooldown_minutes)

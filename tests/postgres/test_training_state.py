@@ -12,7 +12,7 @@ from restar_lib.domain import ReleaseKind, Sentiment, TaskStatus
 from restar_lib.errors import NothingToDo
 from restar_lib.retraining.pipeline import merge_labels
 from restar_lib.retraining.policy import TrainingState, TrainingTrigger
-from restar_lib.retraining.state import labels_waiting, standing
+from restar_lib.retraining.training_state import labels_waiting, training_state
 from restar_lib.settings import Settings
 from restar_lib.store.tables import LabelTask, SnapshotRow, VerdictRow
 from tests.tasks import add_tasks, statuses
@@ -55,9 +55,9 @@ def make_champion(engine: Engine, *, judged_at: datetime) -> None:
         connection.execute(insert(VerdictRow).values(created_at=judged_at, **verdict))
 
 
-def test_an_empty_house_stands_at_nothing(engine: Engine) -> None:
+def test_an_empty_database_has_nothing_to_train_on(engine: Engine) -> None:
     """No labels, no champion, no verdict."""
-    assert standing(engine) == TrainingState(finished=0, has_champion=False, judged_at=None)
+    assert training_state(engine) == TrainingState(finished=0, has_champion=False, judged_at=None)
 
 
 def test_labels_wait_out_the_cool_down_and_are_then_announced(engine: Engine, settings: Settings) -> None:
@@ -79,7 +79,7 @@ def test_too_few_labels_stay_unmerged(engine: Engine, settings: Settings) -> Non
     finish_tasks(engine, 2)
     make_champion(engine, judged_at=NOON - timedelta(days=1))
     with pytest.raises(NothingToDo, match="2 of 3"):
-        merge_labels(engine, settings, asked=TrainingTrigger.LABELS, again=False, now=NOON)
+        merge_labels(engine, settings, trigger=TrainingTrigger.LABELS, rerun=False, now=NOON)
     assert set(statuses(engine).values()) == {TaskStatus.DONE}
 
 
@@ -87,7 +87,7 @@ def test_a_merge_that_is_run_again_goes_on_with_nothing_left_to_merge(engine: En
     """Killed after its commit, the step's second try still leads to the training."""
     finish_tasks(engine, 3)
     make_champion(engine, judged_at=NOON - timedelta(days=1))
-    first = merge_labels(engine, settings, asked=TrainingTrigger.LABELS, again=False, now=NOON)
-    second = merge_labels(engine, settings, asked=TrainingTrigger.LABELS, again=True, now=NOON)
+    first = merge_labels(engine, settings, trigger=TrainingTrigger.LABELS, rerun=False, now=NOON)
+    second = merge_labels(engine, settings, trigger=TrainingTrigger.LABELS, rerun=True, now=NOON)
     assert (first.merged, second.merged) == (3, 0)
     assert set(statuses(engine).values()) == {TaskStatus.MERGED}
