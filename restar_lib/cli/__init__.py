@@ -12,20 +12,17 @@ import sys
 import typer
 
 from restar_lib.cli import (
-    audit_stars,
     drills,
     embedded,
-    evaluate,
-    metrics_server,
+    evaluations,
+    ingest_and_score,
+    labels,
     operation,
-    people,
     predict,
     production,
     publish,
     releasing,
-    reviews,
     trainings,
-    verdicts,
 )
 from restar_lib.errors import RestarError
 
@@ -36,17 +33,14 @@ app = typer.Typer(
 )
 for group in (
     embedded,
-    reviews,
-    people,
+    ingest_and_score,
+    labels,
     releasing,
     trainings,
-    verdicts,
     predict,
-    evaluate,
-    audit_stars,
+    evaluations,
     operation,
     production,
-    metrics_server,
     publish,
 ):
     app.add_typer(group.commands)

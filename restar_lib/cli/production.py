@@ -1,4 +1,4 @@
-"""The commands that a production installation runs beside those of every other one."""
+"""The commands of a production installation: its roles, and the process that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def production_init(
     from restar_lib.orchestration.roles import install_roles
 
     print_fields(install_roles(admin=admin, password=password, email=email))
+
+
+@commands.command()
+def metrics(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on; it has no login, so keep it inside.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 9108,
+    airflow: Annotated[
+        str, typer.Option(help="URL of Airflow's API server, as seen from here; empty: not asked.")
+    ] = "",
+) -> None:
+    """Serve the loop's numbers (queue, sources, releases, incidents) to Prometheus."""
+    from restar_lib.monitoring.exporter.http import run
+    from restar_lib.store.database import engine
+
+    run(engine(), host=host, port=port, airflow_url=airflow)
 
 
 def _password(path: Path) -> str:

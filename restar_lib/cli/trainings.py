@@ -1,4 +1,4 @@
-"""The commands that look at trainings: a table of them, two side by side, and MLflow's own pages."""
+"""The commands that show what was trained: all versions, two side by side, the verdicts, and MLflow's own pages."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ COLUMNS = ("version", "when", "mode", "encoder", "rows", "val. F1", "accuracy", 
 
 
 @commands.command("runs")
-def runs_table(*, limit: Annotated[int, typer.Option(min=1, help="How many are listed, newest first.")] = 20) -> None:
+def version_table(
+    *, limit: Annotated[int, typer.Option(min=1, help="How many are listed, newest first.")] = 20
+) -> None:
     """List every model version: how it was trained, what it scored on the gate rows, and what the gate said."""
     from restar_lib.store.database import engine
-    from restar_lib.tracking.versions import runs
+    from restar_lib.tracking.versions import all_versions
 
-    found = runs(engine(), settings())
+    found = all_versions(engine(), settings())
     if not found:
         print("no model version yet: `make run` trains the first one")
         return
     rows = [
         (
-            run.version, f"{run.at:%Y-%m-%d %H:%M}", run.mode, run.encoder[-24:],
-            "-" if run.train_rows is None else f"{run.train_rows:,}",
-            _figure(run.validation_macro_f1), _figure(run.accuracy), _figure(run.macro_f1), run.verdict, run.remark,
+            one.version, f"{one.at:%Y-%m-%d %H:%M}", one.mode, one.encoder[-24:],
+            "-" if one.train_rows is None else f"{one.train_rows:,}",
+            _figure(one.validation_macro_f1), _figure(one.accuracy), _figure(one.macro_f1), one.verdict, one.remark,
         )
-        for run in found[:limit]
+        for one in found[:limit]
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     for row in (COLUMNS, *rows):
@@ -79,5 +81,36 @@ def mlflow_pages(*, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000)
     raise typer.Exit(serve(words, given))
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+@commands.command()
+def verdicts(
+    *,
+    version: Annotated[str | None, typer.Option(help="Show every line of this version's newest verdict.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many are listed, newest first.")] = 20,
+) -> None:
+    """List what the gate said, or show one verdict line by line."""
+    from restar_lib.artifacts.sealed_folder import locate
+    from restar_lib.gate.page import verdict_page
+    from restar_lib.gate.verdict import render
+    from restar_lib.gate.verdict_log import newest
+    from restar_lib.store.database import engine
+
+    found = newest(engine(), limit=limit, challenger=version)
+    if not found:
+        if version:
+            locate(settings().models_dir, version)  # raises where there is none
+        print(f"no verdict on {version} yet" if version else "no verdict yet")
+        return
+    if version:
+        print(render(found[0]))
+        print(f"  its page: {verdict_page(settings(), found[0]).html}")
+    for verdict in found[1:] if version else found:
+        figures = " / ".join(_figure(verdict.number(line, "value")) for line in ("accuracy", "macro_f1"))
+        why = ", ".join(line.name for line in verdict.refusing) or "-"
+        print(
+            f"{verdict.verdict_id:>5}  {verdict.created_at:%Y-%m-%d %H:%M}  {verdict.challenger} against "
+            f"{verdict.champion or 'no champion':<13}  {verdict.word:<11}  {figures}  {why}"
+        )
+
+
+def _figure(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else "-"

@@ -55,7 +55,7 @@ class VersionSummary:
 
     @property
     def remark(self) -> str:
-        """What sets it apart."""
+        """Champion, deleted or damaged; empty for all others."""
         words = {
             "champion": self.is_champion,
             "deleted": self.is_deleted and not self.is_champion,
@@ -64,7 +64,7 @@ class VersionSummary:
         return ", ".join(word for word, applies in words.items() if applies)
 
 
-def runs(engine: Engine, settings: Settings) -> tuple[VersionSummary, ...]:
+def all_versions(engine: Engine, settings: Settings) -> tuple[VersionSummary, ...]:
     """All versions, the newest first."""
     serving = current(engine)
     champion = serving.model_version if serving else None
@@ -74,26 +74,26 @@ def runs(engine: Engine, settings: Settings) -> tuple[VersionSummary, ...]:
     on_disk = sealed_folder.versions(settings.models_dir)
     found = [_on_disk(settings.models_dir / one, verdicts.get(one), champion) for one in on_disk]
     found += _deleted({one: verdict for one, verdict in verdicts.items() if one not in on_disk}, champion)
-    return tuple(sorted(found, key=lambda run: run.at, reverse=True))
+    return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
 
 def _on_disk(folder: Path, verdict: Verdict | None, champion: str | None) -> VersionSummary:
     sealed_at = datetime.fromtimestamp((folder / sealed_folder.MANIFEST).stat().st_mtime, UTC)
-    told = _told(folder.name, at=sealed_at, verdict=verdict, champion=champion)
+    known = _known(folder.name, at=sealed_at, verdict=verdict, champion=champion)
     try:
         info, (rows, macro_f1) = ModelInfo.read(folder), _metrics(folder)
         mode = _mode(folder, info)
     except ArtifactError as error:
-        return replace(told, damage=str(error))
-    return replace(told, mode=mode, encoder=info.encoder, train_rows=rows, validation_macro_f1=macro_f1)
+        return replace(known, damage=str(error))
+    return replace(known, mode=mode, encoder=info.encoder, train_rows=rows, validation_macro_f1=macro_f1)
 
 
 def _deleted(verdicts: Mapping[str, Verdict], champion: str | None) -> Iterator[VersionSummary]:
     for version, verdict in verdicts.items():
-        yield replace(_told(version, at=verdict.created_at, verdict=verdict, champion=champion), is_deleted=True)
+        yield replace(_known(version, at=verdict.created_at, verdict=verdict, champion=champion), is_deleted=True)
 
 
-def _told(version: str, *, at: datetime, verdict: Verdict | None, champion: str | None) -> VersionSummary:
+def _known(version: str, *, at: datetime, verdict: Verdict | None, champion: str | None) -> VersionSummary:
     """What the tables know, whatever is on disk."""
     return VersionSummary(
         version=version,
@@ -110,7 +110,7 @@ def _mode(folder: Path, info: ModelInfo) -> str:
         return info.mode
     record = training_record.read(folder.parent, folder.name)
     members = record.settings.get("training", {}).get("ensemble", 1) if record else 1
-    # The setting is a limit: a young house has fewer versions of a kind.
+    # The setting is a limit: a new installation has fewer versions of a kind.
     return f"{info.mode}, mean of {f'up to {members}' if members > 1 else 'several'}"
 
 

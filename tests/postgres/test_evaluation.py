@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
 
-from restar_lib.cli import app, evaluate
+from restar_lib.cli import app, evaluations
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.domain import Side
 from restar_lib.evaluation.profile.measure import explore
@@ -152,7 +152,7 @@ def test_the_command_reports_on_a_version_and_explores_its_snapshot(
     engine: Engine, smoke: Settings, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a champion it says what to do; with a version it prints the answer first, and where the page is."""
-    monkeypatch.setattr(evaluate, "settings", lambda: smoke)
+    monkeypatch.setattr(evaluations, "settings", lambda: smoke)
     monkeypatch.setattr("restar_lib.store.database.engine", lambda: engine)
     missing = CliRunner().invoke(app, ["evaluate"])
     assert "there is no champion yet" in str(missing.exception)

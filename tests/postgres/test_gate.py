@@ -14,7 +14,7 @@ from sqlalchemy import Engine, func, insert, select
 
 from restar_lib.artifacts import sealed_folder
 from restar_lib.artifacts.release_log import ChampionChange, append
-from restar_lib.cli.verdicts import verdicts
+from restar_lib.cli.trainings import verdicts
 from restar_lib.dataset.snapshot import Snapshot, freeze
 from restar_lib.domain import ReleaseKind, Side
 from restar_lib.errors import ArtifactError, ConfigurationError
@@ -321,7 +321,7 @@ def test_verdicts_are_listed_in_the_terminal(
     """Newest first, with what refused; one version line by line."""
     good, bad = house.judge(house.model(BETTER)), house.judge(house.model(HOPELESS))
     monkeypatch.setattr("restar_lib.store.database.engine", lambda: house.engine)
-    monkeypatch.setattr("restar_lib.cli.verdicts.settings", lambda: house.settings)
+    monkeypatch.setattr("restar_lib.cli.trainings.settings", lambda: house.settings)
     verdicts(version=None, limit=20)
     newest, older = capsys.readouterr().out.splitlines()
     assert bad.challenger in newest

@@ -23,7 +23,7 @@ from restar_lib.store.tables import IngestRun, Label, LabelTask, ReviewRow, Snap
 from restar_lib.tracking.compare import SideBySide, side_by_side
 from restar_lib.tracking.comparison_page import draw, headline, lines
 from restar_lib.tracking.training_record import TrainingRecord
-from restar_lib.tracking.versions import runs
+from restar_lib.tracking.versions import all_versions
 from restar_lib.training.ensemble import OWN_HEAD
 from tests.tiny_model import sealed_tiny_model
 
@@ -72,7 +72,7 @@ def test_the_table_tells_the_champion_from_refused_and_deleted_versions(
         model_version=good, kind=ReleaseKind.RELEASE, provisional=False, released_by="test", reason="", released_at=NOW
     )
     append(engine, change, expected_previous=None)
-    found = {run.version: run for run in runs(engine, smoke)}
+    found = {one.version: one for one in all_versions(engine, smoke)}
     assert {version: run.remark for version, run in found.items()} == {good: "champion", gone: "deleted", unjudged: ""}
     assert (found[good].accuracy, found[good].mode, found[unjudged].verdict) == (1.0, "head", "-")
     assert found[gone].verdict == "refused"
@@ -89,7 +89,7 @@ def test_only_a_version_that_was_averaged_is_called_a_mean(engine: Engine, smoke
         )
     averaged.chmod(0o755)
     (averaged / OWN_HEAD).touch()
-    found = {run.version: run.mode for run in runs(engine, smoke)}
+    found = {one.version: one.mode for one in all_versions(engine, smoke)}
     assert found == {alone.name: "head", averaged.name: "head, mean of up to 4"}
 
 
@@ -105,7 +105,7 @@ def test_one_damaged_version_does_not_hide_the_others(
     (damaged / OWN_HEAD).touch()
     beside = sealed_folder.sibling(smoke.models_dir, damaged.name, name)
     (beside if name == "run.json" else damaged / name).write_text(content)
-    found = {run.version: run for run in runs(engine, smoke)}
+    found = {one.version: one for one in all_versions(engine, smoke)}
     assert found[whole].remark == ""
     assert found[damaged.name].remark.startswith("damaged: ")
     assert name in found[damaged.name].remark
