@@ -1,7 +1,8 @@
-"""What `make run` keeps in the state folder beside the databases: secrets, the source it belongs to, the lock.
+"""The state folder of an embedded installation: its secrets, the source that it belongs to, its lock.
 
-All secrets are random, made once, in one file that only its owner reads. A state folder belongs to one source for
-good; another source is refused. The lock is an `flock`: the kernel drops it with the process, so it is never stale.
+All secrets are random, created once, in one file that only its owner can read. A state folder belongs to one source for
+good; another source is refused. The lock is an `flock`: the kernel releases it with the process, so it is never stale.
+It starts nothing. Called by `embedded`, and by `operation` where the databases of a state folder are needed.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Identity:
 
 
 def load_secrets(home: Path) -> Secrets:
-    """Read the secrets, or make them the first time."""
+    """Read the secrets, or create them the first time."""
     path = home / "secrets.json"
     if not path.exists():
         made = Secrets(
@@ -95,7 +96,7 @@ def runner_lock(home: Path) -> Iterator[None]:
 
 
 def check_ports(ports: dict[str, int]) -> None:
-    """Raise `EmbeddedError` naming the first port that somebody else has, and the key that moves it."""
+    """Raise `EmbeddedError` naming the first port that is in use, and the setting that changes it."""
     for key, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,7 +110,7 @@ def check_ports(ports: dict[str, int]) -> None:
 
 
 def check_disk(home: Path) -> None:
-    """Raise `EmbeddedError` when the disk is nearly full: a database that runs out of space half-way helps nobody."""
+    """Raise `EmbeddedError` when the disk is nearly full, before a database on it runs out of space."""
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
     if free < FREE_GIB_NEEDED:

@@ -1,4 +1,4 @@
-"""Where Airflow's UI shows what this project writes. Pure; the pages are `desk`'s, behind Airflow's login."""
+"""Addresses of Re*Star's pages in Airflow's UI. Pure functions; `desk` serves the pages, behind Airflow's login."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What drift is looked for in: six columns of a review and its prediction, and the reference that a model carries.
+"""The six columns that drift is measured on, and the reference columns that each model carries.
 
-The same functions compute the reference (training, over rows that the model has not learned from) and the newest
-window (`monitoring.watch`), so both sides of a comparison mean the same. `reference.json` in a model folder is
+The same functions compute the reference (in training, over rows that the model was not trained on) and the newest
+window (in `monitoring.watch`), so both sides of a comparison mean the same. `reference.json` in a model folder is
 `Reference.to_json()`: columns of equal length and the words of the training split. Only the standard library, because
 training, drift and tests import it; it draws no sample, reads no database and judges nothing.
 """
@@ -25,7 +25,7 @@ REFERENCE_FILE = "reference.json"
 FORMAT = 1
 MAX_VOCABULARY = 20_000
 UNKNOWN_CATEGORY = "(none)"
-"""Stands for a review without a category: a category of its own, so that missing ones can drift too."""
+"""The category of a review without one, so that drift of missing categories is measured too."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
@@ -95,7 +95,7 @@ COLUMN_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Columns))
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One review and what one model said about it."""
+    """One review and one model's prediction for it."""
 
     text: str
     product_category: str | None
@@ -119,7 +119,7 @@ def columns_of(observations: Iterable[Observation], vocabulary: AbstractSet[str]
 
 @dataclass(frozen=True)
 class Reference:
-    """What a model was used to when it was trained."""
+    """What reviews and predictions looked like when a model was trained."""
 
     columns: Columns
     vocabulary: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The release log: table `release`, append-only, and what can be read from it.
 
-Each row names the one before it and the newest is the champion. Pure reading and one append under a lock; no model is
-loaded and no pointer written here (`releases.release` does). It does not decide what is released.
+Each row names the one before it, and the newest is the champion. It reads the table and appends a row under a lock; it
+loads no model, writes no pointer and does not decide what is released (`releases.release` does).
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def champion_folder(engine: Engine, settings: Settings) -> Path | None:
 def line_of_succession(log_rows: Sequence[Release]) -> tuple[Release, ...]:
     """What a roll back can go back through: the champion last, before it what it replaced, and so on.
 
-    A release is put on top; a roll back or a return takes off everything down to its own version. So rolling back twice
-    goes back two versions, and never to one that was rolled back from or refused.
+    A release is appended to the line; a roll back or a return first removes its own version and all after it. So
+    rolling back twice goes back two versions, and never to one that was rolled back from or refused.
     """
     line: list[Release] = []
     for row in log_rows:
@@ -100,8 +100,8 @@ def in_use(engine: Engine) -> frozenset[str]:
 def withdrawn(engine: Engine) -> frozenset[str]:
     """The versions that were rolled back from, or that serving refused, and that nobody has released again since."""
     rows = history(engine)
-    standing = {row.model_version for row in line_of_succession(rows)}
-    return frozenset(row.model_version for row in rows) - standing
+    remaining = {row.model_version for row in line_of_succession(rows)}
+    return frozenset(row.model_version for row in rows) - remaining
 
 
 def append(engine: Engine, change: ChampionChange, *, expected_previous: str | None) -> Release:

@@ -2,8 +2,8 @@
 
 `seal` turns a work folder into `models/rs-<10 hex>`: every file is flushed to disk, `manifest.json` written last, and
 one rename makes the folder visible. So a folder with that name is whole, or it was altered afterwards, and `verify`
-says which file. A sealed folder is never written to again; what is learned about a version later (its verdict) is a
-sibling file, and so is what must not change its name (the record of its run): that is written before the folder
+says which file. A sealed folder is never written to again: what is known about a version later (its verdict) is a file
+beside it, and so is what must not change its name (the record of its training), which is written before the folder
 becomes visible. Weights are safetensors and ONNX, never pickle.
 
 It does not load models (`inference.engine`), does not decide what serves (`releases.release`) and knows no database.
@@ -41,7 +41,7 @@ VERSION = re.compile(r"rs-[0-9a-f]{10}")
 WORK_PREFIX = ".work-"
 DELETED_PREFIX = ".deleted-"
 ABANDONED_AFTER = timedelta(days=2)
-"""A work folder this old belongs to a training that died: no training runs for two days."""
+"""A work folder this old was left by a training that was killed: none takes two days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,10 @@ class SealedFile:
 
 
 class SiblingFile(Protocol):
-    """What lies beside a sealed folder from the first moment on."""
+    """A file that is beside a sealed folder as soon as the folder is visible."""
 
     def write(self, models_dir: Path, version: str, /) -> None:
-        """Write it as a sibling of `version`, whose folder nobody sees yet."""
+        """Write it as a sibling of `version`, whose folder is not visible yet."""
 
 
 def new_work_folder(models_dir: Path) -> Path:
@@ -117,7 +117,7 @@ def versions(models_dir: Path) -> tuple[str, ...]:
 
 
 def sibling(models_dir: Path, version: str, name: str) -> Path:
-    """Where a fact that was learned after sealing is kept, for example `sibling(..., "verdict.json")`."""
+    """The path of a file beside a version's folder, for example `sibling(..., "verdict.json")`."""
     return models_dir / f"{version}.{name}"
 
 
@@ -129,10 +129,10 @@ def old_versions(models_dir: Path, *, in_use: Collection[str], keep: int) -> tup
 
 
 def delete(models_dir: Path, version: str) -> None:
-    """Delete one version and its siblings. It vanishes by one rename: nobody ever sees half of it."""
-    grave = models_dir / f"{DELETED_PREFIX}{version}"
-    locate(models_dir, version).rename(grave)
-    shutil.rmtree(grave)
+    """Delete one version and its siblings. It disappears by one rename, so no reader finds half of it."""
+    renamed = models_dir / f"{DELETED_PREFIX}{version}"
+    locate(models_dir, version).rename(renamed)
+    shutil.rmtree(renamed)
     for path in models_dir.glob(f"{version}.*"):
         path.unlink(missing_ok=True)
 

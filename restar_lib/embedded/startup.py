@@ -69,7 +69,7 @@ def _bring_up(house: EmbeddedInstallation, supervisor: subprocess.Popen[bytes], 
     say("starting PostgreSQL")
     house.postgres.prepare()
     if house.postgres.is_outside:
-        say(f"the checkout is private to root, so PostgreSQL's data lies in {house.postgres.place}")
+        say(f"the checkout is private to root, so PostgreSQL's data lies in {house.postgres.server_folder}")
     _add(supervisor, [house.database_server()])
     house.postgres.wait_ready()
     house.postgres.create_databases(DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE)

@@ -1,7 +1,7 @@
-"""One model's answers in words and numbers, as `POST /predict` and `restar predict` give them.
+"""One model's answers, as `POST /predict` and `restar predict` give them.
 
-Turns the arrays of the engine into one `Answer` for each text, and a text into its sentences with an answer each. No
-HTTP, no files, no cleaning: texts are taken as they are.
+Turns the arrays of the engine into one `Answer` for each text, or for a text and each of its sentences. No HTTP, no
+files, no cleaning: texts are read as they are.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def answer_sentences(
 ) -> SentenceAnswers:
     """An answer for the review and for each sentence of its text; a review that is one sentence is read once.
 
-    `review` is what the model is given of it, with its title where the model reads titles; that is no sentence of it.
+    `review` is the whole text that the model reads, after its title where the model reads titles; no sentence has it.
     """
     if [one.text for one in sentences] == [review]:
         (whole,) = answer_all(model, [review])

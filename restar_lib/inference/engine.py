@@ -32,7 +32,7 @@ HEAD_SHARE: Final = 0.25
 """Of the window, where the end of a long text is read too: 128 of 512 in Sun et al. 2019, "How to Fine-Tune BERT for
 Text Classification?", section 5.3.1."""
 PIECE: Final = 1024
-"""Texts that are cut into tokens at once: an encoding takes some 20 KiB, the ids that are kept of it half of one."""
+"""Texts that are tokenized at once: an encoding takes some 20 KiB, its ids, all that is needed later, half of one."""
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int32]
@@ -55,13 +55,13 @@ class ModelInfo:
     encoder_sha256: str
     snapshot_hash: str
     simulated: bool
-    """Trained on made-up reviews: everybody who shows an answer says so."""
+    """Trained on simulated reviews: whatever shows an answer says so."""
     created_at: str
     """When its training set was frozen: training on it again gives the same model, byte by byte."""
     long_texts: str = HEAD
-    """What is read of a text that is longer than the window: its `head`, or `head_and_tail`."""
+    """What is read of a text that is longer than the model's window: its `head`, or `head_and_tail`."""
     reads_titles: bool = False
-    """Whether it has learned from texts with their titles in front, and wants them so (`domain.with_title`)."""
+    """Whether it was trained on texts with their titles in front, and reads them so (`domain.with_title`)."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -138,7 +138,7 @@ class InferenceEngine:
         return self.folder.name
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 16) -> Predictions:
-        """Answer every text, in the given order; a batch holds texts of like length."""
+        """Answer every text, in the given order; a batch holds texts of similar length."""
         info, whole = self.info, list(tokens(self._tokenizer, texts))
         read = [
             window(ids, max_tokens=info.max_tokens, long_texts=info.long_texts, ending=self._ending) for ids in whole
@@ -197,13 +197,13 @@ def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Ids]:
 
 
 def ending_of(tokenizer: Tokenizer) -> int:
-    """How many tokens the tokenizer puts behind a text: [SEP] or the like, or none."""
+    """How many special tokens, such as [SEP], the tokenizer appends to a text."""
     special = tokenizer.encode("a").special_tokens_mask
     return next((place for place, is_special in enumerate(reversed(special)) if not is_special), 0)
 
 
 def window(ids: Ids, *, max_tokens: int, long_texts: str, ending: int) -> Ids:
-    """What the network reads of a whole text's tokens, the last `ending` of which always stay."""
+    """The tokens of a text that the network reads; the last `ending` ones are always among them."""
     if len(ids) <= max_tokens:
         return ids
     head = max_tokens - ending if long_texts == HEAD else round(max_tokens * HEAD_SHARE)
@@ -222,12 +222,12 @@ def padded(rows: Sequence[Ids], *, padding: int) -> dict[str, NDArray[np.int64]]
 
 
 def padding_of(tokenizer: Tokenizer) -> int:
-    """The id that fills the shorter rows; masked, so any will do."""
+    """The id that fills shorter rows; it is masked, so any id would do."""
     return tokenizer.token_to_id(PADDING) or 0
 
 
 def batches_by_length(rows: Sequence[Ids], *, size: int) -> Iterator[list[int]]:
-    """Rows of like length together: little padding."""
+    """Batches of rows of similar length, so that little padding is needed."""
     order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
@@ -238,7 +238,7 @@ def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that wait by spinning burn half of the CPU that the neighbours on a small machine need.
+    # Threads that wait by spinning would take CPU time that other processes on a small machine need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -252,7 +252,7 @@ def open_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - a bare Exception is what tokenizers raises
         raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
-    # The file may carry a window and a padding of its own; the model's window counts, and batches pad themselves.
+    # The file may set truncation and padding; the engine uses the model's window and pads each batch itself.
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -1,12 +1,12 @@
-"""Forgetting a person: their reviews, what was made of them, and every trace; and who has seen them.
+"""Erasing a person: their reviews, everything derived from them, traces in files; and which models have seen them.
 
-One transaction deletes the rows and sets the tombstones that keep the person out; the files' traces are written over
-before it commits; snapshots, and reports that were made meanwhile, are rewritten after it, by tombstone. So a call that
-is killed anywhere is finished by the same call. A dry run does all of it and rolls back, so that it counts exactly what
-would go.
+One transaction deletes the rows and writes the tombstones, by which ingest refuses the person from then on; traces in
+files are overwritten before it commits; snapshots, and reports that were written meanwhile, are rewritten after it, by
+tombstone. So a call that is killed anywhere is finished by the same call. A dry run does the same and rolls back, so
+it counts exactly what would be deleted.
 
-It trains nothing: models that learned from the reviews are listed, and it is for a person to retrain and to release.
-Out of its reach, and said so by the command: the source's own files, backups, and what was published elsewhere.
+It trains nothing: models that were trained on the reviews are listed, and a person decides whether to retrain. It
+cannot reach, and its report says so: the source's own files, backups, and what was published elsewhere.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ForgetReport:
     dry_run: bool
     reviews: int
     handed_over: int
-    """Texts that live on, because somebody else wrote the same."""
+    """Texts that stay, because another person wrote the same."""
     predictions: int
     tasks: int
     labels: int
@@ -66,7 +66,7 @@ class ForgetReport:
     judged: tuple[str, ...]
     """Models that were only judged on them."""
     champion: str | None
-    """What serves, where it has learned from the reviews."""
+    """The champion, where it was trained on the reviews."""
 
     @property
     def advice(self) -> list[str]:
@@ -96,20 +96,20 @@ class ForgetReport:
 
 @dataclass(frozen=True, kw_only=True)
 class _Person:
-    """Whom a request is about, and what is theirs."""
+    """The person that a request is about, and what is theirs."""
 
     user_id: str
     texts: Mapping[str, str]
     """By review id."""
     quarantined: Mapping[str, str]
     """Rejected rows by their hash."""
-    needles: traces.SearchTerms
-    """What would give them away in a file."""
+    search_terms: traces.SearchTerms
+    """What would identify them in a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Deleted:
-    """Rows that went."""
+    """How many rows were deleted."""
 
     handed_over: int
     predictions: int
@@ -118,7 +118,7 @@ class _Deleted:
 
 
 def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, dry_run: bool) -> ForgetReport:
-    """Forget everything that `user_id` wrote before `now`, and keep it out. Running it again finishes or adds to it.
+    """Erase everything that `user_id` wrote before `now`, for good. Running it again finishes an erasure or adds to it.
 
     Raises `ConfigurationError` for an empty id, and where the key of earlier tombstones is missing.
     """
@@ -126,27 +126,27 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
     if wanted is None:
         raise ConfigurationError(f"{user_id!r} is not a user id: give it as it stands in the reviews")
     with engine.connect() as connection, connection.begin() as transaction:
-        lock(connection, load.LOCK)  # nobody stores a review of theirs meanwhile
+        lock(connection, load.LOCK)  # no ingest stores a review of theirs meanwhile
         key = _key(connection, settings, dry_run=dry_run)
         person = _look_up(connection, settings, wanted)
-        seen = snapshot_rewriting.sightings(settings.snapshots_dir, person.texts)
-        found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.needles)]
+        seen = snapshot_rewriting.affected_snapshots(settings.snapshots_dir, person.texts)
+        found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.search_terms)]
         shown = (
             *report_store.naming(settings, person.texts),
             *doubted_labels.naming(settings.models_dir, person.texts),
         )
         deleted = _delete(connection, person)
-        sets = _remember(connection, key, person, seen, now=now)
+        sets = _write_tombstones(connection, key, person, seen, now=now)
         places = sorted({trace.path for trace in found} | set(shown))
         report = _report(connection, settings, person, deleted, places, sets=sets, seen=seen, dry_run=dry_run)
         if dry_run:
             transaction.rollback()
         else:
-            # First: both are found by the ids in their data, which must still be what it was.
+            # Before the traces: both are found by the ids in their data, which must not be overwritten yet.
             report_store.forget(settings, person.texts)
-            audit_store.forget(settings, person.texts)  # they hold whole texts, and are made again by one command
-            traces.erase(found, person.needles)
-            _withdraw(settings.published_dir / "datasets", person.texts)
+            audit_store.forget(settings, person.texts)  # they hold whole texts; one command writes them again
+            traces.erase(found, person.search_terms)
+            _delete_published(settings.published_dir / "datasets", person.texts)
             transaction.commit()
     if not dry_run:
         _finish(engine, settings, key)
@@ -156,7 +156,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
 
 
 def finish(engine: Engine, settings: Settings) -> int:
-    """Rewrite snapshots and reports that still hold what was forgotten: made meanwhile, or the call was killed.
+    """Rewrite snapshots and reports that still hold erased reviews: written meanwhile, or a call was killed.
 
     Returns how many snapshots and files of reports those were.
     """
@@ -169,7 +169,7 @@ def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> int:
 
 
 def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
-    """Take what has a tombstone out of what was being evaluated, audited or trained; how many files changed."""
+    """Take reviews with a tombstone out of reports, audits and doubted labels; returns how many files changed."""
     shown = report_store.shown(settings) | audit_store.shown(settings) | doubted_labels.shown(settings.models_dir)
     with engine.connect() as connection:
         gone = forgotten_reviews(connection, key, shown)
@@ -182,15 +182,15 @@ def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
 
 
 def _rewrite(engine: Engine, settings: Settings, key: ForgetKey) -> int:
-    """Rewrite snapshots, and withdraw what was pushed of them into our own folder; how many were rewritten."""
+    """Rewrite snapshots, and delete their published copies in our own folder; returns how many were rewritten."""
     rewritten = snapshot_rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
     for note in settings.snapshots_dir.glob(f"*/{NOTE}"):
         shutil.rmtree(settings.published_dir / "datasets" / note.parent.name, ignore_errors=True)
     return len(rewritten)
 
 
-def _withdraw(folder: Path, review_ids: Collection[str]) -> None:
-    """Delete the published sets in our own folder that hold one of these reviews, their snapshots gone or not."""
+def _delete_published(folder: Path, review_ids: Collection[str]) -> None:
+    """Delete the published sets in our own folder that hold one of these reviews, with or without their snapshot."""
     wanted = {review_id.encode() for review_id in review_ids}
     for published in folder.glob("*/"):
         lines = (line for path in published.glob("data/*/*.jsonl") for line in path.open("rb"))
@@ -222,7 +222,7 @@ def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Perso
         user_id=user_id,
         texts=texts,
         quarantined=erasure.quarantined_rows_of(connection, user_id, mapping),
-        needles=traces.needles(
+        search_terms=traces.search_terms(
             ids=(user_id, *texts),
             texts=texts.values(),
             wrote=lambda line: erasure.wrote(line, user_id, mapping),
@@ -236,13 +236,13 @@ def _delete(connection: Connection, person: _Person) -> _Deleted:
     snapshot_rewriting.forget_labels(connection, review_ids)
     removed = queue.remove_tasks_of(connection, review_ids)
     scored = predictions.delete_of(connection, review_ids)
-    heirs = erasure.erase_reviews(connection, review_ids)
-    pending.reopen_runs(connection, heirs)
+    new_originals = erasure.erase_reviews(connection, review_ids)
+    pending.reopen_runs(connection, new_originals)
     erasure.erase_quarantined(connection, person.quarantined)
-    return _Deleted(handed_over=len(heirs), predictions=scored, tasks=removed.tasks, labels=removed.labels)
+    return _Deleted(handed_over=len(new_originals), predictions=scored, tasks=removed.tasks, labels=removed.labels)
 
 
-def _remember(
+def _write_tombstones(
     connection: Connection,
     key: ForgetKey,
     person: _Person,
@@ -250,7 +250,7 @@ def _remember(
     *,
     now: datetime,
 ) -> dict[str, bool]:
-    """Set the tombstones; returns every training set that ever held their reviews, and whether to learn from."""
+    """Write the tombstones; returns each training set that ever held their reviews: True where models learned them."""
     buried = [
         (ForgottenKind.USER, key.user(person.user_id)),
         *((ForgottenKind.REVIEW, key.review(one)) for one in sorted(person.texts)),
@@ -310,4 +310,4 @@ def _snapshot_of(settings: Settings, version: str) -> str | None:
     try:
         return ModelInfo.read(settings.models_dir / version).snapshot_hash
     except ArtifactError:
-        return None  # an altered folder says nothing; `restar doctor` names it
+        return None  # an altered folder; `restar doctor` names it

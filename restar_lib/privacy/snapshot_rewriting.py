@@ -1,12 +1,12 @@
-"""Training sets without the reviews of people who were forgotten.
+"""Training sets without the reviews of people who were erased.
 
-A snapshot is immutable, so one that holds a forgotten review becomes another one: the rows that are left, under the
-hash of their own content. The old folder keeps only a note that says so, its row points at the new one
-(`rewritten_as`), and verdicts and models keep naming the old hash, which is the truth about them. What was forgotten is
-found by tombstone: killed anywhere, the same call finishes the work, and a snapshot that was frozen at the same moment
-is found by the next call.
+A snapshot is immutable, so one that holds an erased review is replaced by another one: the remaining rows, under the
+hash of their own content. In the old folder only a note that says so remains, its row points at the new one
+(`rewritten_as`), and verdicts and models go on naming the old hash, because that is what they were made from. Erased
+reviews are found by tombstone: killed anywhere, the same call finishes the work, and a snapshot that was frozen at the
+same moment is found by the next call.
 
-It changes no model: a model that learned from a review has learned from it. Called by `privacy.forget` and by
+It changes no model, also not one that was trained on an erased review. Called by `privacy.forget` and by
 housekeeping.
 """
 
@@ -47,7 +47,7 @@ class AffectedSnapshot:
     snapshot_hash: str
     rows: int
     learned: bool
-    """Whether models learned or were calibrated from them (train, validation), or were judged on them only."""
+    """Whether models were trained or calibrated on them (train, validation), or only judged on them (test)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +56,11 @@ class RewrittenSnapshot:
 
     old: str
     new: str | None
-    """None where a side would have been left empty: nothing took its place."""
+    """None where a side would have been left empty: there is no replacement."""
     rows_removed: int
 
 
-def sightings(snapshots_dir: Path, review_ids: Collection[str]) -> list[AffectedSnapshot]:
+def affected_snapshots(snapshots_dir: Path, review_ids: Collection[str]) -> list[AffectedSnapshot]:
     """The snapshots on disk that hold one of these reviews."""
     found = []
     for folder in _folders(snapshots_dir):
@@ -90,7 +90,7 @@ def forget_labels(connection: Connection, review_ids: Collection[str]) -> None:
 def rewrite_forgotten(engine: Engine, snapshots_dir: Path, key: ForgetKey) -> list[RewrittenSnapshot]:
     """Take every review that has a tombstone out of every snapshot. Finds nothing when it is run again."""
     for folder in snapshots_dir.glob(f"*/{NOTE}"):
-        _empty(folder.parent)  # an earlier call was killed after its note
+        _delete_files(folder.parent)  # an earlier call was killed after its note
     done = [_rewrite(engine, folder, key) for folder in _folders(snapshots_dir)]
     return [one for one in done if one is not None]
 
@@ -105,14 +105,14 @@ def _rewrite(engine: Engine, folder: Path, key: ForgetKey) -> RewrittenSnapshot 
         new = _write(connection, folder, left) if all(left.values()) else None
     note = {"rewritten_as": new, "rows_removed": len(gone), "reason": "people were forgotten"}
     write_text(folder / NOTE, json.dumps(note, indent=1) + "\n", mode=READABLE)
-    _empty(folder)
+    _delete_files(folder)
     log.info("snapshot %s: %d reviews were forgotten; what is left is %s", folder.name, len(gone), new or "too little")
     return RewrittenSnapshot(old=folder.name, new=new, rows_removed=len(gone))
 
 
 def _write(connection: Connection, old: Path, sides: Sides) -> str:
     """Write what is left, and its rows in the tables; returns its hash."""
-    # As old as what it was made from: when the first training set was frozen decides which reviews are new.
+    # The date of the old one: when the first training set was frozen decides which reviews are new.
     manifest = SnapshotManifest.read(old)
     frozen_at = datetime.fromisoformat(manifest.frozen_at)
     new = write_folder(old.parent, sides, now=frozen_at, titles=manifest.titles).name
@@ -136,7 +136,7 @@ def _folders(snapshots_dir: Path) -> Iterator[Path]:
             yield manifest.parent
 
 
-def _empty(folder: Path) -> None:
+def _delete_files(folder: Path) -> None:
     for name in (MANIFEST, *(side_file(side) for side in Side)):
         (folder / name).unlink(missing_ok=True)
     flush_folder(folder)

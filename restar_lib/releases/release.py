@@ -1,9 +1,10 @@
 """Releasing: a version becomes the champion, and everything that follows from it.
 
-In this order: the artifact is verified and probed in this process; a row is committed to the log, which is the truth;
-the pointer on disk follows by one rename; the serving API is asked until it answers with the new version. A process
-killed between any two steps leaves one champion, and the same call again finishes the work. A bad model is refused
-before anything is written; one that the serving API refuses is followed by a `return` to the champion before it.
+In this order: the model is verified, loaded and probed in this process; a row is committed to the release log, which
+decides what the champion is; the pointer on disk is replaced; the serving API is asked until it answers with the new
+version. A process killed between any two steps leaves one champion, and the same call again finishes the work. A bad
+model is refused before anything is written; where the serving API refuses one, the champion before it is released again
+(kind `return`).
 
 It does not decide whether a model is good (`gate`) and trains nothing; the network and MLflow may be away. Called by
 `orchestration`, the command line and the embedded runner.
@@ -70,11 +71,11 @@ def release(
     """Make `version` the champion and wait until the serving API answers with it.
 
     Releasing what serves already adds nothing. `expected_previous` is the version that this one was judged against
-    (None: there was none); unless told, it is `provisional` where its newest verdict did not pass. Raises
+    (None: there was none). By default it is `provisional` where its newest verdict did not pass. Raises
     `ArtifactError` or `ProbeFailed` before anything is written, `ReleaseConflict` where the champion has changed
     meanwhile, and `ProbeFailed` after returning to the old champion where serving refused.
     """
-    _prove_or_return(engine, settings, version, now=now)
+    _verify_or_return(engine, settings, version, now=now)
     change = ChampionChange(
         model_version=version,
         kind=kind,
@@ -83,12 +84,19 @@ def release(
         reason=reason,
         released_at=now,
     )
-    made = append(engine, change, expected_previous=expected_previous)
-    log.info("release %d: %s is the champion (%s by %s: %s)", made.release_id, version, made.kind, by, made.reason)
+    released = append(engine, change, expected_previous=expected_previous)
+    log.info(
+        "release %d: %s is the champion (%s by %s: %s)",
+        released.release_id,
+        version,
+        released.kind,
+        by,
+        released.reason,
+    )
     reconcile(engine, settings)
-    _confirm(engine, settings, made, now=now)
+    _confirm(engine, settings, released, now=now)
     mlflow_log.set_champion_alias(settings, version)
-    return made
+    return released
 
 
 def roll_back(engine: Engine, settings: Settings, *, by: str, reason: str, now: datetime) -> Release:
@@ -117,9 +125,9 @@ def roll_back(engine: Engine, settings: Settings, *, by: str, reason: str, now: 
 
 
 def reconcile(engine: Engine, settings: Settings) -> Release | None:
-    """Make the pointer say what the log says; returns the champion. Safe at any time, also twice at once."""
+    """Write the pointer from the log where they differ; returns the champion. Safe at any time, also twice at once."""
     with engine.begin() as connection:
-        # Under the lock of appending: else an older release could write its pointer after a newer one did.
+        # Under the lock of `append`: else an older release could write its pointer after a newer one did.
         lock(connection, LOCK)
         champion = newest(connection)
         if champion is not None and _read_or_none(settings.pointer_path) != _pointer_of(champion):
@@ -128,10 +136,10 @@ def reconcile(engine: Engine, settings: Settings) -> Release | None:
     return champion
 
 
-def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: datetime) -> None:
-    """Prove the model; a bad one that is the champion already (a call was killed after its commit) is returned from."""
+def _verify_or_return(engine: Engine, settings: Settings, version: str, *, now: datetime) -> None:
+    """Verify the model. A bad one that is the champion already (a call was killed after its commit) is replaced."""
     try:
-        _prove(settings, version)
+        _verify(settings, version)
     except (ArtifactError, ProbeFailed) as error:
         champion = current(engine)
         if champion is None or champion.model_version != version:
@@ -140,7 +148,7 @@ def _prove_or_return(engine: Engine, settings: Settings, version: str, *, now: d
         raise type(error)(_return(engine, settings, champion, said=said, now=now)) from None
 
 
-def _prove(settings: Settings, version: str) -> None:
+def _verify(settings: Settings, version: str) -> None:
     """Raise `ArtifactError` or `ProbeFailed` unless the sealed folder is whole and answers as recorded."""
     from restar_lib.artifacts.model_loading import load_verified
 
@@ -153,26 +161,28 @@ def _is_provisional(engine: Engine, version: str) -> bool:
     return is_provisional(engine, version=version)
 
 
-def _confirm(engine: Engine, settings: Settings, made: Release, *, now: datetime) -> None:
+def _confirm(engine: Engine, settings: Settings, released: Release, *, now: datetime) -> None:
     if not settings.serving.url:
         return
     confirmed = confirmation.wait_until_serving(
-        settings.serving.url, release_id=made.release_id, timeout_seconds=settings.release.swap_timeout_seconds
+        settings.serving.url, release_id=released.release_id, timeout_seconds=settings.release.swap_timeout_seconds
     )
     match confirmed.status:
         case confirmation.ConfirmationStatus.SERVING:
-            log.info("release %d: the serving API answers with %s", made.release_id, made.model_version)
+            log.info("release %d: the serving API answers with %s", released.release_id, released.model_version)
         case confirmation.ConfirmationStatus.SILENT:
             log.warning(
                 "release %d: %s is champion, but the serving API at %s has not followed: %s; it will once it is up",
-                made.release_id,
-                made.model_version,
+                released.release_id,
+                released.model_version,
                 settings.serving.url,
                 confirmed.detail,
             )
         case confirmation.ConfirmationStatus.REFUSED:
-            said = f"the serving API refused {made.model_version} (release {made.release_id}): {confirmed.detail}"
-            raise ProbeFailed(_return(engine, settings, made, said=said, now=now))
+            said = (
+                f"the serving API refused {released.model_version} (release {released.release_id}): {confirmed.detail}"
+            )
+            raise ProbeFailed(_return(engine, settings, released, said=said, now=now))
 
 
 def _return(engine: Engine, settings: Settings, refused: Release, *, said: str, now: datetime) -> str:
@@ -211,4 +221,4 @@ def _read_or_none(path: Path) -> pointer.Pointer | None:
     try:
         return pointer.read_pointer(path)
     except ArtifactError:
-        return None  # whatever stands there is about to be replaced
+        return None  # the file is about to be replaced

@@ -1,8 +1,8 @@
 """The HTTP API: `create_app(settings)`; `run` serves it with uvicorn.
 
-Answers with the model that the release log points at and changes over by itself, without a failed request (`watcher`).
-Texts are cleaned as ingest cleans them, so
-that the model reads here what it read in training. No Airflow, no MLflow, no database and no training code.
+Answers with the model that the pointer names, and changes to a new one without a failed request (`release_watcher`).
+Texts are cleaned as ingest cleans them, so that the model reads here what it read in training. No Airflow, no MLflow,
+no database and no training code.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BODY_OVERHEAD: Final = 65_536
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The API; it begins to follow releases when it starts and has no model before the first look has ended."""
+    """The API; it begins to follow releases when it starts, and has no model before the first one is loaded."""
     watcher = ReleaseWatcher(settings)
 
     @asynccontextmanager
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings, app.state.watcher, app.state.metrics = settings, watcher, metrics
     largest = settings.serving.max_batch * settings.serving.max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
     app.add_middleware(BodyLimit, max_bytes=largest)
-    app.add_middleware(MeasuredRequests, metrics=metrics)  # the outer one: it counts what the limit refuses, too
+    app.add_middleware(MeasuredRequests, metrics=metrics)  # outermost: it also counts what the limit refuses
     add_error_shapes(app)
     _add_routes(app)
     return app
@@ -104,7 +104,7 @@ def _metrics(request: Request) -> ServingMetrics:
 
 
 def _serving(watcher: Annotated[ReleaseWatcher, Depends(_watcher)]) -> ServedModel:
-    """What serves, taken once: a request ends with the model that it began with."""
+    """The model that serves, read once: a request ends with the model that it began with."""
     if watcher.serving is not None:
         return watcher.serving
     if watcher.refused is not None:
@@ -173,9 +173,9 @@ def predict_sentences(
     sentences = split(text)
     if len(sentences) > settings.serving.max_sentences:
         raise TooLarge(f"{len(sentences)} sentences; at most {settings.serving.max_sentences} in one request")
-    whole = _read(review, serving, settings)  # the whole has the title of the review; no sentence has
+    whole = _read(review, serving, settings)  # the whole review is read with its title, a sentence is not
     found = answer_sentences(serving.model, whole, sentences, batch_size=settings.scoring.batch_size)
-    # Sentences are no reviews: the counted class mix is that of the stream.
+    # Sentences are not counted: the metric is about reviews.
     metrics.predicted([found.whole])
     version = serving.model.version
     answers = [
@@ -201,7 +201,7 @@ def _answers(
 
 
 def _read(review: ReviewIn, serving: ServedModel, settings: Settings) -> str:
-    """What the model is given of a review."""
+    """The text that the model reads of a review."""
     text = _readable(review.text, settings.serving.max_chars)
     return with_title(text, readable_title(review.title)) if serving.model.info.reads_titles else text
 

@@ -1,4 +1,4 @@
-"""Refuses a request body above a size, whether or not it says its length: 413 before anything is parsed.
+"""Refuses a request body above a size with 413, before anything is parsed and whatever its headers say.
 
 Plain ASGI, because the body must not be read into memory first. Knows no route and no model.
 """
@@ -18,7 +18,7 @@ class BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; reading too much raises, and the error handlers inside answer."""
+        """Pass everything on; reading too much raises, and the application's error handlers answer."""
         limited = self._limited(receive) if scope["type"] == "http" else receive
         await self._app(scope, limited, send)
 

