@@ -1,4 +1,4 @@
-"""Drills: trouble made on purpose, so that people know the way from the first sign to the all-clear."""
+"""Drills: drift made on purpose, so that people know every step from the first alert to the all-clear."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ def calm_drill() -> None:
 def _on_the_running_one(play: Callable[[Drill], DrillResult]) -> None:
     from rich.console import Console
 
-    from restar_lib.embedded.drill import house_of
     from restar_lib.embedded.runner import is_running
+    from restar_lib.embedded.services import EmbeddedInstallation
 
     current = settings()
     if not is_running(current.home):
         raise EmbeddedError(f"nothing runs on {current.home}: start it with `make run` or `restar drill drift`")
-    _play(house_of(current), Console(), play)
+    _play(EmbeddedInstallation.of(current), Console(), play)
 
 
-def _drift_on(house: EmbeddedInstallation, console: Console) -> None:
-    _play(house, console, lambda drill: drill.drift())
+def _drift_on(installation: EmbeddedInstallation, console: Console) -> None:
+    _play(installation, console, lambda drill: drill.drift())
 
 
-def _play(house: EmbeddedInstallation, console: Console, play: Callable[[Drill], DrillResult]) -> None:
-    from restar_lib.embedded.drill import drilling
+def _play(installation: EmbeddedInstallation, console: Console, play: Callable[[Drill], DrillResult]) -> None:
+    from restar_lib.embedded.drill import open_drill
     from restar_lib.monitoring.alerts.incidents import IncidentStage
     from restar_lib.monitoring.alerts.links import links_for
 
-    with drilling(house, console) as drill:
+    with open_drill(installation, console) as drill:
         caught = play(drill)
     print(f"\nthe mail: {caught.mail}\n  {caught.subject}")
     for place in links_for(caught.alert, drill.settings).all:

@@ -1,6 +1,6 @@
-"""Demo labelers: programs that answer the queue as people would, so that the loop turns without any.
+"""Demo labelers: programs that answer the queue as people would, so that the loop runs without people.
 
-They use `leases` alone, the same calls as the desk. They answer what the review truly expresses (the simulator knows;
+They use `labeling.leases` alone, as the desk does. They answer what the review truly expresses (the simulator knows;
 on real reviews the stars stand in for it) and err at `labeling.demo_error_rate`, on the same reviews every time. Their
 labels are marked `source = demo` for ever. Started as a program of its own: `restar label-demo`.
 """
@@ -40,18 +40,18 @@ def answer_all(
 ) -> int:
     """Let all demo labelers work at once until the queue holds nothing for them, or until `limit` labels are given.
 
-    Returns how many labels they gave; `progress` hears the count after each.
+    Returns how many labels they gave; `progress` is called with the count after each.
     """
     began = now()
-    tally = LabelTally(limit=limit, progress=progress)
+    budget = LabelBudget(limit=limit, progress=progress)
     names = [f"demo-{number}" for number in range(1, settings.labeling.demo_labelers + 1)]
     with ThreadPoolExecutor(len(names)) as pool:
-        shifts = [pool.submit(_work, engine, settings, labeler=name, now=now, tally=tally) for name in names]
+        shifts = [pool.submit(_work, engine, settings, labeler=name, now=now, budget=budget) for name in names]
     for shift in shifts:
         shift.result()
     seconds = (now() - began).total_seconds()
-    logger.info("%d demo labelers gave %d labels in %.0f s", len(names), tally.given, seconds)
-    return tally.given
+    logger.info("%d demo labelers gave %d labels in %.0f s", len(names), budget.given, seconds)
+    return budget.given
 
 
 def demo_answer(review: StoredReview, settings: Settings) -> Sentiment | None:
@@ -64,37 +64,39 @@ def demo_answer(review: StoredReview, settings: Settings) -> Sentiment | None:
 
 
 @dataclass(kw_only=True)
-class LabelTally:
-    """Counts the labels of all threads and says when there are enough."""
+class LabelBudget:
+    """Counts the labels of all threads, and stops them at the limit."""
 
     limit: int | None
     progress: Callable[[int], None]
     given: int = 0
-    _promised: int = 0
+    _reserved: int = 0
     _lock: Lock = field(default_factory=Lock)
 
-    def may_go_on(self) -> bool:
-        """Promise one more label, unless the limit is reached."""
+    def reserve(self) -> bool:
+        """Reserve one more label; False where the limit is reached."""
         with self._lock:
-            if self.limit is not None and self._promised >= self.limit:
+            if self.limit is not None and self._reserved >= self.limit:
                 return False
-            self._promised += 1
+            self._reserved += 1
             return True
 
-    def settle(self, *, labeled: bool) -> None:
-        """The promised label was given, or came to nothing."""
+    def record(self, *, labeled: bool) -> None:
+        """The reserved label was given, or was not."""
         with self._lock:
-            self._promised -= not labeled
+            self._reserved -= not labeled
             self.given += labeled
             if labeled:
                 self.progress(self.given)
 
 
-def _work(engine: Engine, settings: Settings, *, labeler: str, now: Callable[[], datetime], tally: LabelTally) -> None:
+def _work(
+    engine: Engine, settings: Settings, *, labeler: str, now: Callable[[], datetime], budget: LabelBudget
+) -> None:
     lease = settings.labeling.lease_seconds
-    while tally.may_go_on():
+    while budget.reserve():
         claim = leases.claim(engine, labeler=labeler, now=now(), lease_seconds=lease)
-        tally.settle(labeled=claim is not None and _answer(engine, settings, claim=claim, labeler=labeler, now=now))
+        budget.record(labeled=claim is not None and _answer(engine, settings, claim=claim, labeler=labeler, now=now))
         if claim is None:
             return
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
 
-PATIENCE_SECONDS = 300.0
+AWAY_SECONDS = 300.0
 """How long an API server or its database may be away: longer than the supervisor's longest pause before a restart."""
 FINISHED = frozenset({"success", "failed"})
 
@@ -122,7 +122,7 @@ class AirflowApi:
     @retry(
         retry=retry_if_exception(_passes),
         wait=wait_exponential(max=5),
-        stop=stop_after_delay(PATIENCE_SECONDS),
+        stop=stop_after_delay(AWAY_SECONDS),
         reraise=True,
     )
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""DAG runs as the embedded house starts and follows them: through Airflow's API, to their end, with a line to show.
+"""DAG runs as `make run` starts and follows them: through Airflow's API, to their end, with a line to show.
 
 What fails raises `TurnFailed` naming the DAG, the run, the task and where its log is. It decides nothing: `turn` and
 `drill` say what is to run.
@@ -23,15 +23,15 @@ from restar_lib.ingest.stored_reviews import latest_runs
 T = TypeVar("T")
 POLL_SECONDS = 1.0
 STARTS_BY_ITSELF_SECONDS = 45.0
-"""How long we wait for a run that an asset event should start, before we say that it did not come."""
+"""A run that an asset event should start is waited for this long."""
 ACTIVE = frozenset({"running", "queued", "scheduled", "up_for_retry", "deferred", "awaiting_input", "restarting"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class DagRuns:
-    """Starts and follows the runs of one house."""
+    """Starts and follows the runs of one installation."""
 
-    house: EmbeddedInstallation
+    installation: EmbeddedInstallation
     api: AirflowApi
     timeout_minutes: int
 
@@ -42,7 +42,7 @@ class DagRuns:
     def started_by_asset(self, dag_id: str, *, since: datetime, step: Step) -> DagRun | None:
         """The run that an asset event started after `since`; None where it did not come."""
         step.detail = f"waiting for the asset event to start {dag_id}"
-        return until(
+        return wait_for(
             lambda: next((run for run in self.api.runs(dag_id) if run.queued_at >= since), None),
             seconds=STARTS_BY_ITSELF_SECONDS,
         )
@@ -65,15 +65,15 @@ class DagRuns:
 
     def _failure(self, run: DagRun) -> str:
         failed = [task.task_id for task in self.api.tasks(run.dag_id, run.run_id) if task.state == "failed"]
-        logs = self.house.logs / "airflow" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
+        logs = self.installation.logs / "airflow" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
         return f"{self._where(run)} failed in {', '.join(failed) or 'no task'}: read {logs}"
 
     def _where(self, run: DagRun) -> str:
-        return f"{run.dag_id}, run {run.run_id} ({self.house.airflow_url}/dags/{run.dag_id}/runs/{run.run_id})"
+        return f"{run.dag_id}, run {run.run_id} ({self.installation.airflow_url}/dags/{run.dag_id}/runs/{run.run_id})"
 
 
-def until(look: Callable[[], T | None], *, seconds: float) -> T | None:
-    """Look again and again until there is something; None where there is nothing after so many seconds."""
+def wait_for(look: Callable[[], T | None], *, seconds: float) -> T | None:
+    """Poll `look` until it returns something; None where it returned nothing within so many seconds."""
     deadline = time.monotonic() + seconds
     while (found := look()) is None and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

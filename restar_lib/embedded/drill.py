@@ -27,7 +27,7 @@ from sqlalchemy import Engine
 
 from restar_lib.atomic_files import write_text
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
-from restar_lib.embedded.dag_runs import DagRuns, ingest_line, until
+from restar_lib.embedded.dag_runs import DagRuns, ingest_line, wait_for
 from restar_lib.embedded.progress import ProgressView
 from restar_lib.embedded.services import ADMIN, EmbeddedInstallation
 from restar_lib.errors import ConfigurationError, TurnFailed
@@ -40,9 +40,7 @@ from restar_lib.monitoring.drift import findings
 from restar_lib.releases.release import current
 from restar_lib.settings import Settings
 from restar_lib.simulator.reviews import moment
-from restar_lib.state_folder import load_secrets
 from restar_lib.store.database import database_url, engine_for
-from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 LAYER = "drill.yaml"
 MORE = 1.25
@@ -69,7 +67,7 @@ class Drill:
     view: ProgressView
 
     def drift(self) -> DrillResult:
-        """Let a window of reviews drift, and follow the news to the mail. Raises `TurnFailed` where it gets lost."""
+        """Let a window of reviews drift, and follow the alert to its mail. Raises `TurnFailed` where none comes."""
         self._check()
         rows = round(MORE * self.settings.monitoring.window_rows)
         with self.view.step("the simulator drifts") as step:
@@ -83,7 +81,7 @@ class Drill:
             alert = self._alert(IncidentStage.OPENED)
             news = "opened" if alert.details.run_key == watched.run_id else "is open since an earlier run, told then"
             step.detail = f"incident {alert.incident_id} {news}: {findings.subject(report.alerts)}"
-        return self._caught(alert)
+        return self._mail_received(alert)
 
     def calm(self) -> DrillResult:
         """Let usual reviews follow until the window holds nothing else, and follow the all-clear to its mail."""
@@ -94,7 +92,7 @@ class Drill:
             if alert.details.run_key != watched.run_id:
                 raise TurnFailed(f"run {watched.run_id} ended no incident of drift: none was open, or it drifts still")
             step.detail = f"incident {alert.incident_id} ended: {alert.subject}"
-        return self._caught(alert)
+        return self._mail_received(alert)
 
     def _check(self) -> None:
         if self.settings.source.kind != "simulated":
@@ -135,9 +133,9 @@ class Drill:
             raise TurnFailed(f"table alert has no alert of drift at the stage {stage}: read the run's log")
         return alert
 
-    def _caught(self, alert: Alert) -> DrillResult:
+    def _mail_received(self, alert: Alert) -> DrillResult:
         with self.view.step("the mail") as step:
-            found = until(lambda: self._mail_of(alert), seconds=MAIL_SECONDS)
+            found = wait_for(lambda: self._mail_of(alert), seconds=MAIL_SECONDS)
             if found is None:
                 raise TurnFailed(
                     f"the mail of alert {alert.alert_id} is not in {self._mails}: see table alert_delivery, and "
@@ -173,25 +171,18 @@ class Drill:
 
 
 @contextmanager
-def drilling(house: EmbeddedInstallation, console: Console) -> Iterator[Drill]:
-    """A drill on `house`, whose steps are shown while the block runs."""
-    settings = house.settings_now
+def open_drill(installation: EmbeddedInstallation, console: Console) -> Iterator[Drill]:
+    """A drill on `installation`, whose steps are shown while the block runs."""
+    settings = installation.settings_now
     engine = engine_for(database_url(settings))
     # The address is that of the running one: its ports may have been set in another terminal.
     url = settings.orchestration.airflow_url
-    api = AirflowApi(base_url=url, user=ADMIN, password=house.secrets.airflow_password)
+    api = AirflowApi(base_url=url, user=ADMIN, password=installation.secrets.airflow_password)
     view = ProgressView(console=console)
     try:
         with view.showing():
-            runs = DagRuns(house=house, api=api, timeout_minutes=settings.embedded.turn_timeout_minutes)
+            runs = DagRuns(installation=installation, api=api, timeout_minutes=settings.embedded.turn_timeout_minutes)
             yield Drill(settings=settings, engine=engine, runs=runs, view=view)
     finally:
         api.close()
         engine.dispose()
-
-
-def house_of(settings: Settings) -> EmbeddedInstallation:
-    """The installation in the state folder of `settings`, to look at; nothing is started."""
-    secrets = load_secrets(settings.home)
-    postgres = EmbeddedPostgres(home=settings.home, password=secrets.postgres_password)
-    return EmbeddedInstallation(settings=settings, secrets=secrets, postgres=postgres)

@@ -1,4 +1,4 @@
-"""Where the embedded default's reviews come from, and how they arrive: history first, then one portion a turn.
+"""Where the embedded default's reviews come from, and how they arrive: history first, then one batch a turn.
 
 `simulated`: the generator, so many rows of history and so many a turn. `files`: real reviews, replayed by time: the
 oldest share is history, the rest is delivered slice by slice into the folder that the source `files` reads. `hub`: a
@@ -41,13 +41,13 @@ class Feed(Protocol):
     def history(self, rows_read: int) -> dict[str, Any] | None:
         """Make history available; the parameters for `ingest_reviews`, None where all of it has been read."""
 
-    def portion(self) -> tuple[dict[str, Any], str] | None:
-        """Make the next portion available: parameters and a line about it; None when there is no more."""
+    def next_batch(self) -> tuple[dict[str, Any], str] | None:
+        """Make the next batch available: parameters for `ingest_reviews` and a line about it; None at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedFeed:
-    """The built-in generator: it never runs dry."""
+    """The built-in generator: it never ends."""
 
     settings: Settings
 
@@ -67,7 +67,7 @@ class SimulatedFeed:
         missing = self.settings.embedded.history_rows - rows_read
         return {"max_rows": missing} if missing > 0 else None
 
-    def portion(self) -> tuple[dict[str, Any], str] | None:
+    def next_batch(self) -> tuple[dict[str, Any], str] | None:
         """The next rows of the generator."""
         rows = self.settings.embedded.turn_rows
         return {"max_rows": rows}, f"{rows:,} simulated reviews arrive"
@@ -113,7 +113,7 @@ class ReplayFeed:
         replay.deliver(self.folder, replay.HISTORY)
         return None if rows_read >= self._plan().history_rows else {"max_rows": self.settings.ingest.max_rows}
 
-    def portion(self) -> tuple[dict[str, Any], str] | None:
+    def next_batch(self) -> tuple[dict[str, Any], str] | None:
         """Deliver the next slice."""
         name = replay.next_held(self.folder, self._plan())
         if name is None:
@@ -146,7 +146,7 @@ class HubFeed:
         return {"source": source, "ingest": {"max_rows": self.settings.embedded.turn_rows}}
 
     def prepare(self) -> str:
-        """Ask the hub once, so that a wrong name or a missing network is told before anything is trained."""
+        """Ask the hub once, so that a wrong name or a missing network is reported before anything is trained."""
         from restar_lib.ingest.sources.hub_files import HubFiles
 
         hub, embedded = self.settings.hub, self.settings.embedded
@@ -161,7 +161,7 @@ class HubFeed:
         missing = self.settings.embedded.history_rows - rows_read
         return {"max_rows": missing} if missing > 0 else None
 
-    def portion(self) -> tuple[dict[str, Any], str] | None:
+    def next_batch(self) -> tuple[dict[str, Any], str] | None:
         """The next rows of all categories."""
         rows = self.settings.embedded.turn_rows
         return {"max_rows": rows}, f"{rows:,} reviews from the hub arrive"
@@ -180,7 +180,7 @@ class SnapshotFeed:
         if not path:
             raise SourceError("source.path is empty: name the folder or the data set that `restar snapshot push` wrote")
         if Path(path).expanduser().is_dir():
-            path = str(Path(path).expanduser().absolute())  # the services stand in another folder
+            path = str(Path(path).expanduser().absolute())  # the services run in another folder
         return {"source": {"kind": "snapshot", "name": f"snapshot:{path}"[-100:], "path": path}}
 
     def prepare(self) -> str:
@@ -192,7 +192,7 @@ class SnapshotFeed:
         """All of it; what of it is read already, the cursor knows."""
         return {"max_rows": self.settings.ingest.max_rows} if rows_read < self._published().rows else None
 
-    def portion(self) -> tuple[dict[str, Any], str] | None:
+    def next_batch(self) -> tuple[dict[str, Any], str] | None:
         """A published set does not grow."""
         return None
 

@@ -30,7 +30,7 @@ Clock = Callable[[], datetime]
 
 def run(*, port: int, folder: Path) -> None:
     """Catch mails until SIGTERM or SIGINT. Raises `EmbeddedError` where the port is taken."""
-    # aiosmtpd tells every step of every session; ours is one line a mail.
+    # aiosmtpd logs every step of every session; one line a mail is enough.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,16 +71,16 @@ class MailHandler:
         self._numbers = count(1)
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
-        """Keep one mail, its envelope in front; a full disk is the sender's to try again."""
+        """Store one mail, its envelope in front; where the disk is full, the sender has to try again."""
         try:
-            path = self._keep(envelope)
+            path = self._store(envelope)
         except OSError as error:
             log.exception("a mail from %s could not be kept in %s", envelope.mail_from, self._folder)
             return f"452 cannot keep this mail now: {error.strerror}"
         log.info("mail from %s to %s kept as %s", envelope.mail_from, ", ".join(envelope.rcpt_tos), path.name)
         return "250 kept"
 
-    def _keep(self, envelope: Any) -> Path:
+    def _store(self, envelope: Any) -> Path:
         path = self._folder / f"{self._clock():%Y%m%dT%H%M%S.%f}-{next(self._numbers):04d}.eml"
         sender = f"X-Envelope-From: {envelope.mail_from}\r\n"
         recipients = f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}\r\n"

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import yaml
 
@@ -20,7 +21,7 @@ from restar_lib.atomic_files import write_text
 from restar_lib.embedded.feeds import Configuration
 from restar_lib.embedded.supervisor import Service
 from restar_lib.settings import PROJECT_ROOT, Settings, load, process_environment
-from restar_lib.state_folder import Identity, Secrets
+from restar_lib.state_folder import Identity, Secrets, load_secrets
 from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE, EmbeddedPostgres
 
 ADMIN, LABELER = "admin", "labeler"
@@ -43,6 +44,13 @@ class EmbeddedInstallation:
     settings: Settings
     secrets: Secrets
     postgres: EmbeddedPostgres
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The installation in the state folder of `settings`; nothing is started."""
+        secrets = load_secrets(settings.home)
+        postgres = EmbeddedPostgres(home=settings.home, password=secrets.postgres_password)
+        return cls(settings=settings, secrets=secrets, postgres=postgres)
 
     @property
     def settings_now(self) -> Settings:
@@ -70,14 +78,14 @@ class EmbeddedInstallation:
         return f"http://127.0.0.1:{self.settings.serving.port}"
 
     def write_overlay(self, identity: Identity, configuration: Configuration) -> None:
-        """Write `embedded.yaml`, the configuration layer that every process beside us reads."""
+        """Write `embedded.yaml`, the configuration layer that every process of this installation reads."""
         overlay = {
             "profile": self.settings.profile,
             "database": {
                 "url": self.postgres.url(DATABASE),
                 "mlflow_url": self.postgres.url(MLFLOW_DATABASE),
             },
-            # The ports too: a terminal beside us finds every service, and this state folder keeps its ports.
+            # The ports too: commands in another terminal find every service, and this state folder keeps its ports.
             "embedded": {
                 "airflow_port": self.settings.embedded.airflow_port,
                 "mail_port": self.settings.embedded.mail_port,

@@ -1,4 +1,4 @@
-"""Brings the embedded house up and down: database, migrations, services, and the wait until all of them answer.
+"""Brings the embedded installation up and down: database, migrations, services, and the wait until all of them answer.
 
 Used by the runner and by the end-to-end test. The supervisor keeps the processes alive; this module prepares what they
 need, says step by step what it does, and turns what can go wrong into one line that says what to do.
@@ -24,31 +24,26 @@ from restar_lib.embedded.supervisor import Service, become_subreaper, end_descen
 from restar_lib.errors import EmbeddedError
 from restar_lib.monitoring.airflow_health import airflow_health
 from restar_lib.settings import Settings
-from restar_lib.state_folder import check_disk, check_ports, claim_identity, load_secrets, runner_lock
+from restar_lib.state_folder import check_disk, check_ports, claim_identity, runner_lock
 from restar_lib.store.database import migrate
-from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE, EmbeddedPostgres
+from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE
 
 Say = Callable[[str], None]
 HEALTHY_SECONDS = 180.0
 
 
 @contextmanager
-def open_house(
+def started(
     settings: Settings, *, configuration: Configuration, now: datetime, say: Say
 ) -> Iterator[EmbeddedInstallation]:
-    """Start everything; on leaving, however, stop every process that was started.
+    """Start everything; however the block ends, stop every process that was started.
 
     The state folder is bound to the source that `configuration` names.
     """
     check_disk(settings.home)
     with runner_lock(settings.home):
-        secrets = load_secrets(settings.home)
-        house = EmbeddedInstallation(
-            settings=settings,
-            secrets=secrets,
-            postgres=EmbeddedPostgres(home=settings.home, password=secrets.postgres_password),
-        )
-        _end_left_overs(house, say)
+        installation = EmbeddedInstallation.of(settings)
+        _end_processes_of_a_killed_run(installation, say)
         source = configuration["source"]
         identity = claim_identity(settings.home, source=f"{source['kind']}:{source['name']}", now=now)
         check_ports(
@@ -58,39 +53,39 @@ def open_house(
                 "embedded.mail_port": settings.embedded.mail_port,
             }
         )
-        house.write_overlay(identity, configuration)
-        house.write_airflow_passwords()
-        with _supervised(house) as supervisor:
-            _bring_up(house, supervisor, say)
-            yield house
+        installation.write_overlay(identity, configuration)
+        installation.write_airflow_passwords()
+        with _supervised(installation) as supervisor:
+            _bring_up(installation, supervisor, say)
+            yield installation
 
 
-def _bring_up(house: EmbeddedInstallation, supervisor: subprocess.Popen[bytes], say: Say) -> None:
+def _bring_up(installation: EmbeddedInstallation, supervisor: subprocess.Popen[bytes], say: Say) -> None:
     say("starting PostgreSQL")
-    house.postgres.prepare()
-    if house.postgres.is_outside:
-        say(f"the checkout is private to root, so PostgreSQL's data lies in {house.postgres.server_folder}")
-    _add(supervisor, [house.database_server()])
-    house.postgres.wait_ready()
-    house.postgres.create_databases(DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE)
+    installation.postgres.prepare()
+    if installation.postgres.is_outside:
+        say(f"the checkout is private to root, so PostgreSQL's data lies in {installation.postgres.server_folder}")
+    _add(supervisor, [installation.database_server()])
+    installation.postgres.wait_ready()
+    installation.postgres.create_databases(DATABASE, AIRFLOW_DATABASE, MLFLOW_DATABASE)
     say("migrating the databases")
-    migrate(house.postgres.url(DATABASE))
-    _run_airflow(house, "db", "migrate")
+    migrate(installation.postgres.url(DATABASE))
+    _run_airflow(installation, "db", "migrate")
     say("starting Airflow, the API and the mail catcher")
-    _add(supervisor, house.others())
-    wait_healthy(house, supervisor)
+    _add(supervisor, installation.others())
+    wait_healthy(installation, supervisor)
 
 
 @contextmanager
-def _supervised(house: EmbeddedInstallation) -> Iterator[subprocess.Popen[bytes]]:
+def _supervised(installation: EmbeddedInstallation) -> Iterator[subprocess.Popen[bytes]]:
     # If the supervisor itself is killed, its services become our children and are ended below.
     become_subreaper()
-    log_file = house.logs / "supervisor.log"
+    log_file = installation.logs / "supervisor.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    house.status_file.parent.mkdir(parents=True, exist_ok=True)
+    installation.status_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as output:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "restar_lib.embedded.supervisor", str(house.status_file)],
+            [sys.executable, "-m", "restar_lib.embedded.supervisor", str(installation.status_file)],
             stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
@@ -113,11 +108,11 @@ def _add(supervisor: subprocess.Popen[bytes], services: list[Service]) -> None:
     supervisor.stdin.flush()
 
 
-def _run_airflow(house: EmbeddedInstallation, *arguments: str) -> None:
-    log_file = house.logs / "airflow-setup.log"
+def _run_airflow(installation: EmbeddedInstallation, *arguments: str) -> None:
+    log_file = installation.logs / "airflow-setup.log"
     with log_file.open("ab") as output:
         done = subprocess.run(
-            [str(BIN / "airflow"), *arguments], env=house.environment(), cwd=house.settings.home,
+            [str(BIN / "airflow"), *arguments], env=installation.environment(), cwd=installation.settings.home,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False,
         )  # fmt: skip
     if done.returncode != 0:
@@ -125,40 +120,40 @@ def _run_airflow(house: EmbeddedInstallation, *arguments: str) -> None:
 
 
 def wait_healthy(
-    house: EmbeddedInstallation, supervisor: subprocess.Popen[bytes], *, seconds: float = HEALTHY_SECONDS
+    installation: EmbeddedInstallation, supervisor: subprocess.Popen[bytes], *, seconds: float = HEALTHY_SECONDS
 ) -> None:
     """Return when every service answers. Raises `EmbeddedError` naming those that do not, and their logs."""
     deadline = time.monotonic() + seconds
-    while silent := unhealthy(house):
+    while silent := unhealthy(installation):
         if supervisor.poll() is not None:
             raise EmbeddedError(
-                f"the supervisor ended with code {supervisor.returncode}: see {house.logs}/supervisor.log"
+                f"the supervisor ended with code {supervisor.returncode}: see {installation.logs}/supervisor.log"
             )
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"not answering after {seconds:.0f} s: {', '.join(silent)}; see the logs in {house.logs}"
+                f"not answering after {seconds:.0f} s: {', '.join(silent)}; see the logs in {installation.logs}"
             )
         time.sleep(0.5)
 
 
-def unhealthy(house: EmbeddedInstallation) -> list[str]:
+def unhealthy(installation: EmbeddedInstallation) -> list[str]:
     """Names of the services that do not answer, or do not beat, right now."""
-    health = airflow_health(house.airflow_url, timeout_seconds=10)
+    health = airflow_health(installation.airflow_url, timeout_seconds=10)
     processes = ("scheduler", "triggerer", "dag_processor")
     silent = [f"airflow {name}" for name in processes if not health.is_healthy(name)]
     if health.error is not None:
         silent = ["airflow api-server"]
     try:
-        httpx.get(f"{house.serving_url}/health", timeout=10).raise_for_status()
+        httpx.get(f"{installation.serving_url}/health", timeout=10).raise_for_status()
     except httpx.HTTPError:
         silent.append("serving")
     return silent
 
 
-def _end_left_overs(house: EmbeddedInstallation, say: Say) -> None:
-    """End what a killed run left behind. Only we hold the lock, so nothing of this state folder may be running."""
-    ended = end_recorded(house.status_file)
-    postmaster = house.postgres.data / "postmaster.pid"
+def _end_processes_of_a_killed_run(installation: EmbeddedInstallation, say: Say) -> None:
+    """Only this process holds the lock, so nothing else of this state folder may be running."""
+    ended = end_recorded(installation.status_file)
+    postmaster = installation.postgres.data / "postmaster.pid"
     if postmaster.exists():
         pid = int(postmaster.read_text(encoding="utf-8").split()[0])
         if psutil.pid_exists(pid) and psutil.Process(pid).name() == "postgres":

@@ -19,11 +19,11 @@ import httpx
 from sqlalchemy import Engine
 
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
-from restar_lib.embedded.dag_runs import POLL_SECONDS, DagRuns, ingest_line, until
+from restar_lib.embedded.dag_runs import POLL_SECONDS, DagRuns, ingest_line, wait_for
 from restar_lib.embedded.feeds import Feed
 from restar_lib.embedded.progress import ProgressView
 from restar_lib.embedded.services import BIN, EmbeddedInstallation
-from restar_lib.embedded.summary import TurnSummary, collect
+from restar_lib.embedded.turn_summary import TurnSummary, collect
 from restar_lib.errors import TurnFailed
 from restar_lib.gate.verdict import Verdict
 from restar_lib.gate.verdict_log import verdict_of
@@ -45,7 +45,7 @@ PARSED_SECONDS = 120.0
 class Turn:
     """Everything one turn needs."""
 
-    house: EmbeddedInstallation
+    installation: EmbeddedInstallation
     settings: Settings
     engine: Engine
     api: AirflowApi
@@ -55,13 +55,15 @@ class Turn:
     @property
     def runs(self) -> DagRuns:
         """How DAG runs are started and followed."""
-        return DagRuns(house=self.house, api=self.api, timeout_minutes=self.settings.embedded.turn_timeout_minutes)
+        return DagRuns(
+            installation=self.installation, api=self.api, timeout_minutes=self.settings.embedded.turn_timeout_minutes
+        )
 
     def run(self) -> TurnSummary:
         """Turn the loop once."""
         began = datetime.now(UTC)
         self._wait_for_dags()
-        self._settle()
+        self._wait_for_earlier_runs()
         if reconcile(self.engine, self.settings) is None:
             self._history()
             self._first_model()
@@ -89,8 +91,8 @@ class Turn:
                 time.sleep(POLL_SECONDS)
             step.detail = f"{len(DAGS)} DAGs"
 
-    def _settle(self) -> None:
-        """Let runs finish that an interrupted `make run` had started, so that this turn meets a quiet house."""
+    def _wait_for_earlier_runs(self) -> None:
+        """Let runs finish that an interrupted `make run` had started, so that nothing else runs during this turn."""
         left = [run for dag in DAGS for run in self.api.runs(dag) if not run.finished]
         if left:
             with self.view.step("what was left running") as step:
@@ -114,11 +116,11 @@ class Turn:
 
     def _new_reviews(self) -> DagRun | None:
         with self.view.step("new reviews") as step:
-            portion = self.feed.portion()
-            if portion is None:
+            batch = self.feed.next_batch()
+            if batch is None:
                 step.state, step.detail = "skipped", "all that there is has arrived; `make reset` starts over"
                 return None
-            conf, _ = portion
+            conf, _ = batch
             run = self.runs.trigger("ingest_reviews", conf, step)
             step.detail = ingest_line(self.engine, run)
             return run
@@ -142,7 +144,7 @@ class Turn:
                 step.state, step.detail = "skipped", "the queue is empty"
                 return
             program = subprocess.Popen(
-                [str(BIN / "restar"), "label-demo"], env=self.house.environment(), stdin=subprocess.DEVNULL,
+                [str(BIN / "restar"), "label-demo"], env=self.installation.environment(), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
             while program.poll() is None:
@@ -185,16 +187,16 @@ class Turn:
         with self.view.step("the serving API answers") as step:
             champion = current(self.engine)
             text = "Great battery, but the screen cracked after two days and nobody answers my mails."
-            answer = until(lambda: self._prediction_of(text, champion.model_version if champion else ""), seconds=60)
+            answer = wait_for(lambda: self._prediction_of(text, champion.model_version if champion else ""), seconds=60)
             if answer is None:
-                raise TurnFailed(f"{self.house.serving_url}/predict does not answer with {champion}")
+                raise TurnFailed(f"{self.installation.serving_url}/predict does not answer with {champion}")
             step.detail = f"{answer['model_version']} says {answer['sentiment']} ({answer['confidence']:.2f})"
 
     # --- how they are done
 
     def _prediction_of(self, text: str, version: str) -> dict[str, Any] | None:
         try:
-            response = httpx.post(f"{self.house.serving_url}/predict", json={"text": text}, timeout=10)
+            response = httpx.post(f"{self.installation.serving_url}/predict", json={"text": text}, timeout=10)
         except httpx.TransportError:
             return None
         answer: dict[str, Any] = response.json()

@@ -25,7 +25,6 @@ from sqlalchemy import Engine, func, select
 
 from restar_lib.embedded.airflow_api import PATIENCE_SECONDS, AirflowApi, DagRun
 from restar_lib.embedded.dag_runs import DagRuns
-from restar_lib.embedded.drill import house_of
 from restar_lib.embedded.feeds import SimulatedFeed
 from restar_lib.embedded.progress import ProgressView, Step
 from restar_lib.embedded.services import ADMIN, BIN, EmbeddedInstallation
@@ -59,7 +58,7 @@ class Standing:
         settings = self.house.settings_now
         view = ProgressView(console=Console(quiet=True))
         feed = SimulatedFeed(settings=settings)
-        Turn(house=self.house, settings=settings, engine=self.engine, api=self.api, feed=feed, view=view).run()
+        Turn(installation=self.house, settings=settings, engine=self.engine, api=self.api, feed=feed, view=view).run()
 
     def training(self) -> DagRun:
         """A retraining by hand, at the moment when `train_challenger` works."""
@@ -70,7 +69,7 @@ class Standing:
 
     def follow(self, run: DagRun) -> None:
         """Wait for the end of a run; it must be a good one."""
-        DagRuns(house=self.house, api=self.api, timeout_minutes=15).follow(run, Step(name=run.dag_id))
+        DagRuns(installation=self.house, api=self.api, timeout_minutes=15).follow(run, Step(name=run.dag_id))
 
     def logs_of_training(self) -> list[Path]:
         """One for each try, the newest last."""
@@ -100,7 +99,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     try:
         wait_for(lambda: READY in installation.output() or runner.poll() is not None, seconds=900, what="a first turn")
         assert runner.poll() is None, installation.output()
-        house = house_of(load(environment=installation.environment).settings)
+        house = EmbeddedInstallation.of(load(environment=installation.environment).settings)
         api = AirflowApi(base_url=house.airflow_url, user=ADMIN, password=house.secrets.airflow_password)
         engine = wait_for_server(engine_for(house.postgres.url(DATABASE)), seconds=PATIENCE_SECONDS)
         yield Standing(installation=installation, house=house, api=api, engine=engine)

@@ -76,7 +76,7 @@ def test_history_from_the_hub_is_read_in_full_once() -> None:
     assert feed.history(0) == {"max_rows": 700}
     assert feed.history(650) == {"max_rows": 50}
     assert feed.history(700) is None
-    portion = feed.portion()
+    portion = feed.next_batch()
     assert portion is not None
     assert portion[0] == {"max_rows": 250}
 

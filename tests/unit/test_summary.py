@@ -10,7 +10,7 @@ from rich.console import Console
 
 from restar_lib.domain import ReleaseKind
 from restar_lib.embedded.services import EmbeddedInstallation
-from restar_lib.embedded.summary import TurnSummary, render
+from restar_lib.embedded.turn_summary import TurnSummary, render
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.ingest.stored_reviews import ReviewCounts
 from restar_lib.labeling.queue import QueueCounts

@@ -68,13 +68,13 @@ def collect(
     )
 
 
-def render(summary: TurnSummary, house: EmbeddedInstallation, settings: Settings, console: Console) -> None:
+def render(summary: TurnSummary, installation: EmbeddedInstallation, settings: Settings, console: Console) -> None:
     """Print the summary."""
     parts = [_reviews(summary), _models(summary), _verdict(summary), _drift(summary)]
     notice = f" - {settings.simulated_notice}" if settings.simulated_notice else ""
     title = f"one turn of the loop{notice}"
     console.print(Panel(Group(*(part for part in parts if part)), title=title, title_align="left", padding=(1, 2)))
-    console.print(_addresses(house), markup=False, highlight=False, soft_wrap=True)
+    console.print(_addresses(installation), markup=False, highlight=False, soft_wrap=True)
 
 
 def _reviews(summary: TurnSummary) -> Table:
@@ -155,16 +155,16 @@ def _drift(summary: TurnSummary) -> Text | None:
     return text
 
 
-def _addresses(house: EmbeddedInstallation) -> str:
+def _addresses(installation: EmbeddedInstallation) -> str:
     """Plain lines under the panel: an address that is folded cannot be clicked or copied."""
-    secrets, airflow = house.secrets, house.airflow_url
+    secrets, airflow = installation.secrets, installation.airflow_url
     rows = {
         "Airflow": f"{airflow}  (user {ADMIN}, password {secrets.airflow_password})",
         "label desk": f"{airflow}/plugin/label-desk  (also user {LABELER}, password {secrets.labeler_password})",
         "reports": f"{airflow}/plugin/restar-reports",
-        "API": f"{house.serving_url}/docs",
-        "mails": f"{house.settings.home / 'mail'}  (.eml files)",
-        "logs": str(house.logs),
+        "API": f"{installation.serving_url}/docs",
+        "mails": f"{installation.settings.home / 'mail'}  (.eml files)",
+        "logs": str(installation.logs),
     }
     return "\n".join(f"  {name:<12}{where}" for name, where in rows.items())
 
