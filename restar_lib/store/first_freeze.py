@@ -1,6 +1,6 @@
 """When the first training set was frozen: what was read before is history, what is read later is new to scoring.
 
-One statement on table `snapshot` that rooms below `dataset` need too; all others stand in `dataset.snapshot`.
+One statement on table `snapshot` that rooms below `dataset` need too; all others are in `dataset.snapshot`.
 """
 
 from __future__ import annotations

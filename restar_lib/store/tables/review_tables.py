@@ -1,0 +1,117 @@
+"""Tables of ingest (its runs, the cursors of sources, reviews, quarantined rows) and of the predictions for reviews."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from restar_lib.domain import QuarantineReason, Sentiment, Side
+from restar_lib.store.tables.column_types import QUARANTINE_REASON, SENTIMENT, SIDE, Base
+
+
+class IngestRun(Base):
+    """One run of ingest: how every row that it read ended. Owned by `ingest.load`."""
+
+    __tablename__ = "ingest_run"
+    __table_args__ = (
+        CheckConstraint("rows_read = new + already_known + duplicate_text + quarantined", name="counts_add_up"),
+    )
+
+    ingest_run_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str]
+    run_key: Mapped[str]
+    """Who asked: an Airflow run id, or `cli`."""
+    window_start: Mapped[datetime | None]
+    window_end: Mapped[datetime | None]
+    rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    new: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    already_known: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    duplicate_text: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    quarantined: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    scored_at: Mapped[datetime | None]
+    """When a model had scored every original that it stored: scoring reads no such run again."""
+
+
+class SourceCursor(Base):
+    """How far a source is read; committed with the rows. Owned by `ingest.load`."""
+
+    __tablename__ = "source_cursor"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[dict[str, Any]]
+    rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ReviewRow(Base):
+    """One review. Owned by `ingest.load`."""
+
+    __tablename__ = "review"
+    __table_args__ = (
+        CheckConstraint("rating between 1 and 5", name="rating_range"),
+        # One original per text; its copies point at it.
+        Index("uq_review_text_hash_original", "text_hash", unique=True, postgresql_where=text("duplicate_of is null")),
+        Index("ix_review_side_reviewed_at", "side", "reviewed_at", postgresql_where=text("duplicate_of is null")),
+        # The nightly cycle must not slow down with the table. Scoring reads the new runs, in the order of ids ...
+        Index("ix_review_ingest_run_id", "ingest_run_id", "review_id", postgresql_where=text("duplicate_of is null")),
+        # ... monitoring reads back from the newest review, and a training set counts its classes.
+        Index("ix_review_newest", text("reviewed_at desc"), "review_id", postgresql_where=text("duplicate_of is null")),
+        Index("ix_review_duplicate_of", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
+        Index("ix_review_side_rating", "side", "rating", postgresql_where=text("duplicate_of is null")),
+    )
+
+    review_id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    text: Mapped[str]
+    title: Mapped[str | None]
+    rating: Mapped[int | None] = mapped_column(SmallInteger)
+    asin: Mapped[str | None]
+    parent_asin: Mapped[str | None]
+    product_category: Mapped[str | None]
+    user_id: Mapped[str | None]
+    reviewed_at: Mapped[datetime]
+    words: Mapped[int]
+    text_hash: Mapped[str]
+    side: Mapped[Side] = mapped_column(SIDE)
+    """Decided at ingest, for good, by a keyed hash of the normalised text."""
+    duplicate_of: Mapped[str | None] = mapped_column(ForeignKey("review.review_id"))
+    """The review that had this text first; copies stay here, but are never scored, labeled or trained on."""
+    ingest_run_id: Mapped[int] = mapped_column(ForeignKey("ingest_run.ingest_run_id"))
+    ingested_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Quarantine(Base):
+    """A row that was not stored as a review, with the reason. Owned by `ingest.load`."""
+
+    __tablename__ = "quarantine"
+
+    row_hash: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 (hex) of source name and raw row."""
+    source: Mapped[str]
+    reason: Mapped[QuarantineReason] = mapped_column(QUARANTINE_REASON)
+    detail: Mapped[str]
+    raw: Mapped[str]
+    ingest_run_id: Mapped[int] = mapped_column(ForeignKey("ingest_run.ingest_run_id"))
+    first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class PredictionRow(Base):
+    """One model version's calibrated probabilities for one review. Owned by `scoring.batch`."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (Index("ix_prediction_model_version_scored_at", "model_version", "scored_at"),)
+
+    review_id: Mapped[str] = mapped_column(ForeignKey("review.review_id"), primary_key=True)
+    model_version: Mapped[str] = mapped_column(primary_key=True)
+    p_negative: Mapped[float]
+    p_neutral: Mapped[float]
+    p_positive: Mapped[float]
+    sentiment: Mapped[Sentiment] = mapped_column(SENTIMENT)
+    confidence: Mapped[float]
+    abstained: Mapped[bool]
+    scored_at: Mapped[datetime] = mapped_column(server_default=func.now())
