@@ -70,7 +70,7 @@ def same_origin(request: Request) -> None:
     """Refuse a POST that another site's page could have sent on behalf of a signed-in person.
 
     A cross-site form can send neither JSON nor a header of its own; a cross-site script would need a permission (CORS)
-    that we never give. The browser's own word on where the request comes from is checked beside that.
+    that is never given here. What the browser itself says of the request's origin is checked too.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "send JSON")

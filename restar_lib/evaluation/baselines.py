@@ -1,9 +1,10 @@
 """What a model has to beat: always saying the commonest class, and a bag of words with logistic regression.
 
 The bag of words learns from the snapshot's training side, with its weights, so from exactly what the model could learn
-from; its answers to the test rows are kept beside the reports by the snapshot's hash, so that the next version is
+from; its answers to the test rows are stored beside the reports under the snapshot's hash, so that the next version is
 compared with the same ones at once. Where the training side has nothing to tell apart (one class, or no word that two
-rows share) there is no bag of words. Called by `evaluating`; scikit-learn is loaded only where nothing is kept yet.
+rows share) there is no bag of words. Called by `evaluation.report.evaluate`; scikit-learn is loaded only where nothing
+is stored yet.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from restar_lib.evaluation.report_contents import MAJORITY, TFIDF, TFIDF_BALANCE
 log = logging.getLogger(__name__)
 
 FORMAT: Final = 2
-"""Raise it where the baseline changes: what is kept is then made anew."""
+"""Raise it where the baseline changes: what is stored is then made anew."""
 WORDS: Final = 200_000
 """Features at most, the commonest words and pairs of words."""
 INVERSE_L2: Final = 4.0

@@ -98,7 +98,7 @@ def render(verdict: Verdict, *, notice: str | None) -> str:
         slices=[line for line in verdict.lines if line.name.startswith("slice_") and line.table],
         groups=[row for row in table if "case" not in row],
         failed=[row for row in table if "case" in row],
-        # Verdicts of before have ids of reviews there instead of counts; those are not repeated.
+        # Older verdicts have ids of reviews there instead of counts; those are not repeated.
         leaks=[row for row in lines["leakage"].table if "rows" in row] if "leakage" in lines else [],
     )
 

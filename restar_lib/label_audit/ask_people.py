@@ -1,9 +1,9 @@
-"""Asks people about reviews whose stars are doubted: tasks with reason `disagreement`.
+"""Opens labeling tasks for reviews whose stars are doubted, with reason `disagreement`.
 
-Training rows alone: were test rows corrected only where one kind of model doubts them, every model of that kind would
-look better than it is. A review that scoring has yet to read keeps its random audit draw. After each training some are
-asked about by themselves (`ask_doubted`, DAG `retrain_sentiment`), more by `restar audit-stars --enqueue`
-(`ask_people`); running either again asks nobody twice.
+For training rows only: if test rows were corrected only where one kind of model doubts them, every model of that kind
+would look better than it is. A review that scoring has not read yet keeps its random draw for the audit. Some tasks are
+opened after each training (`ask_doubted`, by DAG `retrain_sentiment`), more by `restar audit-stars --enqueue`
+(`ask_people`); calling either again opens no task twice.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from restar_lib.settings import SelectionSettings
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedDoubts:
-    """What became of a training's doubts."""
+    """How many of the doubted reviews were put into the queue."""
 
     chosen: int
-    """Reviews that are its to ask about."""
+    """Reviews that this training set may ask about."""
     new: int
     """How many of them had no task yet."""
 
 
 def ask_people(engine: Engine, found: Audit, config: SelectionSettings) -> int:
-    """Open a task for each listed training review that has none and is in our tables; how many are new."""
+    """Open a task for each listed training review that has none and is in the tables; how many are new."""
     doubt = {one.review_id: one.doubt for one in found.listed if one.side is Side.TRAIN and one.people is None}
     with engine.begin() as connection:
         return _open(connection, _stored(connection, doubt), config, model_version=None)
@@ -57,7 +57,7 @@ def ask_doubted(
 
 
 def _stored(connection: Connection, doubt: Mapping[str, float]) -> dict[str, float]:
-    """Those that are in our tables, in their order: a review may be from elsewhere, or its author forgotten."""
+    """Those that are in the tables, in their order: a review may be from elsewhere, or its author forgotten."""
     stored = known_ids(connection, list(doubt))
     return {review_id: one for review_id, one in doubt.items() if review_id in stored}
 

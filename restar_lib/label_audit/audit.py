@@ -1,9 +1,10 @@
 """The audit of stars: which reviews carry stars that their text contradicts, and how far that can be believed.
 
-Every review of a snapshot is read by a model that has not learned from it (`label_quality.confident_learning`), which learns from people's
-answers where there are some. Lists what it doubts most, counts it by stars and by category, and says how often people
-agreed where they had answered. Changes no label and no weight, and reads no database. Pure; `label_audit.read_features` brings the
-features, `label_audit.audit_store` writes the files.
+Every review of a snapshot is read by a model that has not learned from it (`label_quality.confident_learning`), and
+that has learned from people's answers where there are some. The audit lists the most doubted stars, counts the doubted
+ones by stars and by category, and says how often people agreed where they had answered. It changes no label and no
+weight, and reads no database: `label_audit.read_features` brings the features, `label_audit.audit_store` writes the
+files. Called by `restar audit-stars`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reads a snapshot's reviews with the frozen encoder, for the audit.
+"""Reads a snapshot's reviews with the frozen encoder, for the audit of stars.
 
-The frozen encoder and not the champion: the champion has learned from these very stars, and would excuse them. Imports
-training code (torch) when called.
+With the frozen encoder and not with the champion, because the champion has learned from these stars and would repeat
+their errors. Imports training code (torch) when called. Called by `restar audit-stars`.
 """
 
 from __future__ import annotations

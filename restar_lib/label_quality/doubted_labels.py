@@ -1,8 +1,9 @@
 """Which stars a training doubts most, and the file beside its model that names those reviews.
 
-The training has read its rows with the frozen encoder anyway; judging their stars (`label_quality.confident_learning`) takes some seconds
-more. The file (`<version>.doubted.json`) holds review ids and figures, no texts; it goes with the version, and who asks
-to be forgotten leaves it. It asks nobody: `label_audit.ask_people` does, after the training. Changes no label and no weight.
+The training has read its rows with the frozen encoder anyway; judging their stars (`label_quality.confident_learning`)
+takes some seconds more. The file (`<version>.doubted.json`) holds review ids and figures, no texts. It is deleted with
+the version, and reviews of a person who asks to be forgotten are taken out of it (`privacy.forget`). It opens no task:
+`label_audit.ask_people` does, after the training. It changes no label and no weight.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from restar_lib.feature_scaling import Features
 from restar_lib.label_quality.confident_learning import FOLDS, judge, out_of_sample
 
 FILE: Final = "doubted.json"
-KEPT: Final = 500
-"""So many reviews are named: where people were asked about the first ones before, the next ones take their place."""
+MOST_NAMED: Final = 500
+"""Reviews named in a file: more than are asked about at once, because people may have answered the first ones."""
 
 
 class DoubtedLabels(BaseModel):
@@ -69,12 +70,12 @@ def most_doubted(
     return DoubtedLabels(
         judged=int(unanswered.sum()),
         doubted=len(doubted),
-        most=tuple((review_id, round(1 - quality, 4)) for quality, review_id in doubted[:KEPT]),
+        most=tuple((review_id, round(1 - quality, 4)) for quality, review_id in doubted[:MOST_NAMED]),
     )
 
 
 def read(models_dir: Path, version: str) -> DoubtedLabels | None:
-    """What the training of a version doubts; None where it never said (made elsewhere, or by an older Re*Star)."""
+    """What the training of a version doubts; None where there is no file (made elsewhere, or by an older Re*Star)."""
     path = sealed_folder.sibling(models_dir, version, FILE)
     try:
         return _read(path)

@@ -1,14 +1,14 @@
-"""The watch: whether the newest reviews are still those that the champion was trained for, and whether it reads them.
+"""The watch: whether the newest reviews are still like those of the training, and whether the champion reads them well.
 
 Takes the champion's newest predictions for reviews that came after its training, compares them with the reference
 that the model carries, and writes the report page. It also estimates macro-F1 on fresh audit labels, and looks how long
-the oldest open task has waited. One row of `drift_report` and what people are told about it are stored in one
-transaction. Asked again for the same run, it finds the same report and tells nothing twice. A window that is too small
-says so and raises nothing.
+the oldest open task has waited. One row of `drift_report` and the alerts about it are stored in one transaction.
+Called again for the same run, it finds the same report and raises no alert twice. A window that is too small says so
+and raises none.
 
-The thresholds are `monitoring.drift.findings`' and `monitoring.production_quality`'s, the statistics `monitoring.drift.evidently_comparison`'s, the
-incidents and alerts `monitoring.alerts.notify`'s; it sends nothing (`monitoring.alerts.send`) and starts no training
-(`retraining.incident_request`).
+Thresholds are in `monitoring.drift.findings` and `monitoring.production_quality`, statistics in
+`monitoring.drift.evidently_comparison`, incidents and alerts in `monitoring.alerts.notify`. It sends nothing
+(`monitoring.alerts.send`) and starts no training (`retraining.incident_request`). Called by DAG `watch_drift`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring import changes, production_quality, watch_log
 from restar_lib.monitoring.alerts import alert_text
 from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertKind
-from restar_lib.monitoring.alerts.notify import Observed, tell
+from restar_lib.monitoring.alerts.notify import Observed, raise_alerts
 from restar_lib.monitoring.drift import evidently_comparison, findings, page
 from restar_lib.monitoring.drift.evidently_comparison import ColumnDistance
 from restar_lib.monitoring.drift.findings import DriftMeasurements, Finding, FindingKind
@@ -160,7 +160,7 @@ def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
 
 
 def _store(engine: Engine, settings: Settings, look: _Look) -> DriftReport:
-    """Store the look and what people are told in one transaction; of two looks for the same run the first one stays."""
+    """Store the look and its alerts in one transaction; of two looks for the same run the first one stays."""
     new = NewDriftReport(
         run_key=look.run_key,
         model_version=look.model_version,
@@ -177,11 +177,11 @@ def _store(engine: Engine, settings: Settings, look: _Look) -> DriftReport:
     with engine.begin() as connection:
         report, is_new = watch_log.store_within(connection, new)
         if is_new:
-            tell(connection, _sightings(look, settings.monitoring), settings, now=look.at)
+            raise_alerts(connection, _observations(look, settings.monitoring), settings, now=look.at)
         return report
 
 
-def _sightings(look: _Look, limits: MonitoringSettings) -> Iterator[Observed]:
+def _observations(look: _Look, limits: MonitoringSettings) -> Iterator[Observed]:
     yield _drift(look, limits)
     yield _confidence(look, limits)
     yield _queue(look, limits)

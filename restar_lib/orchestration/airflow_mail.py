@@ -1,4 +1,4 @@
-"""Mail over Airflow's SMTP connection, and what people are told of a task that failed for good."""
+"""Mail over Airflow's SMTP connection, and the mail and webhook message about a task that failed for good."""
 
 from __future__ import annotations
 

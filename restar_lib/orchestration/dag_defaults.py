@@ -21,15 +21,15 @@ USUAL_TIMEOUT = timedelta(minutes=30)
 
 def dag_arguments(config: Settings) -> dict[str, Any]:
     """Arguments of every DAG: one run at a time, no catching up, retries with backoff, a timeout, a failure mail."""
-    ours = config.orchestration
+    keys = config.orchestration
     return {
-        "start_date": ours.start_date,
+        "start_date": keys.start_date,
         "catchup": False,
         "max_active_runs": 1,
         "default_args": {
             "owner": "restar",
-            "retries": ours.retries,
-            "retry_delay": timedelta(seconds=ours.retry_delay_seconds),
+            "retries": keys.retries,
+            "retry_delay": timedelta(seconds=keys.retry_delay_seconds),
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": LONGEST_RETRY_DELAY,
             "execution_timeout": USUAL_TIMEOUT,

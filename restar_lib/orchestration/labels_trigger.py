@@ -1,9 +1,9 @@
 """The trigger that tells Airflow of finished labels. It runs in the triggerer, beside every other trigger, for ever.
 
 Blocking calls run in a thread, outside its event loop. When labels are announced is decided by
-`retraining.label_debounce`. Airflow stores the class path of the trigger (`serialize`) in its database: where an upgrade
-has moved the class, the triggerer logs that it cannot load the old path until the DAG has been parsed again, which
-replaces it.
+`retraining.label_debounce`. Airflow stores the class path of the trigger (`serialize`) in its database: where an
+upgrade has moved the class, the triggerer logs that it cannot load the old path until the DAG file has been parsed
+again, which replaces the row.
 """
 
 from __future__ import annotations

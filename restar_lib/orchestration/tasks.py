@@ -98,7 +98,7 @@ OUTCOMES: tuple[tuple[type[errors.RestarError], type[Exception]], ...] = (
 
 
 def step(body: Callable[Concatenate[TaskContext, Parameters], object]) -> Callable[Parameters, Any]:
-    """Make a task of `body`: it gets its `TaskContext`, named errors become outcomes, a dataclass becomes a `Summary`."""
+    """Make a task of `body`: it is given a `TaskContext`, named errors become outcomes, its result a `Summary`."""
 
     @functools.wraps(body)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:

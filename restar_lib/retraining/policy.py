@@ -1,7 +1,7 @@
 """When a challenger is trained at all, and what lets it serve: pure rules.
 
-What they look at is read by `retraining.training_state`; the numbers are sections `training`, `labeling` and `monitoring`
-of the settings. Called by `retraining.pipeline` and `retraining.incident_request`.
+What they look at is read by `retraining.training_state`; the limits stand in sections `training`, `labeling` and
+`monitoring` of the settings. Called by `retraining.pipeline` and `retraining.incident_request`.
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ def lines(found: SideBySide) -> Iterator[str]:
     for one in found.changed:
         yield f"  {one.name:<34}{one.first}  ->  {one.second}"
     if found.labels is not None:
-        yield f"  {'labels of people':<34}{found.labels.first}  ->  {found.labels.second}: {told(found.labels)}"
+        counts = f"{found.labels.first}  ->  {found.labels.second}"
+        yield f"  {'labels of people':<34}{counts}: {labels_in_words(found.labels)}"
 
 
 def learned(found: SideBySide) -> str:
@@ -80,7 +81,7 @@ def _learned(one: SharedRows) -> str:
     return f"{one.version} has learned from none of them"
 
 
-def told(labels: LabelDifference) -> str:
+def labels_in_words(labels: LabelDifference) -> str:
     """Which labels only one of the two learned from."""
     parts = [
         f"{len(ids):,} only in the {word} ({_ids(ids)})"
@@ -109,7 +110,7 @@ def draw(found: SideBySide) -> str:
         found=found,
         headline=headline(found),
         measures=measures(found),
-        told=told,
+        labels_in_words=labels_in_words,
         learned=learned(found),
         is_fresh=is_fresh(found),
         picture=_picture(found),

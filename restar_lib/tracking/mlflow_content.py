@@ -1,7 +1,8 @@
-"""What MLflow is told about a version: parameters, curves, metrics, tags and its data set, read from what lies on disk.
+"""What is logged in MLflow about a version: parameters, curves, metrics, tags and its data set.
 
-From the sealed folder and the files beside it alone, so it can be told at any time. No text of a review is in it and no
-name of a person, so forgetting somebody needs no look into MLflow. Talks to no server.
+It is read from the sealed folder and the files beside it alone, so it can be logged at any time. No text of a review
+and no name of a person is in it, so nothing in MLflow has to change where somebody asks to be forgotten. Talks to no
+server: `tracking.mlflow_log` does.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A run holds the parameters (all of `training` and `dataset`), the code's version, the snapshot as its data set down to
 the ids of the labels in it, the curves of the training, every metric, the verdict, and from the evaluation report its
 figures and plots. All of it is read from the sealed folder, the files beside it and the tables, so whatever MLflow
-missed while it was away, and whatever was learned later, can be told later by the same call (`log_training`,
+missed while it was away, and whatever was learned later, can be logged later by the same call (`log_training`,
 `catch_up`). MLflow follows and decides nothing: where it is down or not configured, a warning says so and the training
 or the release still ends. The weights stay in the artifact folder; the registered model is a description that opens
 them (`mlflow_model`). Runs and versions carry the tag `model_version` and are never doubled.
@@ -113,7 +113,7 @@ def _warn(what: str, error: Exception) -> None:
 def _connected(settings: Settings, name: str) -> Iterator[MlflowClient | None]:
     """A client on the configured database, None where none is configured; one at a time for each `name`.
 
-    Two processes that tell of the same version at once would each make a run of it. Fails fast where the server is
+    Two processes that log the same version at once would each make a run of it. Fails fast where the server is
     away: MLflow itself would try ten times with growing pauses.
     """
     from sqlalchemy import create_engine
@@ -152,7 +152,7 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
 
 def _new_run(client: MlflowClient, settings: Settings, folder: Path) -> str:
     sealed_at = mlflow_content.milliseconds((folder / sealed_folder.MANIFEST).stat().st_mtime)
-    # A run that was cut short has everything but its tag: it is completed, and not left lying beside a second one.
+    # A run that was cut short has everything but its tag: it is completed, so that there is no second one.
     run_id = _search(client, settings, f"attributes.run_name = '{folder.name}'") or str(
         client.create_run(_experiment(client, settings), run_name=folder.name, start_time=sealed_at).info.run_id
     )
@@ -165,13 +165,13 @@ def _new_run(client: MlflowClient, settings: Settings, folder: Path) -> str:
 
 
 def _add_parameters(client: MlflowClient, folder: Path, run_id: str) -> None:
-    """Those that the run does not have yet: MLflow takes no second value, and the first told of the training."""
+    """Those that the run does not have yet: MLflow takes no second value, and the first is that of the training."""
     from mlflow.entities import Param, RunTag
 
-    told, record = client.get_run(run_id).data, _record(folder)
+    logged, record = client.get_run(run_id).data, _record(folder)
     found, marks = mlflow_content.parameters(folder, record), mlflow_content.tags(folder, record)
-    params = [Param(key, value) for key, value in found.items() if key not in told.params]
-    tags = [RunTag(key, value) for key, value in marks.items() if key not in told.tags]
+    params = [Param(key, value) for key, value in found.items() if key not in logged.params]
+    tags = [RunTag(key, value) for key, value in marks.items() if key not in logged.tags]
     if params or tags:
         client.log_batch(run_id, params=params, tags=tags)
 

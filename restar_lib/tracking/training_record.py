@@ -1,8 +1,8 @@
-"""How a version came about: the settings, the code and the packages of its training, kept beside its folder.
+"""How a version came about: the settings, the code and the packages of its training, stored beside its folder.
 
 Not in the folder: there it would change the version's name, and the same rows and settings must give the same version
 whatever the commit. Nothing in it depends on the clock or on a sequence, so a training that was killed and run again
-leaves the same file. Written by `retraining.pipeline`, read by `restar compare` and by what tells MLflow.
+leaves the same file. Written by `retraining.pipeline`, read by `restar compare` and by `tracking.mlflow_log`.
 """
 
 from __future__ import annotations

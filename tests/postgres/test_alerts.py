@@ -128,7 +128,7 @@ def test_why_an_alert_did_not_leave_stands_in_the_table(engine: Engine) -> None:
 def test_an_all_clear_never_comes_before_what_it_clears(engine: Engine) -> None:
     """It waits behind the first alert of its incident; another incident's alert does not."""
     with engine.begin() as connection:
-        incident, _ = incidents.see(connection, "drift", model_version="rs-1", now=NOW)
+        incident, _ = incidents.open_or_continue(connection, "drift", model_version="rs-1", now=NOW)
     number = incident.incident_id
     raise_alert(engine, new_alert("opened", incident_id=number), now=NOW)
     raise_alert(engine, new_alert("other"), now=NOW)

@@ -1,8 +1,9 @@
-"""One model version on the test side of one snapshot: the report that people believe or doubt a model by.
+"""One model version on the test side of one snapshot: the report by which people judge a model.
 
 The model answers the validation and the test rows once; everything else is arithmetic on those answers, seeded, so the
 same version on the same snapshot gives the same report, byte by byte. It decides nothing (the gate does) and trains
-nothing but the bag of words that stands beside the model. Needs no torch and no database; `report_store` writes it down.
+nothing but the bag of words that the model is compared with. Needs no torch and no database; `report_store` writes the
+files. Called by `restar evaluate` and by `retraining.pipeline`.
 """
 
 from __future__ import annotations

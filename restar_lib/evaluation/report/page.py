@@ -1,6 +1,7 @@
 """The evaluation report as one HTML page that loads nothing from anywhere: drawn from the report alone.
 
-Texts are customers' and hostile: the template escapes everything but the pictures. Writes no file (`report_store` does).
+Texts are customers' and hostile: the template escapes everything but the pictures. Writes no file: `report_store`
+does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The tables of a report: every system on the same rows, against each notion of truth.
 
-Pure: arrays in, `TruthView`s out. The seed is passed in, and every system starts from it, so that the figures of a baseline
-do not depend on which model stands beside it. Which rows and which systems is decided by `evaluating`.
+Pure: arrays in, `TruthView`s out. The seed is passed in, and every system starts from it, so that the figures of a
+baseline do not depend on the model that it is compared with. Which rows and which systems is decided by
+`evaluation.report.evaluate`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Alerts: what a person is told, one row each: an incident opened, goes on, or ended.
+"""Alerts, one row each, for the person on call: an incident opened, continues, or ended.
 
 Raising one is harmless to repeat: the key decides. How it leaves, and that it leaves once over each channel, is
-`monitoring.alerts.deliveries`' business; what is wrong is `monitoring.drift.findings`'.
+decided by `monitoring.alerts.deliveries`; what is wrong, by `monitoring.drift.findings`.
 
 Owns table `alert`. Decides nothing about drift (`monitoring.watch`), writes no mail and knows no SMTP
 (`monitoring.alerts.mail`). Called by the watch and by housekeeping.

@@ -37,7 +37,7 @@ def drift_details(
 ) -> AlertDetails:
     """The body of a drift alert; `period` is when the window's reviews were written.
 
-    `measured` is None for a window that was too small, of which only the end of an earlier incident is told.
+    `measured` is None for a window that was too small, which is mentioned only where an earlier incident ends.
     """
     return AlertDetails(
         findings=tuple(finding.sentence for finding in findings),

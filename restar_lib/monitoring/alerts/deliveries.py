@@ -2,7 +2,7 @@
 
 A delivery is a row from the moment its alert is raised, for the channels that were configured then. `deliver_waiting`
 holds that row while the message goes out, so two runs at once send it once; one that fails waits for the next call, and
-whatever tells more of the same incident waits behind it. A crash between a server's answer and our commit sends a
+later alerts of the same incident wait behind it. A crash between a server's answer and the commit sends a
 message a second time rather than never; a mail then carries the same Message-ID.
 
 Owns table `alert_delivery`. It knows neither SMTP nor HTTP (`monitoring.alerts.mail`, `monitoring.alerts.webhook`).
@@ -111,8 +111,8 @@ def _send(engine: Engine, alert: Alert, channel: Channel, *, deliver: Deliver, n
             known = isinstance(error, DeliveryFailed)
             # What nobody foresaw may quote a secret: the table gets its kind alone, the log where it happened.
             problem = str(error)[:PROBLEM_LENGTH] if known else type(error).__name__
-            told = "alert %d stays waiting for %s and is tried again: %s"
-            log.warning(told, alert.alert_id, channel, problem, exc_info=not known)
+            line = "alert %d stays waiting for %s and is tried again: %s"
+            log.warning(line, alert.alert_id, channel, problem, exc_info=not known)
             connection.execute(tried.values(attempts=AlertDelivery.attempts + 1, last_problem=problem))
             return False
         values = {"delivered_at": now, "attempts": AlertDelivery.attempts + 1, "last_problem": None}

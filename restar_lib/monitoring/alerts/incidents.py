@@ -1,10 +1,10 @@
-"""Incidents: an uninterrupted series of looks that found the same kind of trouble, so that people are told once.
+"""Incidents: an uninterrupted series of looks that found the same kind of trouble, so that people get one alert.
 
-open -> (seen again, reminded of) -> closed. A look that finds something opens an incident or goes on with the open one;
-a look that could judge and finds nothing closes it; a look that cannot judge changes nothing. At most one incident of a
-kind is open, whoever looks: the database holds that. Everything happens in the transaction of the look.
+open -> (seen again, reminded of) -> closed. A look that finds something opens an incident or continues the open one; a
+look that could judge and finds nothing closes it; a look that cannot judge changes nothing. At most one incident of a
+kind is open: a unique index ensures that. Everything happens in the transaction of the look.
 
-Owns table `incident`. It writes no alert and knows no threshold (`monitoring.watch` and `monitoring.drift.findings` do).
+Owns table `incident`. It writes no alert and knows no threshold (`monitoring.drift.findings` does).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOCK = "incident"
 
 
 class IncidentStage(StrEnum):
-    """What an alert tells of its incident."""
+    """The stage of the incident that an alert is about."""
 
     OPENED = "opened"
     REMINDER = "reminder"
@@ -58,8 +58,10 @@ def open_incident(connection: Connection, kind: str) -> Incident | None:
     return None if row is None else _incident(row)
 
 
-def see(connection: Connection, kind: str, *, model_version: str | None, now: datetime) -> tuple[Incident, bool]:
-    """Go on with the open incident of this kind, or open one; and whether it was opened by this look."""
+def open_or_continue(
+    connection: Connection, kind: str, *, model_version: str | None, now: datetime
+) -> tuple[Incident, bool]:
+    """Continue the open incident of this kind, or open one; and whether this look opened it."""
     again = (
         update(IncidentRow)
         .where(_is_open(kind))
@@ -75,12 +77,12 @@ def see(connection: Connection, kind: str, *, model_version: str | None, now: da
 
 
 def is_due(incident: Incident, *, remind_after: timedelta, now: datetime) -> bool:
-    """Whether people should be told again; never where `remind_after` is zero."""
+    """Whether a reminder is due; never where `remind_after` is zero."""
     return bool(remind_after) and now - incident.told_at >= remind_after
 
 
-def told(connection: Connection, incident: Incident, *, now: datetime) -> None:
-    """Note that people are told again."""
+def record_reminder(connection: Connection, incident: Incident, *, now: datetime) -> None:
+    """Store that people are reminded now."""
     connection.execute(update(IncidentRow).where(_this(incident)).values(told_at=now))
 
 

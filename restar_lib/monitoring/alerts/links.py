@@ -17,7 +17,7 @@ RUN_BOOK = "watching"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunLocation:
+class PageLink:
     """A page to open."""
 
     text: str
@@ -30,13 +30,13 @@ class Links:
 
     report: str | None = None
     run: str | None = None
-    more: tuple[RunLocation, ...] = ()
+    more: tuple[PageLink, ...] = ()
 
     @property
-    def all(self) -> tuple[RunLocation, ...]:
+    def all(self) -> tuple[PageLink, ...]:
         """Every page, the likeliest first."""
         first = (("Open the report", self.report), ("Open the run", self.run))
-        return (*(RunLocation(text=text, url=url) for text, url in first if url), *self.more)
+        return (*(PageLink(text=text, url=url) for text, url in first if url), *self.more)
 
 
 def links_for(alert: Alert, settings: Settings) -> Links:
@@ -44,8 +44,8 @@ def links_for(alert: Alert, settings: Settings) -> Links:
     base = settings.orchestration.airflow_url.rstrip("/")
     details = alert.details
     run = f"{base}/dags/{quote(details.dag_id)}/runs/{quote(details.run_key, safe='')}"
-    desk = RunLocation(text="Open the label desk", url=f"{base}/restar/desk/")
-    run_book = RunLocation(text="Open the run-book", url=f"{base}/restar/run-book/{RUN_BOOK}#{anchor(alert.kind)}")
+    desk = PageLink(text="Open the label desk", url=f"{base}/restar/desk/")
+    run_book = PageLink(text="Open the run-book", url=f"{base}/restar/run-book/{RUN_BOOK}#{anchor(alert.kind)}")
     return Links(
         report=report_url(settings.orchestration.airflow_url, alert.report_file) if alert.report_file else None,
         # Airflow's run ids are `<kind>__<time>`; whoever asks from a terminal has no run to show.

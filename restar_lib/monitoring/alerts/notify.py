@@ -1,11 +1,11 @@
-"""From what a look saw to what people are told: once when an incident opens, by reminders, and when it has ended.
+"""From the observations of one look at the data to alerts: when an incident opens, as reminders, and when it has ended.
 
-A look hands in one sighting for each kind of alert. Found: the incident opens or goes on. Not found by a look that
-could judge: it ends, with an all-clear. A look that could not judge changes nothing. An incident about a model that
-does not serve any more ends too, and its last alert says just that: the new model is judged on its own.
+A look makes one observation for each kind of alert. Trouble found: the incident opens or continues. None found by a
+look that could judge: the incident ends, with an all-clear. A look that could not judge changes nothing. An incident
+about a model that no longer serves ends too, and its last alert says so: the new model is judged on its own.
 
-Runs in the transaction of the look, so that alerts stand exactly where the report does. It sends nothing
-(`monitoring.alerts.send`) and judges nothing.
+Runs in the transaction of the look, so that alerts are stored exactly where the report is. It sends nothing
+(`monitoring.alerts.send`) and judges nothing. Called by `monitoring.watch`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """What one look has to say about one kind of alert."""
+    """What one look found about one kind of alert."""
 
     kind: AlertKind
     model_version: str | None
@@ -52,76 +52,80 @@ def channels_of(settings: Settings) -> tuple[Channel, ...]:
     return (Channel.MAIL, Channel.WEBHOOK) if settings.webhook.url else (Channel.MAIL,)
 
 
-def tell(connection: Connection, sightings: Iterable[Observed], settings: Settings, *, now: datetime) -> None:
-    """Open, go on with, or end the incidents of these sightings, and raise what people should read about it."""
+def raise_alerts(
+    connection: Connection, observations: Iterable[Observed], settings: Settings, *, now: datetime
+) -> None:
+    """Open, continue or end the incidents of these observations, and store the alerts about them."""
     incidents.one_at_a_time(connection)
-    for sighting in sightings:
-        for alert in _about(connection, sighting, settings, now=now):
+    for observed in observations:
+        for alert in _alerts_of(connection, observed, settings, now=now):
             made = raise_within(connection, alert, now=now)
             add_within(connection, made.alert_id, channels=channels_of(settings))
 
 
-def _about(connection: Connection, sighting: Observed, settings: Settings, *, now: datetime) -> Iterator[NewAlert]:
-    before = incidents.open_incident(connection, sighting.kind)
-    if before is not None and before.model_version != sighting.model_version:
+def _alerts_of(connection: Connection, observed: Observed, settings: Settings, *, now: datetime) -> Iterator[NewAlert]:
+    before = incidents.open_incident(connection, observed.kind)
+    if before is not None and before.model_version != observed.model_version:
         incidents.close(connection, before, now=now)
-        yield _superseded(before, sighting, now=now)
+        yield _superseded(before, observed, now=now)
         before = None
-    if sighting.headline is not None:
-        yield from _found(connection, sighting, settings, now=now)
-    elif before is not None and sighting.can_judge:
+    if observed.headline is not None:
+        yield from _found(connection, observed, settings, now=now)
+    elif before is not None and observed.can_judge:
         incidents.close(connection, before, now=now)
-        yield _all_clear(before, sighting, now=now)
+        yield _all_clear(before, observed, now=now)
 
 
-def _found(connection: Connection, sighting: Observed, settings: Settings, *, now: datetime) -> Iterator[NewAlert]:
-    incident, is_new = incidents.see(connection, sighting.kind, model_version=sighting.model_version, now=now)
-    subject = f"{NAMES[sighting.kind]}: {sighting.headline}"
+def _found(connection: Connection, observed: Observed, settings: Settings, *, now: datetime) -> Iterator[NewAlert]:
+    incident, is_new = incidents.open_or_continue(
+        connection, observed.kind, model_version=observed.model_version, now=now
+    )
+    subject = f"{NAMES[observed.kind]}: {observed.headline}"
     if is_new:
-        yield _alert(incident, sighting, IncidentStage.OPENED, subject=subject, details=sighting.details)
+        yield _alert(incident, observed, IncidentStage.OPENED, subject=subject, details=observed.details)
         return
     remind_after = timedelta(hours=settings.monitoring.remind_after_hours)
     if incidents.is_due(incident, remind_after=remind_after, now=now):
-        incidents.told(connection, incident, now=now)
-        details = replace(sighting.details, since=incident.opened_at)
-        yield _alert(incident, sighting, IncidentStage.REMINDER, subject=f"Still: {subject}", details=details)
+        incidents.record_reminder(connection, incident, now=now)
+        details = replace(observed.details, since=incident.opened_at)
+        yield _alert(incident, observed, IncidentStage.REMINDER, subject=f"Still: {subject}", details=details)
 
 
-def _all_clear(incident: Incident, sighting: Observed, *, now: datetime) -> NewAlert:
+def _all_clear(incident: Incident, observed: Observed, *, now: datetime) -> NewAlert:
     details = replace(
-        sighting.details,
-        findings=(sighting.calm, _lasted(incident, now=now)),
+        observed.details,
+        findings=(observed.calm, _lasted(incident, now=now)),
         since=incident.opened_at,
         actions=(),
         changes=(),
     )
-    subject = f"All clear: {NAMES[sighting.kind].lower()}"
-    return _alert(incident, sighting, IncidentStage.ENDED, subject=subject, details=details)
+    subject = f"All clear: {NAMES[observed.kind].lower()}"
+    return _alert(incident, observed, IncidentStage.ENDED, subject=subject, details=details)
 
 
-def _superseded(incident: Incident, sighting: Observed, *, now: datetime) -> NewAlert:
-    """Not "all clear": nobody knows whether the new model stands better before the same reviews."""
+def _superseded(incident: Incident, observed: Observed, *, now: datetime) -> NewAlert:
+    """Not "all clear": nobody knows whether the new model does better on the same reviews."""
     said = (
         f"{incident.model_version}, which this was about, does not serve any more.",
-        f"{sighting.model_version} does, and is judged by its own training reference.",
-        sighting.calm if sighting.headline is None else f"Of the new one: {sighting.headline}; another mail says more.",
+        f"{observed.model_version} does, and is judged by its own training reference.",
+        observed.calm if observed.headline is None else f"Of the new one: {observed.headline}; another mail says more.",
         _lasted(incident, now=now),
     )
-    details = replace(sighting.details, findings=said, since=incident.opened_at, actions=(), changes=())
-    subject = f"Ended: {NAMES[sighting.kind].lower()} of {incident.model_version}"
-    return _alert(incident, sighting, IncidentStage.ENDED, subject=subject, details=details)
+    details = replace(observed.details, findings=said, since=incident.opened_at, actions=(), changes=())
+    subject = f"Ended: {NAMES[observed.kind].lower()} of {incident.model_version}"
+    return _alert(incident, observed, IncidentStage.ENDED, subject=subject, details=details)
 
 
 def _alert(
-    incident: Incident, sighting: Observed, stage: IncidentStage, *, subject: str, details: AlertDetails
+    incident: Incident, observed: Observed, stage: IncidentStage, *, subject: str, details: AlertDetails
 ) -> NewAlert:
     number = f":{incident.times_seen}" if stage is IncidentStage.REMINDER else ""
     return NewAlert(
         key=f"{incident.kind}:{incident.incident_id}:{stage}{number}",
-        kind=sighting.kind,
+        kind=observed.kind,
         subject=subject,
         details=details,
-        report_file=sighting.report_file,
+        report_file=observed.report_file,
         stage=stage,
         incident_id=incident.incident_id,
     )

@@ -1,7 +1,8 @@
 """Sends what waits: every alert once over each channel; a channel that is away is tried again and holds up no other.
 
-Called by the watch right after it looked, and every hour by DAG `send_alerts` for what could not leave then. How each
-channel speaks is `monitoring.alerts.mail`'s and `monitoring.alerts.webhook`'s, that each alert goes once `monitoring.alerts.deliveries`'.
+Called by DAG `watch_drift` right after the look, and every hour by DAG `send_alerts` for what could not leave then.
+Messages are built by `monitoring.alerts.mail` and `monitoring.alerts.webhook`; that each alert goes once is ensured by
+`monitoring.alerts.deliveries`.
 """
 
 from __future__ import annotations
