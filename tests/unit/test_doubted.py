@@ -10,7 +10,7 @@ import pytest
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, TruthSource, weak_label
 from restar_lib.errors import ArtifactError
 from restar_lib.label_quality import doubted_labels
-from restar_lib.label_quality.doubted_labels import KEPT, DoubtedLabels, most_doubted
+from restar_lib.label_quality.doubted_labels import MOST_NAMED, DoubtedLabels, most_doubted
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 TURNED = frozenset(range(40, 52))
@@ -60,7 +60,7 @@ def found() -> DoubtedLabels:
 def test_stars_that_lie_are_named_and_those_that_a_person_has_answered_are_not(found: DoubtedLabels) -> None:
     """The most doubted first; what has no stars is not judged."""
     named = [review_id for review_id, _ in found.most]
-    assert len(named) == found.doubted <= KEPT
+    assert len(named) == found.doubted <= MOST_NAMED
     assert len({f"r{row}" for row in TURNED} & set(named)) >= len(TURNED) - 3
     assert len(named) <= len(TURNED)
     assert f"r{ANSWERED}" not in named
