@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -372,12 +370,3 @@ def test_the_documentation_describes_the_routes(empty: TestClient) -> None:
     )
     assert "413" in schema["paths"]["/predict"]["post"]["responses"]
     assert empty.get("/docs").status_code == 200
-
-
-def test_a_serving_process_imports_the_engine_and_http_and_nothing_more() -> None:
-    """No Airflow, MLflow, Evidently, torch, pandas, scikit-learn and not even the database."""
-    code = "import sys, restar_lib.serving.api; print(' '.join(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"airflow", "mlflow", "evidently", "torch", "transformers", "datasets", "pandas", "sklearn", "sqlalchemy"}
-    assert heavy.isdisjoint(loaded)
-    assert "onnxruntime" in loaded

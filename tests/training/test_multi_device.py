@@ -122,7 +122,7 @@ KILL = """
 import os, signal
 from pathlib import Path
 from restar_lib.settings import Training
-from tests.unit.test_together import learned
+from tests.training.test_multi_device import learned
 
 def dies(line):
     if "epoch 1.5" in line:

@@ -32,6 +32,13 @@ def test_serving_starts_with_the_inference_engine_and_http_alone() -> None:
     """A serving process loads no Airflow, no MLflow, no Evidently, no training code, and no database driver."""
     loaded = loaded_after("import restar_lib.serving.api")
     assert not loaded & (HEAVY | {"airflow", "sklearn", "psycopg", "sqlalchemy"})
+    assert "onnxruntime" in loaded
+
+
+def test_the_engine_and_the_metrics_need_no_training_code() -> None:
+    """Importing the inference engine and the metrics imports neither scikit-learn, Airflow nor anything heavy."""
+    statement = "import restar_lib.inference.engine, restar_lib.evaluation.metrics"
+    assert not loaded_after(statement) & (HEAVY | {"airflow", "sklearn"})
 
 
 def test_scoring_loads_no_torch() -> None:
