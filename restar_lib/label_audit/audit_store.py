@@ -15,11 +15,11 @@ from typing import Final
 
 from restar_lib.label_audit.audit import Audit, DoubtedReview
 from restar_lib.label_audit.page import draw
-from restar_lib.reports.page_store import ReportFiles, ReviewPages, files_of, report_files, write_report
+from restar_lib.reports.page_store import ReportFiles, ReviewReports, files_of, report_files, write_report
 from restar_lib.settings import Settings
 
 KIND: Final = "stars"
-AUDITS: Final = ReviewPages(
+AUDITS: Final = ReviewReports(
     kind=KIND,
     title="an audit of stars",
     command="restar audit-stars",

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from restar_lib.artifacts import sealed_folder
-from restar_lib.atomic_files import READABLE, write_text
 from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import SENTIMENTS, Example, TruthSource, weak_label
 from restar_lib.errors import ArtifactError
 from restar_lib.feature_scaling import Features
 from restar_lib.label_quality.confident_learning import FOLDS, judge, out_of_sample
+from restar_lib.reports.page_store import ReviewReports, json_text, write_file
+from restar_lib.settings import Settings
 
 FILE: Final = "doubted.json"
 MOST_NAMED: Final = 500
@@ -45,7 +46,16 @@ class DoubtedLabels(BaseModel):
 
     def write(self, models_dir: Path, version: str) -> None:
         """Write it beside the sealed folder."""
-        _write(sealed_folder.sibling(models_dir, version, FILE), self)
+        write_file(sealed_folder.sibling(models_dir, version, FILE), json_text(self))
+
+
+FILES: Final = ReviewReports(
+    title="what a training wrote",
+    command="the training",
+    report_type=DoubtedLabels,
+    review_ids=lambda found: [review_id for review_id, _ in found.most],
+    beside_models=FILE,
+)
 
 
 def most_doubted(
@@ -78,50 +88,27 @@ def read(models_dir: Path, version: str) -> DoubtedLabels | None:
     """What the training of a version doubts; None where there is no file (made elsewhere, or by an older Re*Star)."""
     path = sealed_folder.sibling(models_dir, version, FILE)
     try:
-        return _read(path)
+        return DoubtedLabels.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not what a training wrote ({error}); delete the file") from None
 
 
-def naming(models_dir: Path, review_ids: Collection[str]) -> tuple[Path, ...]:
+def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
     """The files that name one of these reviews, or that cannot be read."""
-    return tuple(path for path in sorted(models_dir.glob(f"*.{FILE}")) if _may_name(path, set(review_ids)))
+    return FILES.naming(settings, review_ids)
 
 
-def shown(models_dir: Path) -> set[str]:
+def shown(settings: Settings) -> set[str]:
     """The ids of all reviews that such a file names."""
-    return {review_id for path in models_dir.glob(f"*.{FILE}") for review_id in _ids(path) or ()}
+    return FILES.shown(settings)
 
 
-def forget(models_dir: Path, review_ids: Collection[str]) -> int:
+def forget(settings: Settings, review_ids: Collection[str]) -> int:
     """Take these reviews out of every file, and delete what cannot be read; returns how many files that were."""
-    found = naming(models_dir, review_ids)
-    for path in found:
-        if _ids(path) is None:
-            path.unlink(missing_ok=True)
-            continue
-        before = _read(path)
-        _write(path, before.model_copy(update={"most": tuple(one for one in before.most if one[0] not in review_ids)}))
-    return len(found)
+    return FILES.rewrite(settings, review_ids, without=_without, draw=None)
 
 
-def _may_name(path: Path, review_ids: Collection[str]) -> bool:
-    ids = _ids(path)
-    return ids is None or not ids.isdisjoint(review_ids)
-
-
-def _ids(path: Path) -> set[str] | None:
-    try:
-        return {review_id for review_id, _ in _read(path).most}
-    except (OSError, ValueError):
-        return None
-
-
-def _read(path: Path) -> DoubtedLabels:
-    return DoubtedLabels.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, found: DoubtedLabels) -> None:
-    write_text(path, found.model_dump_json(indent=1) + "\n", mode=READABLE)
+def _without(found: DoubtedLabels, review_ids: Collection[str]) -> DoubtedLabels:
+    return found.model_copy(update={"most": tuple(one for one in found.most if one[0] not in review_ids)})

@@ -1,9 +1,10 @@
 """The trigger that tells Airflow of finished labels. It runs in the triggerer, beside every other trigger, for ever.
 
 Blocking calls run in a thread, outside its event loop. When labels are announced is decided by
-`retraining.label_debounce`. Airflow stores the class path of the trigger (`serialize`) in its database: where an
-upgrade has moved the class, the triggerer logs that it cannot load the old path until the DAG file has been parsed
-again, which replaces the row.
+`retraining.label_debounce`. Airflow stores the class path of the trigger (`serialize`) in its database. Where an
+upgrade has moved the class, the triggerer logs that it cannot load the old path; the first parse of the DAG file
+removes that row, and the second one stores the new path (Airflow 3.3), so labels are announced again after a minute
+or two.
 """
 
 from __future__ import annotations

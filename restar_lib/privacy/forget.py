@@ -133,7 +133,7 @@ def forget(engine: Engine, settings: Settings, *, user_id: str, now: datetime, d
         found = [trace for folder in _folders(settings) for trace in traces.find(folder, person.search_terms)]
         shown = (
             *report_store.naming(settings, person.texts),
-            *doubted_labels.naming(settings.models_dir, person.texts),
+            *doubted_labels.naming(settings, person.texts),
         )
         deleted = _delete(connection, person)
         sets = _write_tombstones(connection, key, person, seen, now=now)
@@ -170,13 +170,13 @@ def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> int:
 
 def _clear_reports(engine: Engine, settings: Settings, key: ForgetKey) -> int:
     """Take reviews with a tombstone out of reports, audits and doubted labels; returns how many files changed."""
-    shown = report_store.shown(settings) | audit_store.shown(settings) | doubted_labels.shown(settings.models_dir)
+    shown = report_store.shown(settings) | audit_store.shown(settings) | doubted_labels.shown(settings)
     with engine.connect() as connection:
         gone = forgotten_reviews(connection, key, shown)
     if not gone:
         return 0
     changed = report_store.forget(settings, gone) + audit_store.forget(settings, gone)
-    changed += doubted_labels.forget(settings.models_dir, gone)
+    changed += doubted_labels.forget(settings, gone)
     log.info("%d files of reports still showed %d forgotten reviews", changed, len(gone))
     return changed
 

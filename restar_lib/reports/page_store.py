@@ -3,7 +3,7 @@
 A report is a page, mostly with its data as JSON and sometimes as CSV beside it. Each file is written so that a reader
 sees all of it or none. Where a page is drawn from its JSON, the older page is removed first and the JSON written before
 the new one: a process that is killed anywhere leaves no page that shows what its JSON does not name. That is what lets
-`ReviewPages` find, by the ids in the JSON, every page that shows the text of a review, and take it out again.
+`ReviewReports` find, by the ids in the JSON, every page that shows the text of a review, and take it out again.
 
 It draws nothing, and it does not know what is in a report. Called by the rooms that draw pages, and through them by
 `privacy.forget`; housekeeping deletes by age.
@@ -68,9 +68,10 @@ def write_report(html: Path, *, page: str, data: BaseModel, table: str | None = 
     write_file(html, page)
 
 
-def rewrite_report(html: Path, *, page: str, data: BaseModel) -> None:
-    """Replace a report by one that shows less."""
-    write_file(html, page)
+def rewrite_report(html: Path, *, page: str | None, data: BaseModel) -> None:
+    """Replace a report by one that shows less; `page` is None where it has none."""
+    if page is not None:
+        write_file(html, page)
     # Last: a kill before it leaves the JSON that finds the report again.
     write_file(html.with_suffix(".json"), json_text(data))
 
@@ -94,11 +95,11 @@ def json_text(data: BaseModel) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewPages(Generic[Report]):
-    """The stored reports of one kind, in which texts of reviews stand."""
+class ReviewReports(Generic[Report]):
+    """The stored reports of one kind that name reviews, most of them with their texts."""
 
-    kind: str
-    """The folder below the reports folder."""
+    kind: str | None = None
+    """The folder below the reports folder; None where they lie beside models alone."""
     title: str
     """Of one report, for messages: `an evaluation report`."""
     command: str
@@ -141,12 +142,12 @@ class ReviewPages(Generic[Report]):
         review_ids: Collection[str],
         *,
         without: Callable[[Report, Collection[str]], Report],
-        draw: Callable[[Report], str],
+        draw: Callable[[Report], str] | None,
     ) -> int:
         """Take these reviews out of every report that `naming` finds; returns how many reports and pages changed.
 
-        `without` gives a report that does not show them, `draw` its page. A report that cannot be read (altered, or
-        of an older form) may show anything: it is deleted.
+        `without` gives a report that does not show them, `draw` its page where there is one. A report that cannot be
+        read (altered, or of an older form) may show anything: it is deleted.
         """
         found = self.naming(settings, review_ids)
         for path in found:
@@ -156,11 +157,12 @@ class ReviewPages(Generic[Report]):
                 delete_report(path)
                 continue
             left = without(report, review_ids)
-            rewrite_report(path.with_suffix(".html"), page=draw(left), data=left)
+            rewrite_report(path.with_suffix(".html"), page=draw(left) if draw else None, data=left)
         return len(found)
 
     def _files(self, settings: Settings, ending: str) -> Iterator[Path]:
-        yield from (settings.reports_dir / self.kind).glob(f"*{ending}")
+        if self.kind is not None:
+            yield from (settings.reports_dir / self.kind).glob(f"*{ending}")
         if self.beside_models is not None:
             name = Path(self.beside_models).with_suffix(ending)
             yield from settings.models_dir.glob(f"*.{name}")

@@ -11,6 +11,7 @@ from restar_lib.domain import SENTIMENTS, Example, Sentiment, TruthSource, weak_
 from restar_lib.errors import ArtifactError
 from restar_lib.label_quality import doubted_labels
 from restar_lib.label_quality.doubted_labels import MOST_NAMED, DoubtedLabels, most_doubted
+from restar_lib.settings import Settings
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 TURNED = frozenset(range(40, 52))
@@ -94,17 +95,17 @@ def test_what_is_kept_is_read_again_and_a_version_without_has_none(tmp_path: Pat
         doubted_labels.read(tmp_path, VERSION)
 
 
-def test_a_forgotten_review_leaves_the_file_and_the_others_stay(tmp_path: Path) -> None:
+def test_a_forgotten_review_leaves_the_file_and_the_others_stay(smoke: Settings) -> None:
     """Only where it is named; what cannot be read may hold anything and goes."""
-    FEW.write(tmp_path, VERSION)
-    assert doubted_labels.shown(tmp_path) == {"one", "two", "three"}
-    assert doubted_labels.forget(tmp_path, ["elsewhere"]) == 0
-    assert doubted_labels.forget(tmp_path, ["two"]) == 1
-    kept = doubted_labels.read(tmp_path, VERSION)
+    FEW.write(smoke.models_dir, VERSION)
+    assert doubted_labels.shown(smoke) == {"one", "two", "three"}
+    assert doubted_labels.forget(smoke, ["elsewhere"]) == 0
+    assert doubted_labels.forget(smoke, ["two"]) == 1
+    kept = doubted_labels.read(smoke.models_dir, VERSION)
     assert kept is not None
     assert kept.most == (("one", 0.9), ("three", 0.7))
-    unreadable = tmp_path / "rs-2222222222.doubted.json"
+    unreadable = smoke.models_dir / "rs-2222222222.doubted.json"
     unreadable.write_text("{")
-    assert doubted_labels.naming(tmp_path, ["elsewhere"]) == (unreadable,)
-    assert doubted_labels.forget(tmp_path, ["elsewhere"]) == 1
+    assert doubted_labels.naming(smoke, ["elsewhere"]) == (unreadable,)
+    assert doubted_labels.forget(smoke, ["elsewhere"]) == 1
     assert not unreadable.exists()

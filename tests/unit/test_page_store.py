@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from restar_lib.errors import ArtifactError
-from restar_lib.reports.page_store import ReportFiles, ReviewPages, report_files, rewrite_report, write_report
+from restar_lib.reports.page_store import ReportFiles, ReviewReports, report_files, rewrite_report, write_report
 from restar_lib.settings import Settings
 
 
@@ -16,7 +16,7 @@ class Listed(BaseModel):
     ids: tuple[str, ...]
 
 
-PAGES = ReviewPages(
+PAGES = ReviewReports(
     kind="listed", title="a list", command="restar list", report_type=Listed, review_ids=lambda found: found.ids
 )
 

@@ -15,13 +15,13 @@ from typing import Final
 from restar_lib.artifacts import sealed_folder
 from restar_lib.evaluation.report.page import draw
 from restar_lib.evaluation.report_contents import EvaluationReport
-from restar_lib.reports.page_store import ReportFiles, ReviewPages, report_files, write_report
+from restar_lib.reports.page_store import ReportFiles, ReviewReports, report_files, write_report
 from restar_lib.settings import Settings
 
 KIND: Final = "evaluation"
 JSON: Final = "evaluation.json"
 """Ending of a report beside its version."""
-REPORTS: Final = ReviewPages(
+REPORTS: Final = ReviewReports(
     kind=KIND,
     title="an evaluation report",
     command="restar evaluate",
