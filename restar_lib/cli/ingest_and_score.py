@@ -29,13 +29,13 @@ def ingest(
 
     current, window = settings(), asked_window(since, until)
     if dry_run:
-        _show_rehearsal(current, window, max_rows=max_rows)
+        _show_dry_run(current, window, max_rows=max_rows)
         return
     counts = ingest_configured(engine(), current, run_key="cli", asked=window, max_rows=max_rows, now=now())
     print_fields(counts)
 
 
-def _show_rehearsal(current: Settings, window: Window | None, *, max_rows: int | None) -> None:
+def _show_dry_run(current: Settings, window: Window | None, *, max_rows: int | None) -> None:
     from restar_lib.ingest.dry_run import rehearse
     from restar_lib.ingest.sources.configured import open_source
     from restar_lib.store.database import engine
@@ -43,11 +43,11 @@ def _show_rehearsal(current: Settings, window: Window | None, *, max_rows: int |
     if current.database.url is None:
         print("no database is configured: as if nothing were known and nothing read")
     known = engine() if current.database.url else None
-    rehearsal = rehearse(open_source(current, window=window), current, engine=known, max_rows=max_rows)
-    for line in rehearsal.lines():
+    result = rehearse(open_source(current, window=window), current, engine=known, max_rows=max_rows)
+    for line in result.lines():
         print(line)
-    if rehearsal.failure is not None:
-        raise rehearsal.failure
+    if result.failure is not None:
+        raise result.failure
 
 
 @commands.command()

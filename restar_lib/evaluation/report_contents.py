@@ -1,7 +1,8 @@
 """The evaluation report as data: what the JSON holds and the page is drawn from.
 
 Plain values, so that the file can be read back, compared with another version's, and drawn again. Figures that somebody
-decides by are `Measure`s with a 95 % interval. It measures nothing (`evaluating` does) and draws nothing (`page` does).
+decides by are `Measure`s with a 95 % interval. It measures nothing (`evaluation.report.evaluate` does)
+and draws nothing (`evaluation.report.page` does).
 """
 
 from __future__ import annotations

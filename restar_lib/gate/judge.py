@@ -31,7 +31,7 @@ from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.dataset.training_overlap import Leakage, TrainingSet, find_leaks
 from restar_lib.domain import Example, Side, TruthSource
 from restar_lib.errors import ArtifactError, ConfigurationError, ProbeFailed
-from restar_lib.evaluation.behaviour.answers import run_cases
+from restar_lib.evaluation.behaviour.case_results import run_cases
 from restar_lib.evaluation.behaviour.cases import Case, cases_hash, load_cases, refuse_missing_groups
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.evaluation.paired_tests import compare

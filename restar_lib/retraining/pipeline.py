@@ -106,8 +106,8 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     config = with_mode(settings, mode)
     snapshot = load(settings.snapshots_dir / snapshot_hash)
     champion = champion_folder(engine, settings)
-    question = _question(config, snapshot_hash=snapshot_hash, champion=champion)
-    with checkpoints_of(settings.models_dir, question) as checkpoints, _work_folder(settings) as work:
+    key = _training_key(config, snapshot_hash=snapshot_hash, champion=champion)
+    with checkpoints_of(settings.models_dir, key) as checkpoints, _work_folder(settings) as work:
         trained = train(
             snapshot,
             config,
@@ -130,8 +130,8 @@ def train_challenger(engine: Engine, settings: Settings, *, snapshot_hash: str, 
     )
 
 
-def _question(settings: Settings, *, snapshot_hash: str, champion: Path | None) -> str:
-    """All that decides what a training learns: only the very same one may go on from its checkpoints."""
+def _training_key(settings: Settings, *, snapshot_hash: str, champion: Path | None) -> str:
+    """All that decides what a training learns: checkpoints are taken up only by a training with the same key."""
     encoder = find_encoder(settings.training.encoder).sha256
     return (
         f"{snapshot_hash} {champion and champion.name} {encoder} {code_version()} {settings.training.model_dump_json()}"

@@ -25,7 +25,7 @@ from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import Example, Side
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation import paired_tests
-from restar_lib.evaluation.behaviour.answers import Behaviour, run_cases
+from restar_lib.evaluation.behaviour.case_results import Behaviour, run_cases
 from restar_lib.evaluation.intervals import Difference, difference
 from restar_lib.evaluation.metrics import Floats
 from restar_lib.evaluation.report.evaluate import learned_elsewhere

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from restar_lib.errors import ConfigurationError
-from restar_lib.evaluation.behaviour.answers import judged, run_cases
+from restar_lib.evaluation.behaviour.case_results import judged, run_cases
 from restar_lib.evaluation.behaviour.cases import GROUPS as JUDGED
 from restar_lib.evaluation.behaviour.cases import Case, cases_hash, load_cases, refuse_missing_groups
 from restar_lib.inference.engine import InferenceEngine

@@ -12,7 +12,7 @@ import pytest
 
 from restar_lib.dataset.training_overlap import Leak, Leakage, TrainingSet
 from restar_lib.domain import Side
-from restar_lib.evaluation.behaviour.answers import Behaviour, GroupResult
+from restar_lib.evaluation.behaviour.case_results import Behaviour, GroupResult
 from restar_lib.evaluation.behaviour.cases import GROUPS
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.evaluation.paired_tests import PairedComparison

@@ -4,8 +4,8 @@ Three kinds, after CheckList (Ribeiro et al. 2020): minimum functionality (a tex
 another one), invariance (variants of a text get the same answer) and directional (one text is more negative or more
 positive than another). A file is one group; a group or a case that is `hard` is reported and never judged.
 
-Pure but for reading the files: it asks no model (`gate.behaviour` does) and knows no threshold of the gate. A file that
-cannot be understood is a `ConfigurationError` that names the file and the case.
+Pure but for reading the files: it asks no model (`evaluation.behaviour.case_results` does) and knows no threshold of
+the gate. A file that cannot be understood is a `ConfigurationError` that names the file and the case.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """The behaviour cases in the report: which kinds of language the model copes with.
 
-The cases and their runner are the gate's; here they are counted by group, with an interval, and some failures shown.
+Cases and answers come from `evaluation.behaviour.case_results`; here they are counted by group, with an interval, and
+some failures are shown.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from restar_lib.evaluation.behaviour.answers import Behaviour, CaseResult, GroupResult, run_cases
+from restar_lib.evaluation.behaviour.case_results import Behaviour, CaseResult, GroupResult, run_cases
 from restar_lib.evaluation.intervals import wilson
 from restar_lib.evaluation.report_contents import BehaviourGroup
 from restar_lib.inference.engine import InferenceEngine

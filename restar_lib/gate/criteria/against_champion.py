@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from restar_lib.evaluation.behaviour.answers import Behaviour
+from restar_lib.evaluation.behaviour.case_results import Behaviour
 from restar_lib.evaluation.metrics import Metrics
 from restar_lib.evaluation.paired_tests import PairedComparison
 from restar_lib.gate.slice_changes import SLICES, SliceChange

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from restar_lib.evaluation.behaviour.answers import Behaviour, CaseResult, GroupResult
+from restar_lib.evaluation.behaviour.case_results import Behaviour, CaseResult, GroupResult
 from restar_lib.evaluation.behaviour.cases import GROUPS
 from restar_lib.gate.criteria.against_champion import PairedMeasurements
 from restar_lib.gate.verdict import VerdictLine

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from restar_lib.dataset.training_overlap import Leakage
 from restar_lib.domain import Side
-from restar_lib.evaluation.behaviour.answers import Behaviour
+from restar_lib.evaluation.behaviour.case_results import Behaviour
 from restar_lib.evaluation.metrics import Metrics
 from restar_lib.gate.criteria.against_champion import PairedMeasurements, comparison_line, slice_lines
 from restar_lib.gate.criteria.behaviour_criteria import behaviour_lines

@@ -1,8 +1,9 @@
 """How a model answers the behaviour cases: which hold, and what share of each group does.
 
-`run_cases` asks a loaded model once for every text and judges each case by itself; what share is enough is the gate's
-decision (`gate.criteria.challenger`). The score of a text is P(positive) - P(negative), from -1 to 1. Abstaining excuses nothing: the
-most probable sentiment counts. Needs ONNX Runtime through the engine, nothing else. Called by the gate and by reports.
+`run_cases` asks a loaded model once for every text and judges each case by itself; what share is enough is decided by
+`gate.criteria.behaviour_criteria`. The score of a text is P(positive) - P(negative), from -1 to 1. Abstaining excuses
+nothing: the most probable sentiment counts. Needs ONNX Runtime through the engine, nothing else. Called by the gate and
+by reports.
 """
 
 from __future__ import annotations
