@@ -10,12 +10,13 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from restar_lib.atomic_files import flush_folder, write_flushed
 from restar_lib.errors import ConfigurationError
-from restar_lib.retry import Patience
+from restar_lib.ingest.sources.hub_retry import ask_hub
 from restar_lib.settings import HubSettings, Settings
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ def to_hub(content: Content, repository: str, *, kind: Kind, config: HubSettings
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=config.endpoint or None, token=config.token.get_secret_value())
-    what, patience = f"push to {repository}", Patience.from_config(config)
-    patience.ask(lambda: api.create_repo(repository, repo_type=kind, private=config.private, exist_ok=True), what=what)
-    before = patience.ask(lambda: api.repo_info(repository, repo_type=kind, revision="main").sha, what=what)
-    after = patience.ask(lambda: _commit(api, content, repository, kind=kind, message=message), what=what)
+    ask = partial(ask_hub, what=f"push to {repository}", config=config)
+    ask(lambda: api.create_repo(repository, repo_type=kind, private=config.private, exist_ok=True))
+    before = ask(lambda: api.repo_info(repository, repo_type=kind, revision="main").sha)
+    after = ask(lambda: _commit(api, content, repository, kind=kind, message=message))
     address = f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repository}"
     return PushResult(where=address, files=len(content), changed=before != after, commit=after)
 

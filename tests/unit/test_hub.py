@@ -1,8 +1,9 @@
-"""A data set on the hub as a source: pinned, resumable at any row, fair to small categories, patient with a busy hub."""
+"""A data set on the hub as a source: pinned, resumable at any row, fair to small categories, and waiting for a busy hub."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from restar_lib.ingest.sources.base import RawRow
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.sources.hub import HubSource
 from restar_lib.ingest.sources.hub_files import HubFiles
-from restar_lib.retry import Patience, asked_pause
+from restar_lib.ingest.sources.hub_retry import asked_pause
 from restar_lib.settings import load
 from tests.hub_stand_in import Hub, Repository, Trouble, hub_stand_in
 
@@ -69,8 +70,8 @@ def source(hub: Hub, *, pauses: list[float] | None = None, **config: Any) -> Hub
         load(environment=environment | {"RESTAR_SOURCE__KIND": "hub", "RESTAR_SOURCE__NAME": "shop"}).settings
     )
     assert isinstance(opened, HubSource)
-    patience = replace(opened.files.patience, sleep=(pauses if pauses is not None else []).append)
-    return replace(opened, files=replace(opened.files, patience=patience))
+    noted = (pauses if pauses is not None else []).append
+    return replace(opened, files=replace(opened.files, sleep=noted))
 
 
 def read(opened: HubSource, cursor: Any = None) -> list[RawRow]:
@@ -256,7 +257,7 @@ def test_what_is_not_there_is_named(hub: Hub, config: dict[str, str], says: str)
 
 
 def test_a_refused_token_says_where_to_give_one(hub: Hub) -> None:
-    """401 is no matter of patience."""
+    """401 is not asked for again."""
     hub.troubles.append(Trouble(where="/api/", status=401))
     with pytest.raises(SourceError, match="answers 401; give a token that may do this: HF_TOKEN"):
         read(source(hub))
@@ -277,4 +278,4 @@ def test_the_hubs_own_variables_are_read() -> None:
     assert loaded.settings.hub.token is not None
     assert loaded.settings.hub.token.get_secret_value() == "hf_secret"
     assert "hf_secret" not in repr(loaded) + loaded.settings.model_dump_json()
-    assert Patience.from_config(loaded.settings.hub) == HubFiles.from_config(loaded.settings.hub).patience
+    assert HubFiles.from_config(loaded.settings.hub) == HubFiles(config=loaded.settings.hub, sleep=time.sleep)

@@ -1,8 +1,8 @@
 """The files of one data set on the hub: the commit that a name means, what files it has, their bytes from anywhere on.
 
 Reads the repository's files by HTTP range from the addresses that the hub resolves, one block at a time, so memory is
-bounded and any byte is a place to begin. It runs no script of a data set and downloads no file whole. Slow and busy
-hubs are `patience`'s; knows nothing of reviews and cursors (`ingest.sources.hub`).
+bounded and reading may begin at any byte. It runs no script of a data set and downloads no file whole. Requests that
+fail are repeated by `hub_retry`; knows nothing of reviews and cursors (`ingest.sources.hub`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from posixpath import dirname
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from restar_lib.errors import SourceError
-from restar_lib.retry import Patience, ShortAnswer
+from restar_lib.ingest.sources.hub_retry import Result, ShortAnswer, ask_hub
 from restar_lib.settings import HubSettings
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-Answer = TypeVar("Answer")
 PARTIAL, BEHIND_THE_END = 206, 416
 
 
@@ -39,14 +39,15 @@ class HubFiles:
     """The data set `config.dataset`."""
 
     config: HubSettings
-    patience: Patience
+    sleep: Callable[[float], None] = time.sleep
+    """How the pauses between two tries are spent."""
 
     @classmethod
     def from_config(cls, config: HubSettings) -> Self:
         """As configured in section `hub`."""
         # It logs every address that it asks, signed ones of the storage included.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
-        return cls(config=config, patience=Patience.from_config(config))
+        return cls(config=config)
 
     def commit(self, revision: str) -> str:
         """The commit (40 hex digits) that a branch, a tag or a commit means now."""
@@ -119,8 +120,8 @@ class HubFiles:
             raise ShortAnswer(f"{len(content):,} of {announced:,} bytes arrived")
         return Block(content=content, total=total)
 
-    def _ask(self, request: Callable[[], Answer], *, what: str) -> Answer:
-        return self.patience.ask(request, what=what)
+    def _ask(self, request: Callable[[], Result], *, what: str) -> Result:
+        return ask_hub(request, what=what, config=self.config, sleep=self.sleep)
 
     def _api(self) -> HfApi:
         from huggingface_hub import HfApi
