@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import Settings, load
 from restar_lib.store.database import migrate

@@ -25,8 +25,7 @@ import numpy as np
 
 from restar_lib.atomic_files import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping
-from restar_lib.ingest.readers.cursor import FoundRow
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 from restar_lib.ingest.timestamps import parse_moment
@@ -165,7 +164,7 @@ def _timed_lines(files: Iterable[StoredFile], mapping: FieldMapping) -> Iterator
             yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, mapping)
 
 
-def _line(row: FoundRow, mapping: FieldMapping) -> bytes:
+def _line(row: RawRow, mapping: FieldMapping) -> bytes:
     """The row as one line: what was one stays as it is, what cannot be read too, but for its line ends."""
     if row.fields is None or (row.raw[:1] + row.raw[-1:] == b"{}" and b"\n" not in row.raw):
         return row.raw.replace(b"\n", b" ")

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, select
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.copy_rows import Readable
-from restar_lib.ingest.sources.base import Cursor, RawRow, Source
+from restar_lib.ingest.raw_rows import Cursor, RawRow
+from restar_lib.ingest.sources.base import Source
 from restar_lib.store.tables import SourceCursor
 
 MAX_CHUNK_BYTES = 16 << 20

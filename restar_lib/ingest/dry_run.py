@@ -19,7 +19,8 @@ from restar_lib.domain import Outcome, QuarantineReason, Review
 from restar_lib.errors import SourceError
 from restar_lib.ingest.chunks import stored_cursor
 from restar_lib.ingest.cleaning import Rejection, clean
-from restar_lib.ingest.sources.base import RawRow, Source
+from restar_lib.ingest.raw_rows import RawRow
+from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.stored_reviews import known_ids, originals_of
 from restar_lib.ingest.tombstones import shown
 from restar_lib.settings import IngestSettings, Settings

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from restar_lib.ingest.cleaning import identifier
-from restar_lib.ingest.fields import FieldMapping, parse_line
+from restar_lib.ingest.raw_rows import FieldMapping, parse_line
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Quarantine, ReviewRow
 

@@ -31,7 +31,8 @@ from restar_lib.ingest.cleaning import Rejection
 from restar_lib.ingest.cleaning_pool import CleaningPool
 from restar_lib.ingest.copy_rows import COLUMNS, Preparation, ReadyReview, Result, copy_value
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.sources.base import Cursor, RawRow, Source
+from restar_lib.ingest.raw_rows import Cursor, RawRow
+from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.stored_reviews import known_ids, originals_of
 from restar_lib.ingest.tombstones import row_hash, screen, shown
 from restar_lib.settings import Settings

@@ -27,7 +27,7 @@ from restar_lib.domain import ForgottenKind, QuarantineReason
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.cleaning import Rejection, identifier
 from restar_lib.ingest.copy_rows import ReadyReview, Result
-from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Forgotten
 

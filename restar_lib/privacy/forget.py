@@ -31,7 +31,7 @@ from restar_lib.gate import verdict_log
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.ingest import erasure, load
 from restar_lib.ingest.cleaning import identifier
-from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.ingest.tombstones import ForgetKey, bury, forgotten_reviews, key_in_use
 from restar_lib.label_audit import audit_store
 from restar_lib.label_quality import doubted_labels

@@ -15,9 +15,9 @@ from sqlalchemy import Engine, delete, func, select
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.fields import FIELDS, FieldMapping
 from restar_lib.ingest.load import ingest
-from restar_lib.ingest.sources.base import Cursor, RawRow, Source
+from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, RawRow
+from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.ingest.stored_reviews import (

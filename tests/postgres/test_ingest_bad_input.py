@@ -22,8 +22,8 @@ from sqlalchemy import Engine, select
 
 from restar_lib.errors import RestarError, SourceError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.fields import FieldMapping
 from restar_lib.ingest.load import ingest
+from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.ingest.windows import ingest_configured
 from restar_lib.settings import Settings

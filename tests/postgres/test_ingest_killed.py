@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event, func, select
 
-from restar_lib.ingest.fields import FIELDS, FieldMapping
 from restar_lib.ingest.load import ingest
+from restar_lib.ingest.raw_rows import FIELDS, FieldMapping
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import Settings
 from restar_lib.store.database import engine_for

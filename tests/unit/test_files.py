@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from restar_lib.errors import ConfigurationError, SourceError
-from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
 from restar_lib.ingest.readers.storage import find_files
-from restar_lib.ingest.sources.base import RawRow
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import Settings, load

@@ -15,8 +15,7 @@ import pytest
 import zstandard
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping
-from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import load
 from tests.review_files import FORMS, review, write_rows

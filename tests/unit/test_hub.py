@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from restar_lib.errors import SourceError
+from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
-from restar_lib.ingest.sources.base import RawRow
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.sources.hub import HubSource
 from restar_lib.ingest.sources.hub_files import HubFiles

@@ -11,7 +11,7 @@ import pytest
 
 from restar_lib.demo.replay import HISTORY, PLAN_FILE, ReplayPlan, deliver, next_held, plan
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.settings import load
 from tests.review_files import FORMS, review, write_rows
 

@@ -12,7 +12,7 @@ import pytest
 from restar_lib.domain import QuarantineReason, Review, Sentiment, weak_label
 from restar_lib.errors import SourceError
 from restar_lib.ingest.cleaning import Rejection, clean
-from restar_lib.ingest.sources.base import RawRow
+from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.settings import IngestSettings, SimulatedSettings
 from restar_lib.simulator.phrases import LEAKING_TITLES

@@ -2,7 +2,7 @@
 
 Reads forward in constant memory; going back means reading from the start again, so readers avoid it. A file whose
 compression is damaged or cut off is a `SourceError` that names it, raised after everything before the damage was
-handed out. It knows nothing of lines or rows, and writes nothing.
+returned. It knows nothing of lines or rows, and writes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from restar_lib.ingest.readers.storage import StoredFile
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_INPUT_BYTES = 4096
-"""Fed at once: a decompressor hands out all that its input holds, and a hostile file unpacks to thousands of times."""
+"""Unpacked at once: a decompressor returns all that its input holds, and a hostile file grows a thousandfold."""
 BUFFER_BYTES = 128 << 10
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 
@@ -60,7 +60,7 @@ def _content(raw: BinaryIO) -> Content:
 
 
 class _Raw(io.RawIOBase):
-    """An opened file of some storage, as Python's own buffering wants it."""
+    """An opened file of some storage, with the interface that `io.BufferedReader` needs."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -94,7 +94,10 @@ class _Raw(io.RawIOBase):
 
 
 class _Zstd(io.RawIOBase):
-    """What a zstd file holds, over all its frames; a file that ends inside a frame is an `EOFError`."""
+    """What a zstd file holds, over all its frames; a file that ends inside a frame is an `EOFError`.
+
+    Not `zstandard`'s own `stream_reader`: that one takes a file that was cut off for a whole one, and cannot go back.
+    """
 
     def __init__(self, packed: io.BufferedReader) -> None:
         self._packed = packed
@@ -150,5 +153,5 @@ class _Zstd(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """How many unpacked bytes were handed out."""
+        """How many unpacked bytes were returned."""
         return self._position

@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import Any
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.compression import Content
-from restar_lib.ingest.readers.cursor import FoundRow
+from restar_lib.ingest.readers.cursor import FilePosition
 from restar_lib.ingest.readers.lines import BYTE_ORDER_MARK, TOO_LONG, RawLine, at_end, raw_lines
 
 DELIMITERS = ",;\t|"
@@ -38,7 +38,7 @@ class DelimitedRows:
         if self._begin:  # an empty file has no rows, and nothing is wrong with it
             require_columns(self._columns, mapping, address=address, where="the first row")
 
-    def read(self, start: int) -> Iterator[FoundRow]:
+    def read(self, start: int) -> Iterator[tuple[RawRow, FilePosition]]:
         """The rows from byte `start` on (0: those behind the header)."""
         self._content.seek(max(start, self._begin))
         lines = _Lines(self._content)
@@ -89,7 +89,9 @@ class DelimitedRows:
     def _name(self) -> str:
         return "TSV" if self._delimiter == "\t" else "CSV"
 
-    def _row(self, lines: _Lines, values: list[str] | None, problem: str, *, cut_from: int | None) -> FoundRow:
+    def _row(
+        self, lines: _Lines, values: list[str] | None, problem: str, *, cut_from: int | None
+    ) -> tuple[RawRow, FilePosition]:
         taken, last_line = lines.taken, lines.taken[-1]
         raw = b"".join(line.kept for line in taken).strip(b"\r\n")
         fields: dict[str, Any] | None = None
@@ -101,16 +103,14 @@ class DelimitedRows:
             except UnicodeDecodeError as error:
                 problem = not_utf_8(error)
         half_from = None if last_line.terminated else taken[0].begin
-        return FoundRow(
-            raw=raw,
-            fields=fields,
-            problem=problem,
+        position = FilePosition(
             end=last_line.end,
             reread_from=half_from if cut_from is None else cut_from,
             is_cut=cut_from is not None,
             last=lines.at_end(),
             tail=last_line.tail,
         )
+        return RawRow(raw=raw, fields=fields, problem=problem), position
 
 
 def _header(content: Content) -> tuple[str, list[str], int]:

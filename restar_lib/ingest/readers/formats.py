@@ -12,19 +12,19 @@ from collections.abc import Iterator
 from enum import Enum
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping, parse_line
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow, parse_line
 from restar_lib.ingest.readers import parquet
 from restar_lib.ingest.readers.compression import Content, is_plain, open_content
 from restar_lib.ingest.readers.csv_rows import DelimitedRows
 from restar_lib.ingest.readers.cursor import (
     HEAD_BYTES,
-    FirstBytes,
-    FoundRow,
+    FileHead,
+    FilePosition,
     State,
-    bookmark,
     digest,
     is_read,
-    place_to_go_on,
+    offset_to_go_on,
+    state_at,
 )
 from restar_lib.ingest.readers.json_values import read_elements
 from restar_lib.ingest.readers.lines import BLANK, BYTE_ORDER_MARK, TOO_LONG, Line, read_lines
@@ -53,8 +53,8 @@ class Format(Enum):
     PARQUET = "Parquet"
 
 
-def read_file(file: StoredFile, known: State | None, mapping: FieldMapping) -> Iterator[tuple[State, FoundRow]]:
-    """The rows of `file` that are not read yet, each with what to remember behind it."""
+def read_file(file: StoredFile, known: State | None, mapping: FieldMapping) -> Iterator[tuple[State, RawRow]]:
+    """The rows of `file` that are not read yet, each with what the cursor stores behind it."""
     if is_read(file, known):
         return
     with open_content(file) as content:
@@ -65,9 +65,9 @@ def read_file(file: StoredFile, known: State | None, mapping: FieldMapping) -> I
         form = form_of(file, content, head)
         if form is Format.PARQUET:
             head = parquet.footer(file, content)
-        beginning = FirstBytes(head)
-        for row in _rows(file, content, form, known, head, mapping):
-            yield bookmark(row, file=file, beginning=beginning), row
+        beginning = FileHead(head)
+        for row, position in _rows(file, content, form, known, head, mapping):
+            yield state_at(position, file=file, head=beginning), row
 
 
 def form_of(file: StoredFile, content: Content, head: bytes) -> Format:
@@ -90,12 +90,12 @@ def form_of(file: StoredFile, content: Content, head: bytes) -> Format:
 
 def _rows(
     file: StoredFile, content: Content, form: Format, known: State | None, head: bytes, mapping: FieldMapping
-) -> Iterator[FoundRow]:
+) -> Iterator[tuple[RawRow, FilePosition]]:
     if form is Format.PARQUET:
         same = known is not None and digest(head) == known["head"]
         return parquet.read_rows(file, content, mapping, known["offset"] if known and same else 0)
     delimited = DelimitedRows(content, mapping, address=file.address) if form is Format.DELIMITED else None
-    start = place_to_go_on(file, content, known, head)
+    start = offset_to_go_on(file, content, known, head)
     if delimited:
         return delimited.read(start)
     content.seek(start)
@@ -103,17 +103,11 @@ def _rows(
     return (_json_row(line, mapping) for line in lines)
 
 
-def _json_row(line: Line, mapping: FieldMapping) -> FoundRow:
+def _json_row(line: Line, mapping: FieldMapping) -> tuple[RawRow, FilePosition]:
     fields, problem = (None, TOO_LONG) if line.too_long else parse_line(line.content, mapping)
-    return FoundRow(
-        raw=line.content,
-        fields=fields,
-        problem=problem,
-        end=line.end,
-        reread_from=None if line.terminated else line.begin,
-        last=line.last,
-        tail=line.tail,
-    )
+    reread_from = None if line.terminated else line.begin
+    position = FilePosition(end=line.end, reread_from=reread_from, last=line.last, tail=line.tail)
+    return RawRow(raw=line.content, fields=fields, problem=problem), position
 
 
 def _require_parquet(file: StoredFile, content: Content, head: bytes) -> None:

@@ -15,10 +15,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.compression import Content
 from restar_lib.ingest.readers.csv_rows import require_columns
-from restar_lib.ingest.readers.cursor import FoundRow
+from restar_lib.ingest.readers.cursor import FilePosition
 from restar_lib.ingest.readers.storage import StoredFile
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def footer(file: StoredFile, content: Content) -> bytes:
     return content.read(FOOTER_BYTES)
 
 
-def read_rows(file: StoredFile, content: Content, mapping: FieldMapping, start: int) -> Iterator[FoundRow]:
+def read_rows(
+    file: StoredFile, content: Content, mapping: FieldMapping, start: int
+) -> Iterator[tuple[RawRow, FilePosition]]:
     """The rows of `file` from row `start` on."""
     from pyarrow.parquet import ParquetFile
 
@@ -48,15 +50,9 @@ def read_rows(file: StoredFile, content: Content, mapping: FieldMapping, start: 
     known = {spelling for spellings in mapping.spellings.values() for spelling in spellings}
     wanted = [name for name in names if name in known]
     for number, values in enumerate(_values(file, parquet, wanted, start), start=start + 1):
-        yield FoundRow(
-            raw=json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace"),
-            fields=mapping.ours(values),
-            problem="",
-            end=number,
-            reread_from=None,
-            last=number == total,
-            tail=b"",
-        )
+        raw = json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+        position = FilePosition(end=number, reread_from=None, last=number == total, tail=b"")
+        yield RawRow(raw=raw, fields=mapping.ours(values)), position
 
 
 def _values(file: StoredFile, parquet: ParquetFile, wanted: list[str], start: int) -> Iterator[dict[str, Any]]:

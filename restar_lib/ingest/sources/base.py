@@ -1,38 +1,21 @@
 """What a source of reviews is: rows, one after the other, each with the cursor to go on from.
 
 A source streams in constant memory and starts right after any cursor that it once handed out. It turns the spelling of
-its fields into ours (`ingest.fields`); it judges nothing (`ingest.cleaning`) and stores nothing (`ingest.load`).
+its fields into ours (`ingest.raw_rows`); it judges nothing (`ingest.cleaning`) and stores nothing (`ingest.load`).
 A row that cannot be read is a row too, with its problem: it ends in quarantine, and the next one is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from restar_lib.errors import SourceError
-
-Cursor = dict[str, Any]
-"""How far a source is read: JSON, understood by the source that made it and nobody else."""
+from restar_lib.ingest.raw_rows import Cursor, RawRow
 
 Window = tuple[datetime, datetime]
 """When the wanted reviews were written; the end does not belong to it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RawRow:
-    """One row as it was read."""
-
-    raw: bytes
-    """The row itself, for the quarantine; an over-long one is its beginning and a note of its length and hash."""
-    fields: Mapping[str, Any] | None
-    """Values by our names, absent ones left out; None where the row is malformed."""
-    problem: str = ""
-    """What is wrong with a malformed row."""
-    cursor_after: Cursor | None
-    """Reading goes on behind this row from here; None where a window is read, which moves no cursor."""
 
 
 class Source(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from restar_lib.errors import ConfigurationError
-from restar_lib.ingest.fields import FieldMapping
+from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.ingest.sources.base import Source, Window
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.ingest.sources.hub import HubSource

@@ -10,15 +10,15 @@ when everything else is read. It cleans nothing; what the bytes mean is `ingest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping
-from restar_lib.ingest.readers.cursor import FoundRow, State
+from restar_lib.ingest.raw_rows import Cursor, FieldMapping, RawRow
+from restar_lib.ingest.readers.cursor import State
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
-from restar_lib.ingest.sources.base import Cursor, RawRow, Window, check_kind
+from restar_lib.ingest.sources.base import Window, check_kind
 from restar_lib.ingest.timestamps import parse_moment
 
 SHOWN_PROBLEMS = 3
@@ -63,7 +63,8 @@ class FilesSource:
             try:
                 for state, row in read_file(file, reached, self.mapping):
                     reached = state
-                    yield _raw_row(row, {"kind": self.kind, "files": others, "file": name, "state": state})
+                    cursor_after = {"kind": self.kind, "files": others, "file": name, "state": state}
+                    yield replace(row, cursor_after=cursor_after)
             except SourceError as error:
                 problems.append(str(error))
             states = states if reached is None else others | {name: reached}
@@ -73,15 +74,11 @@ class FilesSource:
             try:
                 for _, row in read_file(file, None, self.mapping):
                     if self._is_in_window(row):
-                        yield _raw_row(row, None)
+                        yield row
             except SourceError as error:
                 problems.append(str(error))
 
-    def _is_in_window(self, row: FoundRow) -> bool:
+    def _is_in_window(self, row: RawRow) -> bool:
         """Also true of a row without a readable time: no window is its own, and it must not be lost silently."""
         moment = parse_moment((row.fields or {}).get("reviewed_at"))
         return moment is None or self.window is None or self.window[0] <= moment < self.window[1]
-
-
-def _raw_row(row: FoundRow, cursor_after: Cursor | None) -> RawRow:
-    return RawRow(raw=row.raw, fields=row.fields, problem=row.problem, cursor_after=cursor_after)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.fields import FieldMapping, parse_line
+from restar_lib.ingest.raw_rows import Cursor, FieldMapping, RawRow, parse_line
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES, Line, read_lines
-from restar_lib.ingest.sources.base import Cursor, RawRow, check_kind
+from restar_lib.ingest.sources.base import check_kind
 from restar_lib.ingest.sources.hub_files import HubFiles
 from restar_lib.settings import HubSettings
 

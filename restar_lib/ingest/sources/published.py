@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Self
 
 from restar_lib.errors import SnapshotError, SourceError
-from restar_lib.ingest.fields import FIELDS, FieldMapping
-from restar_lib.ingest.sources.base import Cursor, RawRow, check_kind
+from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, RawRow
+from restar_lib.ingest.sources.base import check_kind
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.ingest.sources.hub import HubSource
 from restar_lib.ingest.sources.hub_files import HubFiles

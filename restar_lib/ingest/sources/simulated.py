@@ -12,7 +12,8 @@ from itertools import count
 from typing import Final
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.sources.base import Cursor, RawRow, check_kind
+from restar_lib.ingest.raw_rows import Cursor, RawRow
+from restar_lib.ingest.sources.base import check_kind
 from restar_lib.settings import SimulatedSettings
 from restar_lib.simulator.reviews import review, seeded_choice
 

@@ -1,7 +1,8 @@
-"""The fields of a review and how other people spell them: from a raw object to values under our names.
+"""One row as a source holds it (`RawRow`), and how other people spell its fields (`FieldMapping`).
 
 Pure: it opens nothing, judges no value (`ingest.cleaning` does) and knows no source. A spelling is added in
-`include/config/default.yaml`, section `source.fields`. Called by the readers and the sources.
+`include/config/default.yaml`, section `source.fields`. Made by the readers and the sources, read by cleaning and by the
+quarantine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from restar_lib.errors import ConfigurationError
+
+Cursor = dict[str, Any]
+"""How far a source is read: JSON, understood by the source that made it and nobody else."""
 
 TYPE_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
 
@@ -27,6 +31,20 @@ FIELDS = (
     "reviewed_at",
 )
 """Our names of the fields of a raw row; `source.fields` maps other spellings to them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawRow:
+    """One row as it was read."""
+
+    raw: bytes
+    """The row itself, for the quarantine; an over-long one is its beginning and a note of its length and hash."""
+    fields: Mapping[str, Any] | None
+    """Values by our names, absent ones left out; None where the row is malformed."""
+    problem: str = ""
+    """What is wrong with a malformed row."""
+    cursor_after: Cursor | None = None
+    """Reading goes on behind this row from here. None as it comes from a file, and where a window moves no cursor."""
 
 
 @dataclass(frozen=True)
