@@ -120,7 +120,7 @@ class ReleaseKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """One cleaned customer text, ready to be stored."""
+    """One cleaned customer text: as cleaning makes it, and as it is read back from table `review`."""
 
     review_id: str
     source: str
@@ -137,6 +137,17 @@ class Review:
     text_hash: str
     """SHA-256 (hex) of the normalised text: copies of one text share it."""
     words: int
+
+    @property
+    def stars(self) -> int:
+        """The rating, for callers that read rated reviews alone. Raises `ValueError` where there is none."""
+        if self.rating is None:
+            raise ValueError(f"review {self.review_id} has no stars")
+        return self.rating
+
+    def model_text(self, *, titles: bool) -> str:
+        """The text as a model reads it, its title in front where `titles`."""
+        return with_title(self.text, self.title) if titles else self.text
 
 
 def with_title(text: str, title: str | None) -> str:

@@ -9,36 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, all_, case, func, literal, select
 
-from restar_lib.domain import SENTIMENTS, Sentiment, Side, weak_label
+from restar_lib.domain import SENTIMENTS, Review, Sentiment, Side, weak_label
+from restar_lib.ingest.stored_reviews import REVIEW_COLUMNS, read_reviews
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import SENTIMENT, ReviewRow
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One review as a training set needs it."""
-
-    review_id: str
-    text: str
-    title: str | None
-    rating: int | None
-    product_category: str | None
-    reviewed_at: datetime
-
-    @property
-    def stars(self) -> int:
-        """The rating, where only rated reviews were asked for. Raises `ValueError` where there is none."""
-        if self.rating is None:
-            raise ValueError(f"review {self.review_id} has no stars")
-        return self.rating
-
-
-def newest(connection: Connection, side: Side, *, limit: int) -> list[Candidate]:
+def newest(connection: Connection, side: Side, *, limit: int) -> list[Review]:
     """The newest rated reviews of a side: the natural mix. Feedback comes selected and without stars: left out."""
     chosen = (
         _originals(side)
@@ -46,12 +27,12 @@ def newest(connection: Connection, side: Side, *, limit: int) -> list[Candidate]
         .order_by(ReviewRow.reviewed_at.desc(), ReviewRow.review_id)
         .limit(limit)
     )
-    return _read(connection, chosen)
+    return read_reviews(connection, chosen)
 
 
-def with_ids(connection: Connection, side: Side, review_ids: Collection[str]) -> list[Candidate]:
+def with_ids(connection: Connection, side: Side, review_ids: Collection[str]) -> list[Review]:
     """The reviews of a side among `review_ids`."""
-    return _read(connection, _originals(side).where(one_of(ReviewRow.review_id, review_ids)))
+    return read_reviews(connection, _originals(side).where(one_of(ReviewRow.review_id, review_ids)))
 
 
 def weak_counts(connection: Connection, *, without: Collection[str]) -> dict[Sentiment, int]:
@@ -69,36 +50,29 @@ def weak_counts(connection: Connection, *, without: Collection[str]) -> dict[Sen
 
 def weak_sample(
     connection: Connection, *, key: str, limits: Mapping[Sentiment, int], without: Collection[str]
-) -> list[Candidate]:
+) -> list[Review]:
     """At most `limits` training reviews of each class: those whose text hashes follow a point that `key` gives.
 
     Hashes are spread evenly and know nothing of the stars, so a stretch of them is a random sample, and another key
     begins somewhere else. A new review takes part where its hash falls into the stretch, and moves nothing else.
     """
     start = hashlib.sha256(key.encode()).hexdigest()
-    found: list[Candidate] = []
+    found: list[Review] = []
     for sentiment, limit in limits.items():
         of_class = _originals(Side.TRAIN).where(
             ReviewRow.rating.in_([rating for rating in range(1, 6) if weak_label(rating) == sentiment]),
             ReviewRow.review_id != all_(_array(without)),
         )
         in_order = of_class.order_by(ReviewRow.text_hash)
-        sample = _read(connection, in_order.where(ReviewRow.text_hash >= start).limit(limit))
+        sample = read_reviews(connection, in_order.where(ReviewRow.text_hash >= start).limit(limit))
         # The hashes are a circle: behind the last one comes the first.
         rest = in_order.where(ReviewRow.text_hash < start).limit(limit - len(sample))
-        found += sample + _read(connection, rest)
+        found += sample + read_reviews(connection, rest)
     return found
 
 
-def _originals(side: Side) -> Select[str, str, str | None, int | None, str | None, datetime]:
-    return select(
-        ReviewRow.review_id,
-        ReviewRow.text,
-        ReviewRow.title,
-        ReviewRow.rating,
-        ReviewRow.product_category,
-        ReviewRow.reviewed_at,
-    ).where(ReviewRow.side == side, ReviewRow.duplicate_of.is_(None))
+def _originals(side: Side) -> Select[*tuple[Any, ...]]:
+    return select(*REVIEW_COLUMNS).where(ReviewRow.side == side, ReviewRow.duplicate_of.is_(None))
 
 
 def _weak_sentiment() -> ColumnElement[Sentiment]:
@@ -108,9 +82,3 @@ def _weak_sentiment() -> ColumnElement[Sentiment]:
 
 def _array(values: Collection[str]) -> ColumnElement[Sequence[str]]:
     return literal(sorted(values), ARRAY(Text))
-
-
-def _read(
-    connection: Connection, statement: Select[str, str, str | None, int | None, str | None, datetime]
-) -> list[Candidate]:
-    return [Candidate(**row._asdict()) for row in connection.execute(statement)]

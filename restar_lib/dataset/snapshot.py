@@ -22,11 +22,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.dataset import candidates
-from restar_lib.dataset.candidates import Candidate
 from restar_lib.dataset.leakage import refuse_leaks
 from restar_lib.dataset.snapshot_folder import Sides, SnapshotManifest, read_side, write_folder
 from restar_lib.dataset.stratified_sample import stratified
-from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label, with_title
+from restar_lib.domain import SENTIMENTS, Example, Review, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import SnapshotError
 from restar_lib.labeling.queue import MergedTask, merged_truths
 from restar_lib.settings import DatasetSettings, Settings
@@ -130,7 +129,7 @@ def _collect(connection: Connection, truths: Truths, config: DatasetSettings) ->
     return {side: sorted(rows, key=lambda row: (row.reviewed_at, row.review_id)) for side, rows in sides.items()}
 
 
-def _held_out(connection: Connection, side: Side, config: DatasetSettings, *, limit: int) -> list[Candidate]:
+def _held_out(connection: Connection, side: Side, config: DatasetSettings, *, limit: int) -> list[Review]:
     if config.held_out == "newest":
         return candidates.newest(connection, side, limit=limit)
     return stratified(connection, side, limit=limit, key=f"{config.split_key}:{config.seed}")
@@ -148,11 +147,11 @@ def _training_rows(connection: Connection, truths: Truths, config: DatasetSettin
     ]
 
 
-def _example(row: Candidate, truths: Truths, *, weight: float, titles: bool) -> Example:
+def _example(row: Review, truths: Truths, *, weight: float, titles: bool) -> Example:
     people = truths.get(row.review_id)
     return Example(
         review_id=row.review_id,
-        text=with_title(row.text, row.title) if titles else row.text,
+        text=row.model_text(titles=titles),
         truth=weak_label(row.stars) if people is None else people.sentiment,
         truth_source=TruthSource.STARS if people is None else TruthSource.PEOPLE,
         weight=weight,

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, literal, select
 
-from restar_lib.dataset.candidates import Candidate
-from restar_lib.domain import Sentiment, Side, weak_label
+from restar_lib.domain import Review, Sentiment, Side, weak_label
+from restar_lib.ingest.stored_reviews import REVIEW_COLUMNS, as_review
 from restar_lib.store.tables import ReviewRow
 
 Stratum = tuple[str | None, Sentiment]
@@ -22,7 +22,7 @@ SIZABLE = 5
 RATED = (ReviewRow.duplicate_of.is_(None), ReviewRow.rating.is_not(None))
 
 
-def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> list[Candidate]:
+def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> list[Review]:
     """Rated reviews of `side`: each stratum's share of them is its share of all rated reviews, of every side.
 
     At most `limit`, and only so many as every stratum of some size can fill; a rare one that the side cannot fill stays
@@ -31,13 +31,13 @@ def stratified(connection: Connection, side: Side, *, limit: int, key: str) -> l
     counts, available = _counts(connection), _counts(connection, side)
     quotas = shares(counts, total=fillable(counts, available, limit=limit))
     drawn = _numbered(side, key=key).subquery()
-    found: list[Candidate] = []
+    found: list[Review] = []
     enough = select(drawn).where(drawn.c.number <= max(quotas.values(), default=0))
     for row in connection.execute(enough.order_by(drawn.c.draw, drawn.c.review_id)):
         stratum = (row.product_category, weak_label(row.rating))
         if quotas.get(stratum, 0) > 0:
             quotas[stratum] -= 1
-            found.append(Candidate(**{name: getattr(row, name) for name in Candidate.__dataclass_fields__}))
+            found.append(as_review(row))
     return found
 
 
@@ -74,5 +74,5 @@ def _numbered(side: Side, *, key: str) -> Select[Any]:
     number = func.row_number().over(
         partition_by=(ReviewRow.product_category, ReviewRow.rating), order_by=(draw, ReviewRow.review_id)
     )
-    columns = [getattr(ReviewRow, name) for name in Candidate.__dataclass_fields__]
-    return select(*columns, draw.label("draw"), number.label("number")).where(ReviewRow.side == side, *RATED)
+    columns = (*REVIEW_COLUMNS, draw.label("draw"), number.label("number"))
+    return select(*columns).where(ReviewRow.side == side, *RATED)

@@ -17,9 +17,9 @@ from threading import Lock
 
 from sqlalchemy import Engine
 
-from restar_lib.domain import SENTIMENTS, LabelSource, Sentiment, weak_label
+from restar_lib.domain import SENTIMENTS, LabelSource, Review, Sentiment, weak_label
 from restar_lib.errors import LeaseLost
-from restar_lib.ingest.stored_reviews import StoredReview, reviews_by_id
+from restar_lib.ingest.stored_reviews import reviews_by_id
 from restar_lib.labeling import leases
 from restar_lib.labeling.leases import Claim
 from restar_lib.settings import Settings
@@ -54,7 +54,7 @@ def answer_all(
     return budget.given
 
 
-def demo_answer(review: StoredReview, settings: Settings) -> Sentiment | None:
+def demo_answer(review: Review, settings: Settings) -> Sentiment | None:
     """What a demo labeler says about this review, mistakes included; None where nobody knows (no stars)."""
     truth = _truth(review, settings)
     if truth is None or _hash(review.review_id, "errs") >= settings.labeling.demo_error_rate * HASH_RANGE:
@@ -119,7 +119,7 @@ def _answer(engine: Engine, settings: Settings, *, claim: Claim, labeler: str, n
     return True
 
 
-def _truth(review: StoredReview, settings: Settings) -> Sentiment | None:
+def _truth(review: Review, settings: Settings) -> Sentiment | None:
     if settings.source.kind == "simulated" and review.source == settings.source.name:
         return true_sentiment(review.review_id, settings.simulated)
     return None if review.rating is None else weak_label(review.rating)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine
 
 from restar_lib.dataset.snapshot import Snapshot
-from restar_lib.domain import Side
-from restar_lib.ingest.stored_reviews import StoredReview, reviews_by_id
+from restar_lib.domain import Review, Side
+from restar_lib.ingest.stored_reviews import reviews_by_id
 from restar_lib.settings import Settings
 
 
@@ -20,7 +20,7 @@ def sources_of(settings: Settings, snapshot: Snapshot, *, engine: Engine | None 
 
 def stored_of(
     settings: Settings, snapshot: Snapshot, *, sides: Sequence[Side] = tuple(Side), engine: Engine | None = None
-) -> Mapping[str, StoredReview] | None:
+) -> Mapping[str, Review] | None:
     """The stored reviews of these sides by their ids; None where no database is configured."""
     if engine is None and settings.database.url is None:
         return None

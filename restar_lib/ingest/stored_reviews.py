@@ -8,22 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Row, Select, func, select
 
-from restar_lib.domain import Review, Side
+from restar_lib.domain import Review
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredReview(Review):
-    """A review as it is in the table."""
-
-    side: Side
-    duplicate_of: str | None
-    """The review that had this text first; None for that one."""
-    ingested_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,36 +49,24 @@ class RunSummary:
     """None while it runs, and for a run that was cut off; its counts are right all the same."""
 
 
-STORED = (
-    ReviewRow.review_id,
-    ReviewRow.source,
-    ReviewRow.text,
-    ReviewRow.title,
-    ReviewRow.rating,
-    ReviewRow.asin,
-    ReviewRow.parent_asin,
-    ReviewRow.product_category,
-    ReviewRow.user_id,
-    ReviewRow.reviewed_at,
-    ReviewRow.text_hash,
-    ReviewRow.words,
-    ReviewRow.side,
-    ReviewRow.duplicate_of,
-    ReviewRow.ingested_at,
-)
+REVIEW_COLUMNS = tuple(getattr(ReviewRow, name) for name in Review.__dataclass_fields__)
+"""What a statement selects whose rows become reviews; others may follow."""
 
 
-def reviews_by_id(connection: Connection, review_ids: Collection[str]) -> dict[str, StoredReview]:
+def as_review(row: Row[*tuple[Any, ...]]) -> Review:
+    """The review in a row that begins with `REVIEW_COLUMNS`."""
+    return Review(**dict(zip(Review.__dataclass_fields__, row, strict=False)))
+
+
+def read_reviews(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[Review]:
+    """The reviews that a statement over `REVIEW_COLUMNS` finds, in its order."""
+    return [as_review(row) for row in connection.execute(statement)]
+
+
+def reviews_by_id(connection: Connection, review_ids: Collection[str]) -> dict[str, Review]:
     """The stored ones among `review_ids`."""
-    rows = connection.execute(select(*STORED).where(one_of(ReviewRow.review_id, review_ids)))
-    return {row.review_id: StoredReview(**row._mapping) for row in rows}  # noqa: SLF001 - SQLAlchemy's public name
-
-
-def newest_reviews(connection: Connection, *, limit: int) -> list[StoredReview]:
-    """The newest originals by the time they were written, newest first."""
-    newest = (ReviewRow.reviewed_at.desc(), ReviewRow.review_id)
-    rows = connection.execute(select(*STORED).where(ReviewRow.duplicate_of.is_(None)).order_by(*newest).limit(limit))
-    return [StoredReview(**row._mapping) for row in rows]  # noqa: SLF001
+    wanted = select(*REVIEW_COLUMNS).where(one_of(ReviewRow.review_id, review_ids))
+    return {review.review_id: review for review in read_reviews(connection, wanted)}
 
 
 def count_reviews(engine: Engine) -> ReviewCounts:
@@ -98,15 +77,6 @@ def count_reviews(engine: Engine) -> ReviewCounts:
     with engine.connect() as connection:
         row = connection.execute(select(originals, copies, quarantined)).one()
     return ReviewCounts(originals=row[0], copies=row[1], quarantined=row[2])
-
-
-def quarantine_counts(engine: Engine) -> dict[str, int]:
-    """Distinct quarantined rows by reason, most first."""
-    counted = func.count()
-    by_reason = select(Quarantine.reason, counted).group_by(Quarantine.reason)
-    with engine.connect() as connection:
-        rows = connection.execute(by_reason.order_by(counted.desc(), Quarantine.reason))
-        return {reason.value: number for reason, number in rows}
 
 
 def sources_read(engine: Engine) -> dict[str, int]:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib import settings as config
 from restar_lib.artifacts.model_loading import load_verified
-from restar_lib.domain import Reason
+from restar_lib.domain import Reason, Review
 from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.labeling.queue import enqueue
 from restar_lib.scoring import pending
@@ -97,20 +97,19 @@ def _scored(
     """Each chunk once it is stored. The database works beside the model, one thing at a time and in order."""
     with ThreadPoolExecutor(1, thread_name_prefix="database") as database:
 
-        def fetch(after: pending.ReadPosition, left: int) -> Future[list[pending.PendingReview]]:
+        def fetch(after: pending.ReadPosition, left: int) -> Future[pending.UnreadReviews]:
             limit = min(settings.scoring.chunk_rows, left)
-            titles = model.info.reads_titles
-            return database.submit(pending.following, engine, runs, after=after, limit=limit, titles=titles)
+            return database.submit(pending.following, engine, runs, after=after, limit=limit)
 
         coming = fetch(pending.START, total)
         storing: Future[_Chunk] | None = None
         share = _Share(engine, settings, runs=runs, left=total)
         read = 0
-        while read < total and (reviews := coming.result()):  # none: somebody else is scoring as well
+        while read < total and (reviews := coming.result().reviews):  # none: somebody else is scoring as well
             read += len(reviews)
-            # From the last in the database's own order, which need not be Python's.
-            coming = fetch(reviews[-1].place, total - read)
-            predictions = model.predict([review.text for review in reviews], batch_size=settings.scoring.batch_size)
+            coming = fetch(coming.result().end, total - read)
+            texts = [review.model_text(titles=model.info.reads_titles) for review in reviews]
+            predictions = model.predict(texts, batch_size=settings.scoring.batch_size)
             if storing is not None:
                 share.note(storing.result())
                 yield storing.result()
@@ -132,7 +131,7 @@ class _Share:
     def __init__(self, engine: Engine, settings: config.Settings, *, runs: pending.Runs, left: int) -> None:
         self._engine, self._runs = engine, runs
         self._tasks = settings.selection.max_tasks
-        self._before = pending.standing(engine, runs)
+        self._before = pending.scoring_state(engine, runs)
         self._total = min(self._before.read + left, settings.scoring.max_rows)
         self._read = self._queued = 0
 
@@ -140,7 +139,7 @@ class _Share:
         """A chunk was stored."""
         self._read, self._queued = self._read + stored.read, self._queued + stored.uncertain
         if stored.scored < stored.read:  # somebody else scores as well: what they have queued counts
-            self._before = pending.standing(self._engine, self._runs)
+            self._before = pending.scoring_state(self._engine, self._runs)
             self._read = self._queued = 0
 
     def of_next(self, reviews: int) -> int:
@@ -152,7 +151,7 @@ class _Share:
 def _store(
     engine: Engine,
     model: InferenceEngine,
-    reviews: Sequence[pending.PendingReview],
+    reviews: Sequence[Review],
     predictions: Predictions,
     *,
     settings: config.Settings,

@@ -27,7 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from restar_lib.domain import with_title
+from restar_lib.domain import Review
+from restar_lib.ingest.stored_reviews import REVIEW_COLUMNS, as_review
 from restar_lib.labeling.queue import count_uncertain
 from restar_lib.settings import Settings
 from restar_lib.store.conditions import one_of
@@ -42,7 +43,7 @@ Runs = Sequence[int]
 
 
 class ReadPosition(NamedTuple):
-    """Where a review stands in the order of reading: run by run, in each by id."""
+    """The position of a review in the order of reading: run by run, in each by id."""
 
     ingest_run_id: int
     review_id: str
@@ -52,17 +53,12 @@ START: Final = ReadPosition(0, "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingReview:
-    """A review that no model has read."""
+class UnreadReviews:
+    """Some reviews that no model has read, in the order of reading."""
 
-    place: ReadPosition
-    text: str
-    """As the model reads it."""
-
-    @property
-    def review_id(self) -> str:
-        """Its id."""
-        return self.place.review_id
+    reviews: Sequence[Review]
+    end: ReadPosition
+    """The position of the last one, in the order of the database, which need not be Python's."""
 
 
 def runs(engine: Engine, settings: Settings, *, now: datetime) -> Runs:
@@ -81,14 +77,14 @@ def count(engine: Engine, among: Runs) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingState:
-    """How far the reading of some ingest runs has come, whoever did it."""
+class ScoringState:
+    """How far the scoring of some ingest runs has come, whoever did it."""
 
     read: int
     queued_uncertain: int
 
 
-def standing(engine: Engine, among: Runs) -> PendingState:
+def scoring_state(engine: Engine, among: Runs) -> ScoringState:
     """What earlier tries, or others at this moment, have done about the runs that are not through.
 
     A run that was killed while it was ingested counts only as long as something of it is unread: it never ends.
@@ -102,32 +98,27 @@ def standing(engine: Engine, among: Runs) -> PendingState:
         # Subtracted, not counted: asking for the predictions of many reviews reads the whole table of them.
         counted = select(func.count()).where(one_of(ReviewRow.ingest_run_id, runs), ReviewRow.duplicate_of.is_(None))
         unread = select(func.count()).select_from(ReviewRow).where(*_unread(runs))
-        return PendingState(
+        return ScoringState(
             read=connection.execute(counted).scalar_one() - connection.execute(unread).scalar_one(),
             queued_uncertain=count_uncertain(connection, ingest_runs=runs),
         )
 
 
-def following(
-    engine: Engine, among: Runs, *, after: ReadPosition, limit: int, titles: bool = False
-) -> list[PendingReview]:
-    """The next unread reviews behind `after`, in order; their titles in front of their texts where `titles`."""
-    place = tuple_(ReviewRow.ingest_run_id, ReviewRow.review_id)
+def following(engine: Engine, among: Runs, *, after: ReadPosition, limit: int) -> UnreadReviews:
+    """The next unread reviews behind `after`, `limit` at most; none where all are read."""
+    position = tuple_(ReviewRow.ingest_run_id, ReviewRow.review_id)
     statement = (
-        select(ReviewRow.ingest_run_id, ReviewRow.review_id, ReviewRow.text, ReviewRow.title)
-        .where(*_unread(among), place > after)
+        select(*REVIEW_COLUMNS, ReviewRow.ingest_run_id)
+        .where(*_unread(among), position > after)
         .order_by(ReviewRow.ingest_run_id, ReviewRow.review_id)
         .limit(limit)
     )
     with engine.connect() as connection:
         rows = connection.execute(statement).all()
-    return [
-        PendingReview(
-            place=ReadPosition(row.ingest_run_id, row.review_id),
-            text=with_title(row.text, row.title) if titles else row.text,
-        )
-        for row in rows
-    ]
+    return UnreadReviews(
+        reviews=[as_review(row) for row in rows],
+        end=ReadPosition(rows[-1].ingest_run_id, rows[-1].review_id) if rows else after,
+    )
 
 
 def unread_of(connection: Connection, review_ids: Collection[str]) -> set[str]:

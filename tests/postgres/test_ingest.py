@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete, func, select
 
+from restar_lib.dataset import candidates
+from restar_lib.domain import Side
 from restar_lib.errors import SourceError
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.load import ingest
@@ -23,8 +25,6 @@ from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.ingest.stored_reviews import (
     count_reviews,
     latest_runs,
-    newest_reviews,
-    quarantine_counts,
     reviews_by_id,
     sources_read,
 )
@@ -73,7 +73,9 @@ def test_the_counts_are_found_again_in_the_tables(engine: Engine, smoke: Setting
     )
     assert stored.reviews == counts.new + counts.duplicate_text
     assert min(counts.new, counts.duplicate_text, counts.quarantined) > 0
-    assert quarantine_counts(engine) == counts.reasons
+    with engine.connect() as connection:
+        by_reason = select(Quarantine.reason, func.count()).group_by(Quarantine.reason)
+        assert {reason.value: number for reason, number in connection.execute(by_reason)} == counts.reasons
     assert sources_read(engine) == {"simulated": 1500}
     (summary,) = latest_runs(engine)
     assert (
@@ -131,16 +133,17 @@ def test_copies_of_a_text_point_at_the_first_one(engine: Engine, smoke: Settings
     counts = run(engine, write(tmp_path / "a.jsonl", *lines), small_chunks(smoke, chunk))
     assert outcomes(counts) == (4, 2, 0, 2, 0)
     with engine.connect() as connection:
-        stored = reviews_by_id(connection, ["R1", "R2", "R3", "R4"])
-        newest = newest_reviews(connection, limit=10)
-    assert {name: review.duplicate_of for name, review in stored.items()} == {
+        rows = connection.execute(select(ReviewRow.review_id, ReviewRow.duplicate_of, ReviewRow.side)).all()
+        rated = [review.review_id for side in Side for review in candidates.newest(connection, side, limit=10)]
+    stored = {found.review_id: found for found in rows}
+    assert {name: found.duplicate_of for name, found in stored.items()} == {
         "R1": None,
         "R2": "R1",
         "R3": None,
         "R4": "R1",
     }
     assert stored["R1"].side is stored["R2"].side is stored["R4"].side
-    assert [review.review_id for review in newest] == ["R1", "R3"]
+    assert sorted(rated) == ["R1", "R3"]
 
 
 def test_the_side_is_decided_at_ingest(engine: Engine, smoke: Settings) -> None:

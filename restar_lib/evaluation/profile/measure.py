@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from restar_lib.dataset.snapshot import Snapshot
-from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
+from restar_lib.domain import SENTIMENTS, Example, Review, Sentiment, Side, TruthSource, weak_label
 from restar_lib.evaluation.intervals import Measure, over_rows, wilson
 from restar_lib.evaluation.metrics import Floats
 from restar_lib.evaluation.near_duplicates import COMMON, near_copies
@@ -37,7 +37,6 @@ from restar_lib.evaluation.profile.contents import (
     StarsLength,
     Word,
 )
-from restar_lib.ingest.stored_reviews import StoredReview
 from restar_lib.settings import Settings
 from restar_lib.text import leaks_stars
 
@@ -55,7 +54,7 @@ Rows = Mapping[Side, Sequence[Example]]
 
 
 def explore(
-    settings: Settings, snapshot: Snapshot, *, now: datetime, stored: Mapping[str, StoredReview] | None = None
+    settings: Settings, snapshot: Snapshot, *, now: datetime, stored: Mapping[str, Review] | None = None
 ) -> SnapshotProfile:
     """Everything about a snapshot; `stored` gives the reviews of the database by their ids."""
     started = time.monotonic()
@@ -173,7 +172,7 @@ def _z(here: int, there: int, *, ours: int, theirs: int, prior: float) -> float:
     return odds / sqrt(1 / a + 1 / b)
 
 
-def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, StoredReview] | None) -> Iterator[ProfileLeak]:
+def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, Review] | None) -> Iterator[ProfileLeak]:
     side_of = {row.review_id: side for side in Side for row in sides[side]}
     rows = sum(map(len, sides.values()))
     yield ProfileLeak(
@@ -213,7 +212,7 @@ def _leaks(sides: Rows, some: Sequence[Example], stored: Mapping[str, StoredRevi
         yield from _stored_leaks(side_of, stored)
 
 
-def _stored_leaks(side_of: Mapping[str, Side], stored: Mapping[str, StoredReview]) -> Iterator[ProfileLeak]:
+def _stored_leaks(side_of: Mapping[str, Side], stored: Mapping[str, Review]) -> Iterator[ProfileLeak]:
     titles = [one.title for one in stored.values() if one.title is not None]
     naming = sum(leaks_stars(title) for title in titles)
     yield ProfileLeak(
@@ -285,9 +284,7 @@ def _periods(rows: Sequence[Example]) -> Iterator[Period]:
         )
 
 
-def _notes(
-    rows: Sequence[Example], some: Sequence[Example], stored: Mapping[str, StoredReview] | None
-) -> Iterator[str]:
+def _notes(rows: Sequence[Example], some: Sequence[Example], stored: Mapping[str, Review] | None) -> Iterator[str]:
     if len(some) < len(rows):
         yield (
             f"words and near copies were sought in {len(some):,} of {len(rows):,} rows, evenly spread "
