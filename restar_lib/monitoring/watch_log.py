@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.monitoring.drift.findings import ColumnDrift, DriftMeasurements, Finding, FindingKind
 from restar_lib.monitoring.production_quality import ProductionQuality
-from restar_lib.store.tables import DriftReportRow as DriftReportRow
+from restar_lib.store.tables import DriftReportRow
 
 SERIES = 60
 """How many earlier reports are looked at for the last one that found nothing."""
