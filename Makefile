@@ -1,7 +1,7 @@
 # The words of CI and of people. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run reset test soak check bench pins clean
+.PHONY: help install run reset test test-fast soak check bench pins clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -19,7 +19,7 @@ UV_VERSION := 0.13.8
 INSTALL := $(UV) pip install --quiet --python $(VENV)/bin/python $(TORCH_OPTION)
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 install: $(VENV)/.run ## everything that runs, pinned, into .venv
 
@@ -29,19 +29,28 @@ run: $(VENV)/.run ## the whole loop: `make run`, `make run ONCE=1`, `make run RE
 reset: $(VENV)/.run ## wipe the state in var/, after asking (YES=1 does not ask)
 	@$(VENV)/bin/restar reset $(if $(filter-out 0,$(YES)),--yes)
 
-test: $(VENV)/.dev ## unit, Postgres, DAG, web and one end-to-end turn
+# In parallel, one thread a worker: two workers with two threads each are slower than either.
+PARALLEL := OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses=auto --maxprocesses=4
+COVERAGE := --cov=restar_lib --cov-report=term:skip-covered --no-cov-on-fail
+
+test-fast: $(VENV)/.dev ## what needs no process, no database and no training: under three minutes
+	@$(PARALLEL) $(or $(TESTS),tests/unit)
+
+test: $(VENV)/.dev ## everything: unit, processes, training, Postgres, DAGs, web, faults and end-to-end turns
 	@PYTHON=$(VENV)/bin/python scripts/browser
-	@$(VENV)/bin/pytest $(TESTS)
+	@$(PARALLEL) $(if $(TESTS),,$(COVERAGE)) $(TESTS)
 
 soak: $(VENV)/.dev ## the long tests (about 30 minutes): 20 kills a stage, long outages; fills docs/reliability.md
 	@$(if $(filter-out 0,$(AGAIN)),rm -f benchmarks/results/reliability.json)
 	@set -o pipefail; $(VENV)/bin/pytest -m soak -v $(TESTS) 2>&1 | tee -a soak.log; ended=$$?; \
 	  $(VENV)/bin/python scripts/reliability; exit $$ended
 
-check: $(VENV)/.dev ## Ruff, mypy strict, import rules, pins are fresh and have no known vulnerabilities
+check: $(VENV)/.dev ## Ruff, mypy strict, the import contract, names, pins are fresh and have no known vulnerabilities
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(VENV)/bin/pytest tests/unit/test_names.py tests/processes/test_import_rules.py
 	@$(VENV)/bin/python scripts/pins --check
 	@$(VENV)/bin/python scripts/audit
 

@@ -15,6 +15,7 @@ import pytest
 
 from restar_lib.settings import PROJECT_ROOT
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
+from tests import shared_server
 
 DAGS = PROJECT_ROOT / "dags"
 
@@ -42,14 +43,13 @@ class AirflowHouse:
 def airflow_environment(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a migrated Airflow that knows the project's DAGs and nothing else."""
     home = tmp_path_factory.mktemp("airflow")
-    postgres.create_databases("airflow")
-    environment = {
+    return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("RESTAR_", "AIRFLOW"))},
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url("airflow", driver="postgresql+psycopg2"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": shared_server.airflow_database(postgres, "airflow_dags"),
         "AIRFLOW__API_AUTH__JWT_SECRET": "only for this test session, and long enough",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -57,9 +57,6 @@ def airflow_environment(postgres: EmbeddedPostgres, tmp_path_factory: pytest.Tem
         "RESTAR_PROFILE": "smoke",
         "RESTAR_HOME": str(home / "var"),
     }
-    airflow = Path(sys.executable).parent / "airflow"
-    subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
-    return environment
 
 
 @pytest.fixture(scope="session")

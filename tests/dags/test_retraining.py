@@ -19,7 +19,7 @@ from restar_lib.gate.verdict import Verdict
 from restar_lib.gate.verdict_log import verdict_of
 from restar_lib.store.database import engine_for
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
+from tests import shared_server
 from tests.dags.conftest import AirflowHouse
 
 TINY = {
@@ -58,7 +58,7 @@ class Told:
 def engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
     """One database for the whole story."""
     with postgres.connect("postgres") as connection:
-        names = sql.Identifier("restar_story"), sql.Identifier(TEMPLATE)
+        names = sql.Identifier("restar_story"), sql.Identifier(shared_server.OURS)
         connection.execute(sql.SQL("create database {} template {}").format(*names))
     made = engine_for(postgres.url("restar_story"))
     yield made

@@ -12,7 +12,7 @@ from tests.faults.picture import difference, picture
 from tests.faults.stages import STAGES
 from tests.faults.story import Story
 
-SHORT, LONG = range(2), range(100, 120)
+SHORT, LONG = range(1), range(100, 120)
 
 
 DRAWS = 6

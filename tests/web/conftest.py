@@ -19,9 +19,10 @@ import pytest
 from sqlalchemy import Engine, delete
 
 from restar_lib.settings import PROJECT_ROOT
-from restar_lib.store.database import engine_for, migrate
+from restar_lib.store.database import engine_for
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import IngestRun, Label, LabelSkip, LabelTask, ReviewRow
+from tests import shared_server
 
 PASSWORDS = {"ada": "a password of ada", "ben": "a password of ben"}
 """Ada may label, Ben may only sign in."""
@@ -48,16 +49,13 @@ class RunningAirflow:
 def airflow(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
     """Started once a session; its own metadata database, its own Re*Star database."""
     home = tmp_path_factory.mktemp("airflow-web")
-    postgres.create_databases("airflow_web", "restar_web")
+    shared_server.clone(postgres, "restar_web", template=shared_server.OURS)
     database_url = postgres.url("restar_web")
-    migrate(database_url)
     port = free_port()
-    environment = environment_for(
-        home, port=port, airflow_database=postgres.url("airflow_web", driver="postgresql+psycopg2")
-    )
+    metadata = shared_server.airflow_database(postgres, "airflow_web")
+    environment = environment_for(home, port=port, airflow_database=metadata)
     environment |= {"RESTAR_DATABASE__URL": database_url}
     running = RunningAirflow(url=f"http://127.0.0.1:{port}", database_url=database_url, home=home)
-    subprocess.run([AIRFLOW, "db", "migrate"], env=environment, check=True, capture_output=True)
     with serving(running, environment):
         yield running
 
