@@ -9,7 +9,7 @@ files. Called by `restar audit-stars`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -22,7 +22,7 @@ from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
 from restar_lib.feature_scaling import Features
-from restar_lib.label_quality.confident_learning import FOLDS, judge, out_of_sample
+from restar_lib.label_quality.confident_learning import FOLDS, Flags, Integers, LabelDoubt, judge, out_of_sample
 
 FORMAT: Final = 1
 MIN_CATEGORY_ROWS: Final = 20
@@ -116,29 +116,32 @@ class EncodedSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """A rated review and what is to be said of its stars."""
+class _JudgedStars:
+    """The stars of all rated reviews of a snapshot, column by column [n]."""
 
-    example: Example
-    side: Side
-    expresses: Sentiment
-    sure: float
-    stars_probability: float
-    quality: float
-    doubted: bool
-
-    @property
-    def stars(self) -> int:
-        return self.example.rating or 0
+    rows: Integers
+    """Which examples of the snapshot these are."""
+    stars: Integers
+    suggested: Integers
+    """The class that the stars suggest."""
+    people: Integers
+    """The class that people gave; -1 where nobody has answered."""
+    doubt: LabelDoubt
 
     @property
-    def people(self) -> Sentiment | None:
-        return self.example.truth if self.example.truth_source is TruthSource.PEOPLE else None
+    def expresses(self) -> Integers:
+        """The likeliest class of each text."""
+        return np.asarray(self.doubt.probabilities.argmax(axis=1))
 
     @property
-    def contradicted(self) -> bool:
+    def answered(self) -> Flags:
+        """Reviews that people have answered."""
+        return self.people >= 0
+
+    @property
+    def contradicted(self) -> Flags:
         """People have answered, and not what the stars suggest."""
-        return self.people not in {None, weak_label(self.stars)}
+        return np.asarray(self.answered & (self.people != self.suggested))
 
 
 def audit(
@@ -149,25 +152,22 @@ def audit(
     Raises `NothingToDo` where no review has stars, and where a class has too few reviews to judge any.
     """
     judged = _judge(read, seed=seed)
-    doubted = sorted((one for one in judged if one.doubted), key=lambda one: (one.quality, one.example.review_id))
+    listed = judged.doubt.doubted & (np.isin(judged.stars, list(stars)) if stars else True)
     return Audit(
         snapshot_hash=read.snapshot.snapshot_hash,
         simulated=simulated,
         audited_at=now,
         encoder=read.encoder,
-        rows=len(judged),
-        doubted=len(doubted),
-        by_stars=tuple(
-            _group(str(stars), [one for one in judged if one.stars == stars])
-            for stars in sorted({one.stars for one in judged})
-        ),
-        by_category=_by_category(judged),
+        rows=len(judged.rows),
+        doubted=int(judged.doubt.doubted.sum()),
+        by_stars=tuple(_group(str(one), judged, judged.stars == one) for one in np.unique(judged.stars)),
+        by_category=_by_category(read, judged),
         agreement=_agreement(judged),
-        listed=tuple(_listed(one) for one in [one for one in doubted if not stars or one.stars in stars][:top]),
+        listed=tuple(_most_doubted(read, judged, listed))[:top],
     )
 
 
-def _judge(read: EncodedSnapshot, *, seed: int) -> list[_Judged]:
+def _judge(read: EncodedSnapshot, *, seed: int) -> _JudgedStars:
     if all(one.rating is None for one in read.examples):
         raise NothingToDo("no review of this snapshot has stars: there is nothing to audit")
     truth = truth_of(read.examples)
@@ -177,62 +177,64 @@ def _judge(read: EncodedSnapshot, *, seed: int) -> list[_Judged]:
         rarest = SENTIMENTS[int(counts.argmin())]
         raise NothingToDo(f"{counts.min()} reviews are {rarest}: too few to say what stars should be; ingest more")
     probabilities = out_of_sample(read.features, truth, weights, folds=FOLDS, seed=seed)
-    rated = np.array([row for row, one in enumerate(read.examples) if one.rating is not None], dtype=np.int64)
-    given = np.array([weak_label(read.examples[row].rating or 0).position for row in rated], dtype=np.int64)
-    found = judge(given, probabilities[rated])
-    return [
-        _Judged(
-            example=read.examples[row],
-            side=read.sides[row],
-            expresses=SENTIMENTS[int(probabilities[row].argmax())],
-            sure=float(probabilities[row].max()),
-            stars_probability=float(probabilities[row, given[at]]),
-            quality=float(found.quality[at]),
-            doubted=bool(found.doubted[at]),
-        )
-        for at, row in enumerate(rated)
-    ]
+    rows = np.array([row for row, one in enumerate(read.examples) if one.rating is not None], dtype=np.int64)
+    stars = np.array([read.examples[row].rating for row in rows], dtype=np.int64)
+    suggested = np.array([weak_label(int(one)).position for one in stars], dtype=np.int64)
+    answered = np.array([read.examples[row].truth_source is TruthSource.PEOPLE for row in rows])
+    return _JudgedStars(
+        rows=rows,
+        stars=stars,
+        suggested=suggested,
+        people=np.where(answered, truth[rows], -1),
+        doubt=judge(suggested, probabilities[rows]),
+    )
 
 
-def _group(name: str, judged: Sequence[_Judged]) -> DoubtedShare:
-    doubted = [one for one in judged if one.doubted]
-    negative, neutral, positive = (sum(one.expresses is sentiment for one in doubted) for sentiment in SENTIMENTS)
-    return DoubtedShare(name=name, rows=len(judged), doubted=len(doubted), expresses=(negative, neutral, positive))
+def _group(name: str, judged: _JudgedStars, among: Flags) -> DoubtedShare:
+    doubted = judged.doubt.doubted & among
+    negative, neutral, positive = np.bincount(judged.expresses[doubted], minlength=len(SENTIMENTS)).tolist()
+    expresses = (negative, neutral, positive)
+    return DoubtedShare(name=name, rows=int(among.sum()), doubted=int(doubted.sum()), expresses=expresses)
 
 
-def _by_category(judged: Sequence[_Judged]) -> tuple[DoubtedShare, ...]:
-    names = {one.example.product_category or NO_CATEGORY for one in judged}
-    groups = [
-        _group(name, [one for one in judged if (one.example.product_category or NO_CATEGORY) == name]) for name in names
-    ]
+def _by_category(read: EncodedSnapshot, judged: _JudgedStars) -> tuple[DoubtedShare, ...]:
+    categories = np.array([read.examples[row].product_category or NO_CATEGORY for row in judged.rows])
+    groups = [_group(str(name), judged, categories == name) for name in np.unique(categories)]
     large = [group for group in groups if group.rows >= MIN_CATEGORY_ROWS]
     return tuple(sorted(large, key=lambda group: (-group.share, group.name)))
 
 
-def _agreement(judged: Sequence[_Judged]) -> Agreement | None:
-    answered = [one for one in judged if one.people is not None]
-    doubted, believed = ([one for one in answered if one.doubted is said] for said in (True, False))
-    if not answered:
+def _agreement(judged: _JudgedStars) -> Agreement | None:
+    if not judged.answered.any():
         return None
+    doubted = judged.doubt.doubted
     return Agreement(
-        doubted=len(doubted),
-        doubted_contradicted=sum(one.contradicted for one in doubted),
-        believed=len(believed),
-        believed_contradicted=sum(one.contradicted for one in believed),
+        doubted=int((judged.answered & doubted).sum()),
+        doubted_contradicted=int((judged.contradicted & doubted).sum()),
+        believed=int((judged.answered & ~doubted).sum()),
+        believed_contradicted=int((judged.contradicted & ~doubted).sum()),
     )
 
 
-def _listed(one: _Judged) -> DoubtedReview:
-    return DoubtedReview(
-        review_id=one.example.review_id,
-        side=one.side,
-        stars=one.stars,
-        expresses=one.expresses,
-        sure=round(one.sure, 4),
-        stars_probability=round(one.stars_probability, 4),
-        doubt=round(1 - one.quality, 4),
-        people=one.people,
-        product_category=one.example.product_category,
-        reviewed_at=one.example.reviewed_at,
-        text=one.example.text,
-    )
+def _most_doubted(read: EncodedSnapshot, judged: _JudgedStars, listed: Flags) -> Iterator[DoubtedReview]:
+    """The reviews that `listed` marks, the most doubted first."""
+
+    def order(at: int) -> tuple[float, str]:
+        return float(judged.doubt.quality[at]), read.examples[judged.rows[at]].review_id
+
+    for at in sorted(np.flatnonzero(listed).tolist(), key=order):
+        row = judged.rows[at]
+        example, probabilities = read.examples[row], judged.doubt.probabilities[at]
+        yield DoubtedReview(
+            review_id=example.review_id,
+            side=read.sides[row],
+            stars=int(judged.stars[at]),
+            expresses=SENTIMENTS[int(judged.expresses[at])],
+            sure=round(float(probabilities.max()), 4),
+            stars_probability=round(float(probabilities[judged.suggested[at]]), 4),
+            doubt=round(1 - float(judged.doubt.quality[at]), 4),
+            people=example.truth if judged.answered[at] else None,
+            product_category=example.product_category,
+            reviewed_at=example.reviewed_at,
+            text=example.text,
+        )

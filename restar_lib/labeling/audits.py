@@ -11,26 +11,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from restar_lib.domain import Sentiment
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditLabel:
-    """One audited review."""
+class AuditSample:
+    """Audited reviews, column by column [n]."""
 
-    truth: Sentiment
-    """The consensus of people."""
-    predicted: Sentiment
-    weight: float
-    """Inverse of the rate with which it was drawn (Horvitz & Thompson 1952)."""
+    truth: NDArray[np.int64]
+    """The consensus of people, as a class position."""
+    predicted: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    """Inverse of the rate with which each was drawn (Horvitz & Thompson 1952)."""
+
+    @property
+    def labels(self) -> int:
+        """How many there are."""
+        return len(self.truth)
 
 
-def fresh_audits(
-    connection: Connection, *, model_version: str, arrived_after: datetime, limit: int
-) -> tuple[AuditLabel, ...]:
+def fresh_audits(connection: Connection, *, model_version: str, arrived_after: datetime, limit: int) -> AuditSample:
     """The newest answered audits of reviews that `model_version` scored and that arrived after `arrived_after`."""
     query = (
         select(LabelTask.consensus, PredictionRow.sentiment, (1 / LabelTask.audit_rate).label("weight"))
@@ -45,6 +49,9 @@ def fresh_audits(
         .order_by(LabelTask.done_at.desc(), LabelTask.task_id.desc())
         .limit(limit)
     )
-    return tuple(
-        AuditLabel(truth=row.consensus, predicted=row.sentiment, weight=row.weight) for row in connection.execute(query)
+    rows = connection.execute(query).all()
+    return AuditSample(
+        truth=np.array([row.consensus.position for row in rows], dtype=np.int64),
+        predicted=np.array([row.sentiment.position for row in rows], dtype=np.int64),
+        weights=np.array([row.weight for row in rows], dtype=np.float64),
     )

@@ -7,13 +7,12 @@ alone would alert by chance. Pure arithmetic; the labels come from `labeling.aud
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from restar_lib.evaluation.metrics import CLASSES, macro_f1
-from restar_lib.labeling.audits import AuditLabel
+from restar_lib.labeling.audits import AuditSample
 from restar_lib.monitoring.drift.findings import Finding, FindingKind
 from restar_lib.settings import MonitoringSettings
 
@@ -37,17 +36,16 @@ class ProductionQuality:
         return f"{self.macro_f1:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def estimate(labels: Sequence[AuditLabel]) -> ProductionQuality | None:
+def estimate(sample: AuditSample) -> ProductionQuality | None:
     """The estimate; None without labels."""
-    if not labels:
+    if not sample.labels:
         return None
-    cells = np.array([label.truth.position * CLASSES + label.predicted.position for label in labels])
-    weights = np.array([label.weight for label in labels])
-    drawn = np.random.default_rng(SEED).integers(len(labels), size=(RESAMPLES, len(labels)))
+    cells, weights = sample.truth * CLASSES + sample.predicted, sample.weights
+    drawn = np.random.default_rng(SEED).integers(sample.labels, size=(RESAMPLES, sample.labels))
     resampled = np.stack([_confusion(cells[rows], weights[rows]) for rows in drawn])
     low, high = np.quantile(macro_f1(resampled), [TAIL, 1 - TAIL])
     found = float(macro_f1(_confusion(cells, weights)))
-    return ProductionQuality(labels=len(labels), macro_f1=found, low=float(low), high=float(high))
+    return ProductionQuality(labels=sample.labels, macro_f1=found, low=float(low), high=float(high))
 
 
 def can_judge(quality: ProductionQuality | None, limits: MonitoringSettings) -> bool:

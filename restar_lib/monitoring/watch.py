@@ -133,10 +133,10 @@ def _quality(
     engine: Engine, folder: Path, limits: MonitoringSettings, *, arrived_after: datetime
 ) -> ProductionQuality | None:
     with engine.connect() as connection:
-        labels = fresh_audits(
+        sample = fresh_audits(
             connection, model_version=folder.name, arrived_after=arrived_after, limit=limits.label_window
         )
-    return production_quality.estimate(labels)
+    return production_quality.estimate(sample)
 
 
 def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
