@@ -19,7 +19,7 @@ UV_VERSION := 0.13.8
 INSTALL := $(UV) pip install --quiet --python $(VENV)/bin/python $(TORCH_OPTION)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 install: $(VENV)/.run ## everything that runs, pinned, into .venv
 
@@ -45,10 +45,13 @@ soak: $(VENV)/.dev ## the long tests (about 30 minutes): 20 kills a stage, long 
 	@set -o pipefail; $(VENV)/bin/pytest -m soak -v $(TESTS) 2>&1 | tee -a soak.log; ended=$$?; \
 	  $(VENV)/bin/python scripts/reliability; exit $$ended
 
+# One at a time: `secrets` as a module would hide the standard library's.
+SCRIPTS := audit pins reliability run_book secrets
 check: $(VENV)/.dev ## Ruff, mypy strict, the import contract, names, pins are fresh and have no known vulnerabilities
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/mypy
+	@for script in $(SCRIPTS); do $(VENV)/bin/mypy --no-error-summary scripts/$$script || exit 1; done
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/pytest tests/unit/test_names.py tests/processes/test_import_rules.py
 	@$(VENV)/bin/python scripts/pins --check

@@ -174,7 +174,7 @@ def _read(texts: Sequence[str], dropout_pass: int) -> Floats:
     fast = torch.backends.mkldnn.is_available() and "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     half = torch.autocast("cpu", dtype=torch.bfloat16) if fast else nullcontext()
     with half:
-        return features_of(model, tokenizer, texts, progress=log.info)
+        return features_of(model, tokenizer, texts, progress=log.info).astype(np.float64)
 
 
 def _model() -> tuple[SentimentModel, Any]:
@@ -269,7 +269,7 @@ def _conformal(
 def _table(scored: Mapping[str, Scored]) -> dict[str, dict[str, Any]]:
     rng = np.random.default_rng(11)
     length = scored[USUAL].right.shape[1]
-    drawn = [rng.integers(0, length, size=length) for _ in range(RESAMPLES // 10)]
+    drawn: list[NDArray[np.int64]] = [np.asarray(rng.integers(0, length, size=length)) for _ in range(RESAMPLES // 10)]
     usual = [_measured(scored[USUAL], at) for at in drawn]
     table = {}
     for name, one in scored.items():
@@ -291,7 +291,9 @@ def _table(scored: Mapping[str, Scored]) -> dict[str, dict[str, Any]]:
 def _measured(one: Scored, at: NDArray[np.int64]) -> Floats:
     """Area, accuracy at 90, 80 and 100 % coverage, means over the heads."""
     runs = zip(one.score[:, at], one.right[:, at], strict=True)
-    return np.mean([(aurc(s, r), _surest(s, r, 0.9), _surest(s, r, 0.8), r.mean()) for s, r in runs], axis=0)
+    figures = [(aurc(s, r), _surest(s, r, 0.9), _surest(s, r, 0.8), float(r.mean())) for s, r in runs]
+    means: Floats = np.array(figures).mean(axis=0)
+    return means
 
 
 def _surest(score: Floats, right: NDArray[np.bool_], coverage: float) -> float:

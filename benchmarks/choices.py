@@ -52,7 +52,7 @@ def main() -> int:
     arguments = parse_arguments()
     folder = real_reviews.folder_of(arguments)
     split = real_reviews.within_sources(real_reviews.pool(folder))
-    measured = {
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
         "rare_classes": lambda: rare_classes(split, Reader().model),
         "long_texts": lambda: {"long_texts": long_texts(split, Reader(), arguments)},
         "titles": lambda: {"titles": titles(folder, split)},
@@ -80,7 +80,7 @@ class Reader:
         """Pooled features, [n, d]; those of beginnings are kept for other benchmarks."""
         if long == "head":
             return frozen_features(texts).astype(np.float64)
-        return features_of(self.model, self.tokenizer, texts, long_texts=long, progress=print)
+        return features_of(self.model, self.tokenizer, texts, long_texts=long, progress=print).astype(np.float64)
 
     def windows(self, texts: Sequence[str]) -> Floats:
         """The mean over consecutive windows of each text, [n, d]."""
@@ -108,7 +108,7 @@ def whole(reader: Reader, text: str) -> list[int]:
     reader.tokenizer.model_max_length = 100_000
     (ids,) = tokens_of(reader.tokenizer, [text])
     reader.tokenizer.model_max_length = reader.config.max_tokens
-    return ids
+    return list(ids.tolist())
 
 
 def long_texts(split: real_reviews.Split, reader: Reader, arguments: argparse.Namespace) -> list[Row]:

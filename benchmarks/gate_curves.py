@@ -131,7 +131,8 @@ def main() -> None:
     parser.add_argument("--draw", action="store_true", help="draw the kept result again")
     asked = parser.parse_args()
     if asked.measure:
-        measure(*asked.measure, asked.snapshot)
+        first, second = asked.measure
+        measure(first, second, asked.snapshot)
         return
     if not asked.draw:
         found = {"runs": asked.runs, "seed": SEED, "cells": list(worlds.MEASURED), "slices": slices(asked.runs)}

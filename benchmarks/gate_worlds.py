@@ -105,7 +105,7 @@ def _mixed(start: Shares, end: Shares, *, points: float) -> Shares:
     def at(share: float) -> Shares:
         return (1 - share) * start + share * end
 
-    return at(_root(lambda share: float(macro_f1_difference(at(share))) - points, descending=points < 0))
+    return at(_root(lambda share: float(macro_f1_difference(np.asarray(at(share)))) - points, descending=points < 0))
 
 
 def _root(of: Callable[[float], float], *, descending: bool) -> float:

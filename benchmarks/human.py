@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,10 @@ Scored = tuple[Integers, Floats, Floats]
 """What a system says about n texts: its class, its graded answer, and negative and positive alone [n, 2]."""
 
 
+def _probabilities(engine: InferenceEngine, texts: Sequence[str]) -> Floats:
+    return engine.predict(texts).probabilities
+
+
 def systems_of(folder: Path, models: Mapping[str, str]) -> dict[str, Callable[[Sequence[str]], Scored]]:
     """VADER, TF-IDF that learns from the product reviews of the pool, and trained models."""
     reviews = real_reviews.within_sources(real_reviews.pool(folder)).older
@@ -85,7 +90,7 @@ def systems_of(folder: Path, models: Mapping[str, str]) -> dict[str, Callable[[S
         systems[name] = _of_probabilities(tfidf_probabilities(reviews, balanced=balanced))
     for name, path in models.items():
         engine = InferenceEngine.load(Path(path))
-        systems[name] = _of_probabilities(lambda texts, engine=engine: engine.predict(texts).probabilities)
+        systems[name] = _of_probabilities(partial(_probabilities, engine))
     return systems
 
 

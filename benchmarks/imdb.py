@@ -29,9 +29,9 @@ import numpy as np
 import pages
 import real_reviews
 from figures import Answers, covered_accuracy, figures, wilson
-from numpy.typing import NDArray
 
 from restar_lib.evaluation.metrics import Floats, Integers
+from restar_lib.feature_scaling import Features
 from restar_lib.inference.engine import softmax
 from restar_lib.settings import PROJECT_ROOT, TrainingSettings
 from restar_lib.text import plain_text
@@ -196,7 +196,7 @@ def configured(arguments: argparse.Namespace) -> TrainingSettings:
     return TrainingSettings(**changed, **({"encoder": arguments.encoder} if arguments.encoder else {}))
 
 
-def point_head(model: Any, features: NDArray[np.float64], truth: Integers) -> None:
+def point_head(model: Any, features: Features, truth: Integers) -> None:
     """Fit the head on the features of the frozen encoder: half the regression for, half against, neutral shut."""
     import torch
     from sklearn.linear_model import LogisticRegression

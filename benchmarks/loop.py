@@ -157,7 +157,12 @@ def draw(systems: dict[str, Any], arguments: argparse.Namespace) -> None:
     from matplotlib.figure import Figure
 
     colours = {EVERYBODY: "#8a8f98", MORE: "#1b6e3f", DOUBTED: "#4fb57d", UNSURE: "#2f7fd6", NOBODY: "#d1495b"}
-    style = {"svg.hashsalt": "restar", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10}
+    style: dict[Any, Any] = {
+        "svg.hashsalt": "restar",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 10,
+    }
     with mpl.rc_context(style):
         figure = Figure(figsize=(9, 4), layout="constrained")
         FigureCanvasSVG(figure)

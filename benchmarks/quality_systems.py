@@ -19,6 +19,7 @@ import measuring
 import numpy as np
 from figures import Answers, point
 from frozen import frozen_features
+from numpy.typing import NDArray
 from real_reviews import Split
 
 from restar_lib.dataset.arrays import truth_of
@@ -139,11 +140,11 @@ def ours(task: Task, *, name: str) -> Answers:
     folder = model_folder(task, split, name)
     engine = InferenceEngine.load(folder)
     sides = {"validation": split.validation, "test": split.test}
-    kept = {}
+    kept: dict[str, NDArray[Any]] = {}
     for side, rows in sides.items():
         kept[side] = np.log(engine.predict(_texts(rows)).probabilities) * engine.info.temperature
         kept[f"{side}_truth"] = truth_of(rows)
-    np.savez(folder / "logits.npz", **kept)
+    np.savez(folder / "logits.npz", allow_pickle=False, **kept)
     natural = np.bincount(truth_of(task.split.older), minlength=len(SENTIMENTS)) / len(task.split.older)
     task.notes.update({"training": OURS[name], "model": folder.name, "train_rows": len(split.train)})
     task.notes["powers"] = powers(kept, natural, learned=OURS[name].get("class_weight_power", 0.35))

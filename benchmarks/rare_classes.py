@@ -58,8 +58,8 @@ class Rows:
         """Those of the rows whose features are kept."""
         texts = [row.text for row in rows]
         chosen = np.flatnonzero(is_kept(texts))
-        features = frozen_features([texts[row] for row in chosen]).astype(np.float64)
-        truth = np.array([rows[row].truth.position for row in chosen], dtype=np.int64)
+        features = frozen_features([texts[row] for row in chosen.tolist()]).astype(np.float64)
+        truth = np.array([rows[row].truth.position for row in chosen.tolist()], dtype=np.int64)
         return cls(features=features, truth=truth, weights=np.ones(len(chosen)))
 
 

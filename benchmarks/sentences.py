@@ -100,7 +100,7 @@ def figures(judge: Judge, answers: Floats, *, base: Floats, way: str) -> dict[st
     rng = np.random.default_rng(0)
     rows = len(judge.truth)
     score, other = (_score(judge, found) for found in (answers, base))
-    found = {
+    found: dict[str, Any] = {
         "macro-F1": round(float(score(np.arange(rows))), 4),
         "accuracy": round(float((_classes(judge, answers) == judge.truth).mean()), 4),
         "rank correlation": round(rank_correlation(judge.graded, answers[:, 2] - answers[:, 0]), 4),
@@ -124,8 +124,8 @@ def _score(judge: Judge, answers: Floats) -> Callable[[NDArray[np.int64]], float
 
 def _classes(judge: Judge, answers: Floats) -> Integers:
     if not judge.two_classes:
-        return answers.argmax(axis=1)
-    return np.where(answers[:, 2] >= answers[:, 0], 2, 0)
+        return np.asarray(answers.argmax(axis=1), dtype=np.int64)
+    return np.asarray(np.where(answers[:, 2] >= answers[:, 0], 2, 0), dtype=np.int64)
 
 
 def _rows(train: Sequence[Example], whole: float | None) -> Sequence[Example]:

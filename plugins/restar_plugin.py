@@ -56,7 +56,7 @@ def view(name: str, *, path: str, route: str, icon: str) -> dict[str, Any]:
     }
 
 
-class RestarPlugin(AirflowPlugin):
+class RestarPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow is skipped by mypy (pyproject.toml)
     """What Airflow shows in its navigation."""
 
     name = "restar"

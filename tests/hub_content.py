@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from restar_lib.settings import HubSettings as HubSettings
+from restar_lib.settings import HubSettings
 from restar_lib.settings import SimulatedSettings
 from restar_lib.simulator import reviews as simulated
 from tests.hub_stand_in import Hub, hub_stand_in

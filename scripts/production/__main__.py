@@ -20,6 +20,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from compose import Composition, Unreadable, read, read_answers
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         override=override and override.resolve(),
     )
     words = arguments.words
-    verbs = {
+    verbs: dict[str, Callable[[], int | None]] = {
         "up": lambda: up(house),
         "status": house.print_status,
         "turn": lambda: Turn(house).run(),

@@ -132,7 +132,10 @@ class House:
         if service.stays:
             print(f"{service.name}: starting", flush=True)
             self._add(
-                supervisor, service.name, self._containing(service.name), signal=STOP_SIGNALS.get(self._kind(service))
+                supervisor,
+                service.name,
+                self._containing(service.name),
+                stop_signal=STOP_SIGNALS.get(self._kind(service), signal.SIGTERM),
             )
             return
         print(f"{service.name}: running", flush=True)
@@ -309,7 +312,7 @@ class House:
         name: str,
         command: tuple[str, ...],
         environment: dict[str, str] | None = None,
-        signal: int | None = None,
+        stop_signal: int = signal.SIGTERM,
     ) -> None:
         line = service_line(
             Supervised(
@@ -318,7 +321,7 @@ class House:
                 environment=process_environment() | (environment or {}),
                 log_file=str(self.home / "logs" / f"{name}.log"),
                 cwd=str(ROOT),
-                **({} if signal is None else {"stop_signal": signal}),
+                stop_signal=stop_signal,
             )
         )
         if supervisor.stdin is None:
