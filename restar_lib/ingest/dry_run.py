@@ -19,10 +19,10 @@ from restar_lib.domain import Outcome, QuarantineReason, Review
 from restar_lib.errors import SourceError
 from restar_lib.ingest.chunks import stored_cursor
 from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.quarantine import readable_text
 from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.stored_reviews import known_ids, originals_of
-from restar_lib.ingest.tombstones import shown
 from restar_lib.settings import IngestSettings, Settings
 
 EXAMPLES = 3
@@ -152,7 +152,7 @@ class _Seen:
         self.reasons[rejection.reason] += 1
         examples = self.refused.setdefault(rejection.reason, [])
         if len(examples) < EXAMPLES:
-            examples.append(f"{rejection.detail}: {shown(row.raw)[:SHOWN_CHARS]}")
+            examples.append(f"{rejection.detail}: {readable_text(row.raw)[:SHOWN_CHARS]}")
         return Outcome.QUARANTINED
 
 

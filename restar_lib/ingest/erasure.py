@@ -1,30 +1,25 @@
-"""Deleting stored reviews and quarantined rows of a person: the deleting half of tables `review` and `quarantine`.
+"""Deleting stored reviews of a person: the deleting half of table `review`.
 
 A text that somebody else had as well stays with them: the oldest copy that is left becomes the original. Predictions,
 tasks and verdicts that point at a review are deleted before, by the modules that own them. Runs inside the caller's
-transaction. Called by `privacy.forget`; old rejected rows go by `housekeeping`.
+transaction. Called by `privacy.forget`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
 from sqlalchemy import (
     Connection,
     Engine,
     case,
     delete,
-    func,
     literal_column,
     select,
     text,
     update,
 )
 
-from restar_lib.ingest.cleaning import identifier
-from restar_lib.ingest.raw_rows import FieldMapping, parse_line
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Quarantine, ReviewRow
 
@@ -49,37 +44,6 @@ def tidy_statistics(engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for one in (ReviewRow, Quarantine):
             connection.execute(text(f"vacuum (analyze) {one.__tablename__}"))
-
-
-def quarantined_rows_of(connection: Connection, user_id: str, mapping: FieldMapping) -> dict[str, str]:
-    """The rejected rows that a person wrote, by their hash."""
-    # Every row is read: an id may stand escaped in a raw row, and only parsing finds it.
-    statement = select(Quarantine.row_hash, Quarantine.raw).execution_options(yield_per=2000)
-    everything = connection.execute(statement)
-    return {row_hash: raw for row_hash, raw in everything if wrote(raw.encode(), user_id, mapping)}
-
-
-def count_old_quarantined(connection: Connection, *, before: datetime) -> int:
-    """How many rejected rows `erase_old_quarantined` would delete."""
-    return connection.execute(select(func.count()).where(Quarantine.first_seen_at < before)).scalar_one()
-
-
-def erase_old_quarantined(connection: Connection, *, before: datetime) -> int:
-    """Delete the rejected rows that came before; returns how many. The counts of their runs stay."""
-    return connection.execute(delete(Quarantine).where(Quarantine.first_seen_at < before)).rowcount
-
-
-def wrote(raw: bytes, user_id: str, mapping: FieldMapping) -> bool:
-    """Whether a raw row is this person's; one that cannot be parsed is where the id stands in it as a whole word."""
-    fields, _ = parse_line(raw, mapping)
-    if fields is not None:
-        return identifier(fields.get("user_id")) == user_id
-    return re.search(rb"(?<!\w)" + re.escape(user_id.encode()) + rb"(?!\w)", raw) is not None
-
-
-def erase_quarantined(connection: Connection, row_hashes: Collection[str]) -> None:
-    """Delete these rejected rows."""
-    connection.execute(delete(Quarantine).where(one_of(Quarantine.row_hash, row_hashes)))
 
 
 def _heirs(connection: Connection, review_ids: Collection[str]) -> dict[str, str]:

@@ -31,14 +31,15 @@ from restar_lib.ingest.cleaning import Rejection
 from restar_lib.ingest.cleaning_pool import CleaningPool
 from restar_lib.ingest.copy_rows import COLUMNS, Preparation, ReadyReview, Result, copy_value
 from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.quarantine import store_rejected
 from restar_lib.ingest.raw_rows import Cursor, RawRow
 from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.stored_reviews import known_ids, originals_of
-from restar_lib.ingest.tombstones import row_hash, screen, shown
+from restar_lib.ingest.tombstones import screen
 from restar_lib.settings import Settings
 from restar_lib.store.database import lock
 from restar_lib.store.first_freeze import first_frozen_at
-from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
+from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class _Sorted:
     originals: Sequence[bytes] = ()
     copies: Sequence[bytes] = ()
     """Both as lines for COPY; a copy may point at an original of its own chunk."""
-    rejected: Sequence[dict[str, Any]] = ()
+    rejected: Sequence[tuple[RawRow, Rejection]] = ()
     already_known: int = 0
 
     @property
@@ -146,7 +147,7 @@ class _Sorted:
     @property
     def reasons(self) -> Counter[str]:
         """Rejected rows by reason."""
-        return Counter(row["reason"].value for row in self.rejected)
+        return Counter(rejection.reason.value for _, rejection in self.rejected)
 
 
 def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, home: Path) -> _Sorted | None:
@@ -161,7 +162,7 @@ def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, h
         # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
         results = screen(connection, home, chunk.rows, prepared)
         result = _sort(connection, chunk.rows, results, run=run)
-        _insert(connection, result)
+        _insert(connection, result, run=run)
         if after is not None:
             _move_cursor(connection, run.source, after, rows=len(chunk.rows))
         _count(connection, result.outcomes, run=run)
@@ -187,7 +188,7 @@ def _sort(connection: Connection, rows: Sequence[RawRow], results: Sequence[Resu
     return _Sorted(
         originals=originals,
         copies=copies,
-        rejected=[_rejected_row(row, why, run=run) for row, why in both if isinstance(why, Rejection)],
+        rejected=[(row, why) for row, why in both if isinstance(why, Rejection)],
         already_known=len(reviews) - len(originals) - len(copies),
     )
 
@@ -197,27 +198,14 @@ def _completed(line: bytes, duplicate_of: str | None, *, run: _Run) -> bytes:
     return b"%s\t%s\t%d\n" % (line, copy_value(duplicate_of).encode(), run.ingest_run_id)
 
 
-def _rejected_row(row: RawRow, rejection: Rejection, *, run: _Run) -> dict[str, Any]:
-    return {
-        "row_hash": row_hash(run.source, row.raw),
-        "source": run.source,
-        "reason": rejection.reason,
-        "detail": rejection.detail,
-        "raw": shown(row.raw),
-        "ingest_run_id": run.ingest_run_id,
-    }
-
-
-def _insert(connection: Connection, result: _Sorted) -> None:
+def _insert(connection: Connection, result: _Sorted, *, run: _Run) -> None:
     if result.originals or result.copies:
         # The foreign key of a copy is checked when the statement ends, so the order within it does not matter.
         with _driver_cursor(connection).copy(_COPY) as copy:
             copy.write(b"".join((*result.originals, *result.copies)))
     # Of what was forgotten nothing is kept; the run's counts and reasons say that it came.
-    rejected = [row for row in result.rejected if row["reason"] is not QuarantineReason.FORGOTTEN]
-    if rejected:
-        known_row = insert_or(Quarantine).on_conflict_do_nothing(index_elements=[Quarantine.row_hash])
-        connection.execute(known_row, rejected)
+    stored = [one for one in result.rejected if one[1].reason is not QuarantineReason.FORGOTTEN]
+    store_rejected(connection, stored, source=run.source, ingest_run_id=run.ingest_run_id)
 
 
 def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:

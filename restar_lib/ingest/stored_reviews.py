@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from restar_lib.domain import Review
+from restar_lib.ingest import quarantine
 from restar_lib.store.conditions import one_of
-from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
+from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,8 @@ def count_reviews(engine: Engine) -> ReviewCounts:
     """How many reviews, copies and quarantined rows there are."""
     originals = select(func.count()).select_from(ReviewRow).where(ReviewRow.duplicate_of.is_(None)).scalar_subquery()
     copies = select(func.count()).select_from(ReviewRow).where(ReviewRow.duplicate_of.is_not(None)).scalar_subquery()
-    quarantined = select(func.count()).select_from(Quarantine).scalar_subquery()
     with engine.connect() as connection:
-        row = connection.execute(select(originals, copies, quarantined)).one()
+        row = connection.execute(select(originals, copies, quarantine.number_of_rows())).one()
     return ReviewCounts(originals=row[0], copies=row[1], quarantined=row[2])
 
 

@@ -27,6 +27,7 @@ from restar_lib.domain import ForgottenKind, QuarantineReason
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.cleaning import Rejection, identifier
 from restar_lib.ingest.copy_rows import ReadyReview, Result
+from restar_lib.ingest.quarantine import readable_text
 from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Forgotten
@@ -73,16 +74,6 @@ class ForgetKey:
 
     def _digest(self, message: str) -> str:
         return hmac.new(self.secret, message.encode(), hashlib.sha256).hexdigest()
-
-
-def shown(raw: bytes) -> str:
-    """A raw row as a text: Postgres takes neither broken UTF-8 nor NUL; both stay readable."""
-    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-
-
-def row_hash(source: str, raw: bytes) -> str:
-    """SHA-256 (hex) of source name and raw row: the name of a row that was not taken."""
-    return hashlib.sha256(source.encode() + b"\0" + raw).hexdigest()
 
 
 def screen(connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[Result]) -> list[Result]:
@@ -137,7 +128,7 @@ def _keys(key: ForgetKey, row: RawRow, result: Result) -> list[tuple[ForgottenKi
         keys = [(ForgottenKind.REVIEW, key.review(result.review_id))]
         user_id = result.user_id
     else:
-        keys = [(ForgottenKind.ROW, key.row(shown(row.raw)))]
+        keys = [(ForgottenKind.ROW, key.row(readable_text(row.raw)))]
         user_id = identifier((row.fields or {}).get("user_id"))
     return keys if user_id is None else [*keys, (ForgottenKind.USER, key.user(user_id))]
 

@@ -24,7 +24,7 @@ from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.dataset import snapshot_folder
 from restar_lib.errors import NotTidied
 from restar_lib.inference.engine import ModelInfo
-from restar_lib.ingest import erasure
+from restar_lib.ingest import quarantine
 from restar_lib.labeling import queue
 from restar_lib.monitoring import watch
 from restar_lib.monitoring.alerts import alert_log
@@ -176,7 +176,7 @@ def _old_snapshots(settings: Settings, *, before: datetime) -> list[Path]:
 
 def _old_quarantined(engine: Engine, *, before: datetime, dry_run: bool) -> int:
     with engine.begin() as connection:
-        count = erasure.count_old_quarantined if dry_run else erasure.erase_old_quarantined
+        count = quarantine.count_old if dry_run else quarantine.erase_old
         return count(connection, before=before)
 
 

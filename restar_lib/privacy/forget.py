@@ -29,7 +29,7 @@ from restar_lib.errors import ArtifactError, ConfigurationError
 from restar_lib.evaluation.report import report_store
 from restar_lib.gate import verdict_log
 from restar_lib.inference.engine import ModelInfo
-from restar_lib.ingest import erasure, load
+from restar_lib.ingest import erasure, load, quarantine
 from restar_lib.ingest.cleaning import identifier
 from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.ingest.tombstones import ForgetKey, bury, forgotten_reviews, key_in_use
@@ -221,11 +221,11 @@ def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Perso
     return _Person(
         user_id=user_id,
         texts=texts,
-        quarantined=erasure.quarantined_rows_of(connection, user_id, mapping),
+        quarantined=quarantine.rows_of_person(connection, user_id, mapping),
         search_terms=traces.search_terms(
             ids=(user_id, *texts),
             texts=texts.values(),
-            wrote=lambda line: erasure.wrote(line, user_id, mapping),
+            wrote=lambda line: quarantine.is_by_person(line, user_id, mapping),
         ),
     )
 
@@ -238,7 +238,7 @@ def _delete(connection: Connection, person: _Person) -> _Deleted:
     scored = predictions.delete_of(connection, review_ids)
     new_originals = erasure.erase_reviews(connection, review_ids)
     pending.reopen_runs(connection, new_originals)
-    erasure.erase_quarantined(connection, person.quarantined)
+    quarantine.erase(connection, person.quarantined)
     return _Deleted(handed_over=len(new_originals), predictions=scored, tasks=removed.tasks, labels=removed.labels)
 
 

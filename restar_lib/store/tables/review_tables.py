@@ -86,7 +86,7 @@ class ReviewRow(Base):
 
 
 class Quarantine(Base):
-    """A row that was not stored as a review, with the reason. Owned by `ingest.load`."""
+    """A row that was not stored as a review, with the reason. Owned by `ingest.quarantine`."""
 
     __tablename__ = "quarantine"
 
