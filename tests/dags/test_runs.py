@@ -15,9 +15,10 @@ from restar_lib.artifacts.release_log import ANY, ChampionChange, append, curren
 from restar_lib.domain import ReleaseKind
 from restar_lib.embedded.mail_catcher import catching
 from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertKind, NewAlert
-from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.settings import Settings, load
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow, SnapshotRow
+from tests.alerts import raise_alert
 from tests.dags.conftest import AirflowHouse
 from tests.tasks import add_reviews
 from tests.tiny_model import sealed_tiny_model

@@ -9,9 +9,10 @@ from sqlalchemy import Engine, func, select
 from restar_lib.errors import DeliveryFailed, MailFailed, WebhookFailed
 from restar_lib.monitoring.alerts import incidents
 from restar_lib.monitoring.alerts.alert_log import Alert, AlertDetails, AlertKind, NewAlert, forget_reports
-from restar_lib.monitoring.alerts.deliveries import Channel, DeliveryCounts, deliver_waiting, raise_alert, waiting
+from restar_lib.monitoring.alerts.deliveries import Channel, DeliveryCounts, deliver_waiting, waiting
 from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.store.tables import AlertDelivery, AlertRow
+from tests.alerts import raise_alert
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 BOTH = (Channel.MAIL, Channel.WEBHOOK)

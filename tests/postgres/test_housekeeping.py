@@ -13,10 +13,11 @@ from restar_lib.domain import QuarantineReason, Reason, ReleaseKind, TaskStatus
 from restar_lib.errors import NotTidied
 from restar_lib.labeling.leases import claim
 from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertKind, NewAlert
-from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.operation.housekeeping import TidyCounts, tidy
 from restar_lib.settings import Settings
 from restar_lib.store.tables import DriftReportRow, IngestRun, LabelTask, PredictionRow, Quarantine
+from tests.alerts import raise_alert
 from tests.tasks import add_tasks, statuses
 from tests.tiny_model import sealed_tiny_model
 from tests.watched import USUAL, draw, store_scored

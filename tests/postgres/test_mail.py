@@ -1,6 +1,8 @@
 """Mails over real SMTP into the real mail catcher: what arrives, and what happens when nothing does."""
 
 import email.policy
+import json
+import os
 import re
 import socket
 import subprocess
@@ -16,7 +18,7 @@ import pytest
 from sqlalchemy import Engine
 
 from restar_lib.embedded.mail_catcher import catching
-from restar_lib.errors import DeliveryFailed, EmbeddedError, MailFailed
+from restar_lib.errors import DeliveryFailed, EmbeddedError
 from restar_lib.monitoring.alerts.alert_log import (
     Alert,
     AlertDetails,
@@ -27,12 +29,13 @@ from restar_lib.monitoring.alerts.alert_log import (
     ColumnShape,
     NewAlert,
 )
-from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.monitoring.alerts.links import Links, links_for
-from restar_lib.monitoring.alerts.mail import TaskFailure, build_failure_message, build_message, send, sender_over
+from restar_lib.monitoring.alerts.mail import TaskFailure, build_failure_message, build_message
 from restar_lib.monitoring.alerts.send import send_alerts
 from restar_lib.settings import Settings
+from tests.alerts import raise_alert, sender_to
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 DETAILS = AlertDetails(
@@ -103,7 +106,7 @@ def parts(message: EmailMessage) -> tuple[str, str]:
 @pytest.mark.usefixtures("alert")
 def test_an_alert_arrives_as_text_and_html(engine: Engine, smoke: Settings, catcher: int, tmp_path: Path) -> None:
     """What, since when, how bad, the picture, where to look, what to do; in both forms."""
-    counts = send_alerts(engine, smoke, sender=sender_over(host="127.0.0.1", port=catcher), now=NOW)
+    counts = send_alerts(engine, smoke, sender=sender_to(catcher), now=NOW)
     (message,) = caught(tmp_path)
     assert counts.sent == 1
     assert message["To"] == "oncall@localhost"
@@ -189,7 +192,7 @@ def test_the_same_alert_is_the_same_mail(smoke: Settings, alert: Alert) -> None:
 
 def test_a_failed_task_is_mailed_with_its_error_and_its_log(smoke: Settings, catcher: int, tmp_path: Path) -> None:
     """DAG, task, try, error, log, and what to do."""
-    send(build_failure_message(FAILURE, smoke, now=NOW), host="127.0.0.1", port=catcher)
+    sender_to(catcher)(build_failure_message(FAILURE, smoke, now=NOW))
     (message,) = caught(tmp_path)
     assert message["Subject"] == "[Re*Star] retrain_sentiment: train_challenger failed (simulated reviews)"
     for body in parts(message):
@@ -209,23 +212,44 @@ def test_a_server_that_is_away_leaves_the_alert_unmailed(engine: Engine, smoke: 
     """The error names the connection to check, and the next run mails it."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        sender = sender_over(host="127.0.0.1", port=closed.getsockname()[1])
+        sender = sender_to(closed.getsockname()[1])
         with pytest.raises(DeliveryFailed, match=r"1 of 1 alerts could not be sent to oncall@localhost.*restar_smtp"):
             send_alerts(engine, smoke, sender=sender, now=NOW)
     assert waiting(engine, Channel.MAIL) == (alert,)
 
 
-def test_a_mail_that_the_server_refuses_is_an_error(smoke: Settings, alert: Alert, catcher: int) -> None:
-    """The server's own answer stands in the message."""
-    message = build_message(alert, smoke, links_for(alert, smoke))
-    message.add_attachment(b"x" * 11 * 2**20, maintype="application", subtype="octet-stream")
-    with pytest.raises(MailFailed, match="552"):
-        send(message, host="127.0.0.1", port=catcher)
+SENDS_A_LARGE_MAIL = """
+from email.message import EmailMessage
+from restar_lib.errors import MailFailed
+from restar_lib.orchestration import send_mail
+message = EmailMessage()
+message["Subject"], message["From"], message["To"] = "Large", "restar@localhost", "oncall@localhost"
+message.add_attachment(b"x" * 11 * 2**20, maintype="application", subtype="octet-stream")
+try:
+    send_mail(message)
+except MailFailed as error:
+    print(error)
+"""
+
+
+def test_a_mail_that_the_server_refuses_is_an_error(catcher: int, tmp_path: Path) -> None:
+    """The server's own answer stands in the message, and the Airflow connection over which the mail did not leave."""
+    extra = {"disable_tls": True, "disable_ssl": True}
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": catcher, "extra": extra}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RESTAR_", "AIRFLOW"))} | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW_CONN_RESTAR_SMTP": json.dumps(connection),
+        "RESTAR_HOME": str(tmp_path / "var"),
+    }
+    command = [sys.executable, "-c", SENDS_A_LARGE_MAIL]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert "'Large' did not leave over the Airflow connection 'restar_smtp'" in said.stdout, said.stderr
+    assert "552" in said.stdout
 
 
 def test_caught_mails_are_for_their_owner_alone(smoke: Settings, alert: Alert, catcher: int, tmp_path: Path) -> None:
     """And no unfinished file is left."""
-    send(build_message(alert, smoke, links_for(alert, smoke)), host="127.0.0.1", port=catcher)
+    sender_to(catcher)(build_message(alert, smoke, links_for(alert, smoke)))
     (path,) = (tmp_path / "mail").iterdir()
     assert (path.suffix, path.stat().st_mode & 0o777) == (".eml", 0o600)
 

@@ -16,12 +16,12 @@ from sqlalchemy import Engine
 from restar_lib.embedded.mail_catcher import catching
 from restar_lib.errors import ConfigurationError, DeliveryFailed, WebhookFailed
 from restar_lib.monitoring.alerts.alert_log import Alert, AlertDetails, AlertKind, AlertNumber, NewAlert
-from restar_lib.monitoring.alerts.deliveries import Channel, raise_alert, waiting
+from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.monitoring.alerts.links import links_for
-from restar_lib.monitoring.alerts.mail import sender_over
 from restar_lib.monitoring.alerts.send import anything_waits, send_alerts
 from restar_lib.monitoring.alerts.webhook import build_content, failure_content, post
 from restar_lib.settings import Settings, WebhookSettings, load
+from tests.alerts import raise_alert, sender_to
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 SECRET = "T000-B000-very-secret"
@@ -110,7 +110,7 @@ def test_a_message_says_what_how_bad_and_where_to_look(smoke: Settings, alert: A
 def test_each_channel_gets_an_alert_once_and_is_retried_alone(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
     """The webhook is away at first: the mail leaves once, the message later, once."""
     with listening(status=503) as hook, catching(tmp_path / "mail", port=0) as port:
-        config, sender = with_hook(smoke, hook), sender_over(host="127.0.0.1", port=port)
+        config, sender = with_hook(smoke, hook), sender_to(port)
         with pytest.raises(DeliveryFailed, match=r"1 of 1 alerts could not be sent to the webhook.*webhook\.url"):
             send_alerts(engine, config, sender=sender, now=NOW)
         assert anything_waits(engine, config)
@@ -130,10 +130,10 @@ def test_a_mail_server_that_is_away_keeps_the_mail_and_the_webhook_tells(
     with listening() as hook:
         config = with_hook(smoke, hook)
         with pytest.raises(DeliveryFailed, match="oncall@localhost"):
-            send_alerts(engine, config, sender=sender_over(host="127.0.0.1", port=1), now=NOW)
+            send_alerts(engine, config, sender=sender_to(1), now=NOW)
         with catching(tmp_path / "mail", port=0) as port:
             for _ in "twice":
-                send_alerts(engine, config, sender=sender_over(host="127.0.0.1", port=port), now=NOW)
+                send_alerts(engine, config, sender=sender_to(port), now=NOW)
     assert len(list((tmp_path / "mail").glob("*.eml"))) == len(hook.posted) == 1
 
 

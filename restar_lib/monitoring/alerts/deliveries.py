@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.errors import DeliveryFailed
-from restar_lib.monitoring.alerts.alert_log import Alert, NewAlert, alert_of, raise_within
+from restar_lib.monitoring.alerts.alert_log import Alert, alert_of
 from restar_lib.store.tables import AlertDelivery, AlertRow
 
 log = logging.getLogger(__name__)
@@ -54,16 +54,6 @@ def add_within(connection: Connection, alert_id: int, *, channels: Iterable[Chan
     rows = [{"alert_id": alert_id, "channel": channel.value} for channel in channels]
     if rows:
         connection.execute(insert(AlertDelivery).values(rows).on_conflict_do_nothing())
-
-
-def raise_alert(
-    engine: Engine, alert: NewAlert, *, channels: Iterable[Channel] = (Channel.MAIL,), now: datetime
-) -> Alert:
-    """Store an alert that waits for these channels; one whose key is known stays as it is and waits no longer."""
-    with engine.begin() as connection:
-        made = raise_within(connection, alert, now=now)
-        add_within(connection, made.alert_id, channels=channels)
-    return made
 
 
 def waiting(engine: Engine, channel: Channel) -> tuple[Alert, ...]:

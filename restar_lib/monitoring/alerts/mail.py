@@ -2,15 +2,12 @@
 
 Building is pure: the same alert gives the same mail, Message-ID included, so a mail program shows a repeated one once;
 the mails of one incident stand in one thread. Templates are in `include/email`; whatever stands in them from outside is
-escaped. Nothing in a mail is loaded from anywhere: the picture travels in it. `send` speaks SMTP to a given server;
-which server that is, and its login, is Airflow's connection and `orchestration`'s business. It does not decide what
-deserves a mail.
+escaped. Nothing in a mail is loaded from anywhere: the picture travels in it. It does not send (`orchestration` does,
+over Airflow's connection) and does not decide what deserves a mail.
 """
 
 from __future__ import annotations
 
-import smtplib
-import ssl
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,13 +15,12 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import Environment
 
-from restar_lib.errors import MailFailed
 from restar_lib.monitoring.alerts import chart
 from restar_lib.monitoring.alerts.alert_log import Alert, AlertKind, Bar, BarChart
 from restar_lib.monitoring.alerts.incidents import IncidentStage
@@ -57,7 +53,6 @@ FAILURE_ACTIONS = (
 
 Sender = Callable[[EmailMessage], None]
 """Sends one mail, or raises `MailFailed`."""
-Security = Literal["none", "starttls", "tls"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,52 +112,6 @@ def build_failure_message(failure: TaskFailure, settings: Settings, *, now: date
     key = f"failure {failure.dag_id} {failure.task_id} {failure.run_id} {failure.try_number}"
     _identify(message, key, when=now)
     return message
-
-
-def send(
-    message: EmailMessage,
-    *,
-    host: str,
-    port: int,
-    login: str | None = None,
-    password: str | None = None,
-    security: Security = "none",
-    timeout: float = 30,
-) -> None:
-    """Send one mail. Raises `MailFailed` where the server cannot be reached or refuses a single recipient."""
-    try:
-        with _connected(host, port, security=security, timeout=timeout) as server:
-            if login:
-                server.login(login, password or "")
-            refused = server.send_message(message)
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailFailed(f"{message['Subject']!r} did not leave over {host}:{port}: {_said(error)}") from error
-    if refused:
-        raise MailFailed(f"{message['Subject']!r}: {host}:{port} refused {', '.join(sorted(refused))}")
-
-
-def sender_over(*, host: str, port: int) -> Sender:
-    """A sender over a plain server, such as the mail catcher."""
-    return partial(send, host=host, port=port)
-
-
-def _connected(host: str, port: int, *, security: Security, timeout: float) -> smtplib.SMTP:
-    if security == "tls":
-        return smtplib.SMTP_SSL(host, port, timeout=timeout, context=ssl.create_default_context())
-    server = smtplib.SMTP(host, port, timeout=timeout)
-    if security == "starttls":
-        server.starttls(context=ssl.create_default_context())
-    return server
-
-
-def _said(error: Exception) -> str:
-    """What went wrong; an SMTP error's own text is a tuple."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "; ".join(f"{name} refused ({code})" for name, (code, _) in error.recipients.items())
-    if isinstance(error, smtplib.SMTPResponseException):
-        reason = error.smtp_error
-        return f"{error.smtp_code} {reason.decode(errors='replace') if isinstance(reason, bytes) else reason}"
-    return f"{type(error).__name__}: {error}"
 
 
 def _message(settings: Settings, template: str, *, title: str, content: Mapping[str, Any]) -> EmailMessage:
