@@ -10,12 +10,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection
-from pathlib import Path
 from typing import Final
 
 from restar_lib.label_audit.audit import Audit, DoubtedReview
 from restar_lib.label_audit.page import draw
-from restar_lib.reports.page_store import ReportFiles, ReviewReports, files_of, report_files, write_report
+from restar_lib.reports.page_store import ReportFiles, ReviewReports, report_files, write_report
 from restar_lib.settings import Settings
 
 KIND: Final = "stars"
@@ -47,11 +46,6 @@ def to_csv(found: Audit) -> str:
     writer.writerow(COLUMNS)
     writer.writerows(_cells(one) for one in found.listed)
     return out.getvalue()
-
-
-def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
-    """The files of every stored audit that lists one of these reviews, or that cannot be read."""
-    return tuple(file for path in AUDITS.naming(settings, review_ids) for file in files_of(path))
 
 
 def shown(settings: Settings) -> set[str]:

@@ -162,14 +162,17 @@ def test_the_spreadsheet_runs_no_formula(found: Audit, settings: Settings) -> No
     assert Audit.model_validate_json(written.json.read_text()) == everything
 
 
-def test_an_audit_that_lists_a_forgotten_review_is_found(found: Audit, settings: Settings) -> None:
-    """All of its files, and only where the review is listed."""
+def test_an_audit_that_lists_a_forgotten_review_is_deleted(found: Audit, settings: Settings) -> None:
+    """All of its files, and only where the review is listed, or where nobody can tell."""
     written = audit_store.save(settings, found)
     listed, other = found.listed[0].review_id, "r199"
-    assert set(audit_store.naming(settings, [listed])) == {written.html, written.json, written.csv}
-    assert audit_store.naming(settings, [other]) == ()
+    assert audit_store.forget(settings, [other]) == 0
+    assert audit_store.forget(settings, [listed]) == 3
+    assert not any(file.exists() for file in (written.html, written.json, written.csv))
+    audit_store.save(settings, found)
     written.json.write_text("{")
-    assert written.html in audit_store.naming(settings, [other])
+    assert audit_store.forget(settings, [other]) == 3
+    assert not written.html.exists()
 
 
 def _listed_all(found: Audit) -> list[auditing.DoubtedReview]:
