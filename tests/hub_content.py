@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from restar_lib.settings import HubSettings
-from restar_lib.settings import SimulatedSettings
+from restar_lib.settings import HubSettings, SimulatedSettings
 from restar_lib.simulator import reviews as simulated
 from tests.hub_stand_in import Hub, hub_stand_in
 from tests.tiny_encoder import make_tiny_encoder
@@ -38,7 +37,7 @@ def raw_review(number: int, *, category: str = "") -> dict[str, Any]:
         "asin": f"{category[:2]}{fields['asin']}",
         "parent_asin": fields["parent_asin"],
         "user_id": fields["user_id"],
-        "timestamp": round(simulated.moment(number, SIMULATED).timestamp() * 1000),
+        "timestamp": round(simulated.written_at(number, SIMULATED).timestamp() * 1000),
         "helpful_vote": 0,
         "verified_purchase": True,
     }

@@ -28,7 +28,7 @@ from restar_lib.errors import SourceError
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
-from restar_lib.ingest.timestamps import parse_moment
+from restar_lib.ingest.timestamps import parse_timestamp
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ def _timed_lines(files: Iterable[StoredFile], mapping: FieldMapping) -> Iterator
     """Every row as a line, with its time in milliseconds."""
     for file in files:
         for _, row in read_file(file, None, mapping):
-            moment = parse_moment((row.fields or {}).get("reviewed_at"))
+            moment = parse_timestamp((row.fields or {}).get("reviewed_at"))
             yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, mapping)
 
 

@@ -39,7 +39,7 @@ from restar_lib.monitoring.alerts.links import links_for
 from restar_lib.monitoring.drift import findings
 from restar_lib.releases.release import current
 from restar_lib.settings import Settings
-from restar_lib.simulator.reviews import moment
+from restar_lib.simulator.reviews import written_at
 from restar_lib.store.database import database_url, engine_for
 
 LAYER = "drill.yaml"
@@ -107,7 +107,7 @@ class Drill:
         """Make the next `rows` reviews of the stream drift, for every process of this installation."""
         config = self.settings.simulated
         following = sources_read(self.engine).get(self.settings.source.name, 0)
-        span = moment(following, config), moment(following + rows, config)
+        span = written_at(following, config), written_at(following + rows, config)
         spans = [[start.isoformat(), end.isoformat()] for start, end in (*config.drills, span)]
         write_text(self.settings.home / LAYER, yaml.safe_dump({"simulated": {"drills": spans}}))
         return span

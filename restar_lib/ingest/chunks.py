@@ -1,7 +1,7 @@
 """The rows of a source in chunks, from the stored cursor on.
 
-A chunk knows the cursor that it begins behind, so whoever stores it can see whether somebody else has read on
-meanwhile. Reads ahead of what is stored and changes nothing; cleans nothing (`ingest.copy_rows`).
+A chunk knows the cursor that it begins behind, so that `ingest.load` can see whether another run has read on
+meanwhile. Reads ahead of what is stored; changes nothing and cleans nothing (`ingest.copy_lines`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.copy_rows import Readable
+from restar_lib.ingest.copy_lines import FieldsOrProblem
 from restar_lib.ingest.raw_rows import Cursor, RawRow
 from restar_lib.ingest.sources.base import Source
 from restar_lib.store.tables import SourceCursor
@@ -33,8 +33,8 @@ class Chunk:
     """Why there is nothing, where something is wrong; the rows before it are good."""
 
     @property
-    def readable(self) -> list[Readable]:
-        """What cleaning looks at: no cursor, which can be large, and no raw row."""
+    def for_cleaning(self) -> list[FieldsOrProblem]:
+        """What cleaning needs of the rows: no cursor, which can be large, and no raw bytes."""
         return [row.problem if row.fields is None else row.fields for row in self.rows]
 
 
@@ -57,7 +57,7 @@ def read_chunks(engine: Engine, source: Source, *, chunk_rows: int, limit: int) 
 
 
 def _take(source_rows: Iterator[RawRow], before: Cursor | None, *, wanted: int) -> Chunk:
-    """Up to `wanted` rows; those before a damaged place are not lost with it."""
+    """Up to `wanted` rows; where the source is damaged, the rows before the damage are kept."""
     rows: list[RawRow] = []
     size = 0
     try:

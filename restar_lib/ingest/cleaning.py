@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.timestamps import parse_moment
+from restar_lib.ingest.timestamps import parse_timestamp
 from restar_lib.settings import IngestSettings
 from restar_lib.text import leaks_stars, normalised_text, plain_text
 
@@ -37,7 +37,7 @@ def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> 
     """The review in `fields` (our names), or the first reason not to take it."""
     text = plain_text(fields.get("text"))
     rating = _rating(fields.get("rating"))
-    reviewed_at = parse_moment(fields.get("reviewed_at"))
+    reviewed_at = parse_timestamp(fields.get("reviewed_at"))
     normalised = normalised_text(text)
     if not normalised:
         return Rejection(reason=QuarantineReason.MISSING_TEXT, detail=_found("text", fields))

@@ -1,10 +1,9 @@
-"""Cleaning beside the storing: processes that prepare chunks of rows while this one reads and writes.
+"""Processes that clean chunks of rows while this one reads and stores.
 
-Chunks come out in the order in which they went in. A run that is small ends before a process is worth starting, so
-none is, and nobody waits for one that is still coming up. A cleaner reads nothing, knows no database, ends with the
-process that started it however that one dies, and where a cleaner dies itself its chunk is prepared here. They are
-programs of their own instead of forks: a fork inside an Airflow task inherits threads and locks, and outlives a killed
-parent.
+Chunks come out in the order in which they went in. A small run starts no process, and nobody waits for one that is
+still starting. A cleaning process reads no source and knows no database; it ends with the process that started it,
+however that one dies; where it dies itself, its chunk is cleaned here. They are programs of their own, not forks: a
+fork inside an Airflow task inherits threads and locks, and outlives a killed parent. Called by `ingest.load`.
 """
 
 from __future__ import annotations
@@ -20,30 +19,32 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from restar_lib.ingest.copy_rows import Preparation, Readable, Result, prepare
+from restar_lib.ingest.copy_lines import CleanedRow, CleaningOptions, FieldsOrProblem, clean_rows
 
-if TYPE_CHECKING:  # a cleaner starts without the database's modules
+if TYPE_CHECKING:  # a process starts without the database's modules
     from restar_lib.ingest.chunks import Chunk
 
 log = logging.getLogger(__name__)
 
-ALONE_UP_TO: Final = 4000
-"""Rows that are cleaned here before other processes are started: they take half a second to come up."""
+ROWS_BEFORE_PROCESSES: Final = 4000
+"""So many rows are cleaned here before processes are started: starting takes them half a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Waiting:
-    """A chunk that is being cleaned, and by whom; None for this process."""
+    """A chunk that is being cleaned, and by which process; None for this one."""
 
     chunk: Chunk
-    cleaner: CleaningProcess | None
+    process: CleaningProcess | None
 
 
 class CleaningPool:
-    """Prepares chunks, in up to `processes` processes beside this one."""
+    """Cleans chunks, in up to `processes` processes beside this one."""
 
-    def __init__(self, recipe: Preparation, *, processes: int, alone_up_to: int = ALONE_UP_TO) -> None:
-        self._recipe, self._processes, self._alone_up_to = recipe, processes, alone_up_to
+    def __init__(
+        self, options: CleaningOptions, *, processes: int, rows_before_processes: int = ROWS_BEFORE_PROCESSES
+    ) -> None:
+        self._options, self._processes, self._rows_before_processes = options, processes, rows_before_processes
         self.started: list[CleaningProcess] = []
         """The processes that there are now."""
         self._rows = 0
@@ -56,10 +57,10 @@ class CleaningPool:
         """End the processes."""
         self._stop()
 
-    def prepared(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[Result]]]:
-        """Each chunk with what it became, in order. While one is read, and the one before stored, others are cleaned.
+    def cleaned(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[CleanedRow]]]:
+        """Each chunk with its cleaned rows, in order. While one is read, and the one before stored, others are cleaned.
 
-        A process has one chunk at a time, so neither side ever waits for the other with both hands full.
+        A process has one chunk at a time, so the two sides of a pipe never wait for each other.
         """
         waiting: deque[_Waiting] = deque()
         try:
@@ -75,66 +76,66 @@ class CleaningPool:
                 first = waiting.popleft()
                 yield first.chunk, self._finish(first)
         finally:
-            if waiting:  # the caller has no use for them any more: let nobody keep an answer
+            if waiting:  # the caller stops early: results on their way must not come out of the next call
                 self._stop()
 
     def _begin(self, chunk: Chunk) -> _Waiting:
         self._rows += len(chunk.rows)
-        if self._rows > self._alone_up_to and not self.started and self._processes:
-            self.started = [CleaningProcess(self._recipe) for _ in range(self._processes)]
-        cleaner = next((one for one in self.started if not one.busy and one.is_up), None)
-        if cleaner is not None:
-            cleaner.send(chunk.readable)
-        return _Waiting(chunk=chunk, cleaner=cleaner)
+        if self._rows > self._rows_before_processes and not self.started and self._processes:
+            self.started = [CleaningProcess(self._options) for _ in range(self._processes)]
+        process = next((one for one in self.started if not one.busy and one.is_up), None)
+        if process is not None:
+            process.send(chunk.for_cleaning)
+        return _Waiting(chunk=chunk, process=process)
 
-    def _finish(self, waiting: _Waiting) -> list[Result]:
+    def _finish(self, waiting: _Waiting) -> list[CleanedRow]:
         try:
-            if waiting.cleaner is not None:
-                return waiting.cleaner.answer()
+            if waiting.process is not None:
+                return waiting.process.result()
         except (EOFError, OSError):
             log.warning("a process that cleaned rows has died (out of memory?): going on without such processes")
             self._processes = 0
             self._stop()
-        return prepare(waiting.chunk.readable, self._recipe)
+        return clean_rows(waiting.chunk.for_cleaning, self._options)
 
     def _stop(self) -> None:
-        for cleaner in self.started:
-            cleaner.stop()
+        for process in self.started:
+            process.stop()
         self.started = []
 
 
 class CleaningProcess:
     """One process, over a pipe."""
 
-    def __init__(self, recipe: Preparation) -> None:
+    def __init__(self, options: CleaningOptions) -> None:
         self._connection, theirs = Pipe()
         command = [sys.executable, "-m", __name__, str(theirs.fileno())]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
-        with suppress(OSError):  # it has died: `answer` says so
-            self._connection.send(recipe)
+        with suppress(OSError):  # it has died: `result` raises
+            self._connection.send(options)
         self._came_up = self.busy = False
 
     @property
     def is_up(self) -> bool:
-        """Whether it can begin at once. One that has died is: `answer` says what became of it."""
+        """Whether it can begin at once; True of one that has died, too: `result` raises."""
         if not self._came_up and self._connection.poll():
             with suppress(EOFError, OSError):
                 self._connection.recv()
             self._came_up = True
         return self._came_up
 
-    def send(self, rows: Sequence[Readable]) -> None:
-        """Begin with `rows`; `answer` must have been taken before."""
+    def send(self, rows: Sequence[FieldsOrProblem]) -> None:
+        """Begin with `rows`; the `result` of earlier ones must have been taken."""
         self.busy = True
-        with suppress(OSError):  # it has died: `answer` says so
+        with suppress(OSError):  # it has died: `result` raises
             self._connection.send(rows)
 
-    def answer(self) -> list[Result]:
-        """Wait for the end. Raises `EOFError` or `OSError` where the process is no more."""
+    def result(self) -> list[CleanedRow]:
+        """Wait for the cleaned rows. Raises `EOFError` or `OSError` where the process has died."""
         self.busy = False
-        answer: list[Result] = self._connection.recv()
-        return answer
+        rows: list[CleanedRow] = self._connection.recv()
+        return rows
 
     def stop(self) -> None:
         """End it."""
@@ -144,12 +145,12 @@ class CleaningProcess:
 
 
 def serve(connection: Connection[Any, Any]) -> None:
-    """Prepare what comes until nobody is at the other end."""
+    """Clean what is sent until the other end is closed."""
     with suppress(EOFError, OSError):
-        recipe: Preparation = connection.recv()
+        options: CleaningOptions = connection.recv()
         connection.send("up")
         while True:
-            connection.send(prepare(connection.recv(), recipe))
+            connection.send(clean_rows(connection.recv(), options))
 
 
 if __name__ == "__main__":

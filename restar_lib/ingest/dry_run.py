@@ -1,8 +1,9 @@
-"""What an ingest would do: rows are read and cleaned as it does, and counted by how they would end.
+"""What an ingest would do: reads and cleans rows as `ingest.load` does, and counts how they would end.
 
-Writes nothing, holds no lock and moves no cursor; with a database it looks up, read-only, where the source is read up
-to and what is known already. Keeps the ids and text hashes of the rows that it saw, so its memory grows with them: that
-is why it stops at `ingest.max_rows`. A source that cannot be read on is part of the answer, not an error here.
+Writes nothing, holds no lock and moves no cursor; with a database it looks up, read-only, how far the source is read
+and what is known already. Remembers the ids and text hashes of the rows that it read, so its memory grows with them: it
+stops at `ingest.max_rows`. A source that cannot be read on is part of the result, not an error here. Called by
+`restar ingest --dry-run`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ SHOWN_CHARS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """How the rows would end. Reviews of people who were forgotten are counted like others."""
+    """How the rows would end. Reviews of erased people are counted like others."""
 
     source: str
     from_cursor: bool
-    """Whether the source has been read before, so that these are the rows behind that."""
+    """Whether the source was read before, so that these are the rows behind the cursor."""
     is_whole: bool
     """False where it stopped at the limit: there is more."""
     outcomes: Mapping[Outcome, int]
@@ -54,7 +55,7 @@ class DryRun:
         return sum(self.outcomes.values())
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The result as lines of text."""
         behind = " behind the cursor" if self.from_cursor else ""
         more = "" if self.is_whole else "; there may be more: --max-rows reads further"
         yield f"dry run of {self.source}: {self.rows_read:,} rows{behind} read, nothing written{more}"
@@ -65,7 +66,7 @@ class DryRun:
             yield from (f"    {example}" for example in self.refused[reason])
 
 
-def rehearse(source: Source, settings: Settings, *, engine: Engine | None, max_rows: int | None = None) -> DryRun:
+def dry_run(source: Source, settings: Settings, *, engine: Engine | None, max_rows: int | None = None) -> DryRun:
     """Read at most `max_rows` rows (default `ingest.max_rows`) and say what would become of them.
 
     Without an `engine` the source is read from its beginning, as if nothing were known.
@@ -115,7 +116,7 @@ def _read_only(engine: Engine | None) -> Iterator[Connection | None]:
 
 @dataclass(kw_only=True)
 class _Seen:
-    """What came so far."""
+    """The rows so far."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     reasons: Counter[QuarantineReason] = field(default_factory=Counter)

@@ -1,10 +1,10 @@
-"""Rows of a source into the tables review, quarantine, source_cursor and ingest_run: the truth of what was read.
+"""Stores the rows of a source: tables review, quarantine, source_cursor and ingest_run.
 
 A chunk of rows, the cursor behind it and the run's counts are committed in one transaction. So a run may be killed
 anywhere, run twice, or run beside another one: no row is lost, none is stored twice, and every row that was read ends
 in exactly one outcome. It cleans nothing (`ingest.cleaning`), waits for nothing, and never changes a stored review.
-A time window is noted with the run and filters nothing here: a source that reads one hands out its rows alone, with no
-cursor to move.
+A time window is stored with the run and filters nothing here: a source that reads one returns its rows alone, with no
+cursor to move. Called through `ingest.windows`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from restar_lib.domain import Outcome, QuarantineReason
 from restar_lib.ingest.chunks import Chunk, read_chunks, stored_cursor
 from restar_lib.ingest.cleaning import Rejection
 from restar_lib.ingest.cleaning_pool import CleaningPool
-from restar_lib.ingest.copy_rows import COLUMNS, Preparation, ReadyReview, Result, copy_value
+from restar_lib.ingest.copy_lines import COLUMNS, CleanedRow, CleaningOptions, CopyLine, copy_value
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.quarantine import store_rejected
 from restar_lib.ingest.raw_rows import Cursor, RawRow
-from restar_lib.ingest.sources.base import Source
+from restar_lib.ingest.sources.base import Source, Window
 from restar_lib.ingest.stored_reviews import known_ids, originals_of
 from restar_lib.ingest.tombstones import screen
 from restar_lib.settings import Settings
@@ -44,15 +44,13 @@ from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor
 log = logging.getLogger(__name__)
 
 LOCK = "ingest"
-"""Held while a chunk is stored: whoever writes to `review` holds it, so what is looked up stays true until commit."""
+"""Held while a chunk is stored, as by everybody who writes to `review`: what is looked up stays true until commit."""
 PROGRESS_SECONDS = 15.0
-COMPLETING = ("duplicate_of", "ingest_run_id")
-"""What a prepared line does not know."""
+LATER_COLUMNS = ("duplicate_of", "ingest_run_id")
+"""Columns that a line of `ingest.copy_lines` does not have yet."""
 _COPY = sql.SQL("copy {} ({}) from stdin").format(
-    sql.Identifier(ReviewRow.__tablename__), sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *COMPLETING)))
+    sql.Identifier(ReviewRow.__tablename__), sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *LATER_COLUMNS)))
 )
-
-Window = tuple[datetime, datetime]
 
 
 def ingest(
@@ -71,7 +69,7 @@ def ingest(
     """
     limit = settings.ingest.max_rows if max_rows is None else max_rows
     run_id = _begin_run(engine, source.name, run_key=run_key, window=window, now=now)
-    run = _Run(ingest_run_id=run_id, source=source.name)
+    run = _IngestRun(ingest_run_id=run_id, source=source.name)
     counts = _read_and_store(engine, source, settings, run=run, limit=limit)
     _finish_run(engine, counts, now=now)
     log.info("ingest run %d of %s (%s): %s", run_id, source.name, run_key, counts)
@@ -79,52 +77,52 @@ def ingest(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """Whose rows these are."""
+class _IngestRun:
+    """The run of ingest that stores the rows, and its source."""
 
     ingest_run_id: int
     source: str
 
 
-def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: _Run, limit: int) -> IngestCounts:
-    begun = said = perf_counter()
+def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: _IngestRun, limit: int) -> IngestCounts:
+    began = logged_at = perf_counter()
     counts = IngestCounts(ingest_run_id=run.ingest_run_id)
-    recipe = Preparation(source=run.source, ingest=settings.ingest, dataset=settings.dataset)
+    options = CleaningOptions(source=run.source, ingest=settings.ingest, dataset=settings.dataset)
     store = partial(_store, engine, run=run, home=settings.home)
-    with CleaningPool(recipe, processes=settings.ingest.processes) as cleaners:
+    with CleaningPool(options, processes=settings.ingest.processes) as pool:
         while True:
             chunks = read_chunks(engine, source, chunk_rows=settings.ingest.chunk_rows, limit=limit - counts.rows_read)
-            for chunk, result in _stored(cleaners.prepared(chunks), store):
+            for chunk, result in _stored(pool.cleaned(chunks), store):
                 if result is None:
                     log.info("another run has read on in %s: going on from where it is", source.name)
                     break
-                counts = replace(counts.plus(result.outcomes, result.reasons), seconds=perf_counter() - begun)
+                counts = replace(counts.plus(result.outcomes, result.reasons), seconds=perf_counter() - began)
                 if chunk.failure is not None:
                     raise chunk.failure
-                if perf_counter() - said > PROGRESS_SECONDS:
-                    said = perf_counter()
+                if perf_counter() - logged_at > PROGRESS_SECONDS:
+                    logged_at = perf_counter()
                     log.info("ingest run %d of %s so far: %s", run.ingest_run_id, source.name, counts)
             else:
                 return counts
 
 
 def _stored(
-    chunks: Iterator[tuple[Chunk, list[Result]]], store: Callable[[Chunk, list[Result]], _Sorted | None]
-) -> Iterator[tuple[Chunk, _Sorted | None]]:
+    chunks: Iterator[tuple[Chunk, list[CleanedRow]]], store: Callable[[Chunk, list[CleanedRow]], _SortedChunk | None]
+) -> Iterator[tuple[Chunk, _SortedChunk | None]]:
     """Store chunk after chunk, each while the next one is read and cleaned; never two at once."""
     with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
-        storing: tuple[Chunk, Future[_Sorted | None]] | None = None
-        for chunk, prepared in chunks:
+        storing: tuple[Chunk, Future[_SortedChunk | None]] | None = None
+        for chunk, cleaned in chunks:
             if storing is not None:
                 yield storing[0], storing[1].result()
-            storing = chunk, thread.submit(store, chunk, prepared)
+            storing = chunk, thread.submit(store, chunk, cleaned)
         if storing is not None:
             yield storing[0], storing[1].result()
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sorted:
-    """The rows of one chunk by how they end, ready to insert."""
+class _SortedChunk:
+    """The rows of one chunk by their outcome, ready to insert."""
 
     originals: Sequence[bytes] = ()
     copies: Sequence[bytes] = ()
@@ -134,7 +132,7 @@ class _Sorted:
 
     @property
     def outcomes(self) -> Counter[Outcome]:
-        """How many rows end how."""
+        """How many rows have each outcome."""
         return Counter(
             {
                 Outcome.NEW: len(self.originals),
@@ -150,18 +148,20 @@ class _Sorted:
         return Counter(rejection.reason.value for _, rejection in self.rejected)
 
 
-def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, home: Path) -> _Sorted | None:
-    """Store a chunk and move the cursor behind it; None, and nothing stored, where the cursor has moved meanwhile."""
+def _store(
+    engine: Engine, chunk: Chunk, cleaned: list[CleanedRow], *, run: _IngestRun, home: Path
+) -> _SortedChunk | None:
+    """Store a chunk and move the cursor behind it; None, and nothing stored, where another run has moved the cursor."""
     if not chunk.rows:
-        return _Sorted()
+        return _SortedChunk()
     with engine.begin() as connection:
         lock(connection, LOCK)
         after = chunk.rows[-1].cursor_after  # None: a window is read, and no cursor moves
         if after is not None and stored_cursor(connection, run.source) != chunk.cursor_before:
             return None
-        # Under the lock: whoever is being forgotten at this moment is forgotten before or after this chunk.
-        results = screen(connection, home, chunk.rows, prepared)
-        result = _sort(connection, chunk.rows, results, run=run)
+        # Under the lock: a person who is being erased at this moment is erased before or after this chunk.
+        results = screen(connection, home, chunk.rows, cleaned)
+        result = _sort_rows(connection, chunk.rows, results, run=run)
         _insert(connection, result, run=run)
         if after is not None:
             _move_cursor(connection, run.source, after, rows=len(chunk.rows))
@@ -169,9 +169,11 @@ def _store(engine: Engine, chunk: Chunk, prepared: list[Result], *, run: _Run, h
     return result
 
 
-def _sort(connection: Connection, rows: Sequence[RawRow], results: Sequence[Result], *, run: _Run) -> _Sorted:
-    """Each row to its outcome: a review is known by its id, a copy by its text; the first of several wins."""
-    reviews = [result for result in results if isinstance(result, ReadyReview)]
+def _sort_rows(
+    connection: Connection, rows: Sequence[RawRow], results: Sequence[CleanedRow], *, run: _IngestRun
+) -> _SortedChunk:
+    """Give each row its outcome: a review is known by its id, a copy by its text; the first of several wins."""
+    reviews = [result for result in results if isinstance(result, CopyLine)]
     known = known_ids(connection, [review.review_id for review in reviews])
     first_with = originals_of(connection, [review.text_hash for review in reviews])
     originals: list[bytes] = []
@@ -185,7 +187,7 @@ def _sort(connection: Connection, rows: Sequence[RawRow], results: Sequence[Resu
             else:
                 copies.append(_completed(review.line, original, run=run))
     both = zip(rows, results, strict=True)
-    return _Sorted(
+    return _SortedChunk(
         originals=originals,
         copies=copies,
         rejected=[(row, why) for row, why in both if isinstance(why, Rejection)],
@@ -193,23 +195,23 @@ def _sort(connection: Connection, rows: Sequence[RawRow], results: Sequence[Resu
     )
 
 
-def _completed(line: bytes, duplicate_of: str | None, *, run: _Run) -> bytes:
-    """A prepared line with `COMPLETING` behind it."""
+def _completed(line: bytes, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
+    """The line with `LATER_COLUMNS` appended."""
     return b"%s\t%s\t%d\n" % (line, copy_value(duplicate_of).encode(), run.ingest_run_id)
 
 
-def _insert(connection: Connection, result: _Sorted, *, run: _Run) -> None:
+def _insert(connection: Connection, result: _SortedChunk, *, run: _IngestRun) -> None:
     if result.originals or result.copies:
         # The foreign key of a copy is checked when the statement ends, so the order within it does not matter.
         with _driver_cursor(connection).copy(_COPY) as copy:
             copy.write(b"".join((*result.originals, *result.copies)))
-    # Of what was forgotten nothing is kept; the run's counts and reasons say that it came.
+    # Nothing is stored of an erased person's rows; the run's counts and reasons say that they came.
     stored = [one for one in result.rejected if one[1].reason is not QuarantineReason.FORGOTTEN]
     store_rejected(connection, stored, source=run.source, ingest_run_id=run.ingest_run_id)
 
 
 def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
-    """COPY is the driver's: SQLAlchemy has no word for it. In the same transaction."""
+    """The driver's cursor, in the same transaction: SQLAlchemy cannot COPY."""
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     return driver.cursor()
 
@@ -233,15 +235,15 @@ def _begin_run(engine: Engine, source: str, *, run_key: str, window: Window | No
 
 
 def _not_before_history(connection: Connection, now: datetime) -> datetime:
-    """`now`, but never before what is there: the first training set ends history, and a clock may be set back.
+    """`now`, but always after the first training set was frozen, even where a clock was set back meanwhile.
 
-    What came later would else look like history to scoring, and never be read.
+    Otherwise scoring would take these reviews for history and never read them.
     """
     frozen_at = first_frozen_at(connection)
     return now if frozen_at is None else max(now, frozen_at + timedelta(microseconds=1))
 
 
-def _count(connection: Connection, outcomes: Counter[Outcome], *, run: _Run) -> None:
+def _count(connection: Connection, outcomes: Counter[Outcome], *, run: _IngestRun) -> None:
     """Add to the run's row, whose columns are named like the outcomes."""
     values = {outcome.value: getattr(IngestRun, outcome.value) + outcomes[outcome] for outcome in Outcome}
     values["rows_read"] = IngestRun.rows_read + outcomes.total()

@@ -16,7 +16,7 @@ MILLISECONDS_FROM = 10**11
 WRITTEN_FORMS = ("%m %d, %Y", "%B %d, %Y", "%b %d, %Y")
 
 
-def parse_moment(value: Any) -> datetime | None:
+def parse_timestamp(value: Any) -> datetime | None:
     """The moment that `value` says, in UTC; None where it says none between 1990 and 2100."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

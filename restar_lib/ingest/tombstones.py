@@ -26,7 +26,7 @@ from restar_lib.atomic_files import write_text
 from restar_lib.domain import ForgottenKind, QuarantineReason
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.cleaning import Rejection, identifier
-from restar_lib.ingest.copy_rows import ReadyReview, Result
+from restar_lib.ingest.copy_lines import CleanedRow, CopyLine
 from restar_lib.ingest.quarantine import readable_text
 from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.store.conditions import one_of
@@ -76,7 +76,9 @@ class ForgetKey:
         return hmac.new(self.secret, message.encode(), hashlib.sha256).hexdigest()
 
 
-def screen(connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[Result]) -> list[Result]:
+def screen(
+    connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[CleanedRow]
+) -> list[CleanedRow]:
     """The results of cleaning, with `REFUSAL` in the place of whatever was forgotten.
 
     Raises `ConfigurationError` where there are tombstones and their key is not at hand. Costs one small query where
@@ -123,8 +125,8 @@ def key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
     return key
 
 
-def _keys(key: ForgetKey, row: RawRow, result: Result) -> list[tuple[ForgottenKind, str]]:
-    if isinstance(result, ReadyReview):
+def _keys(key: ForgetKey, row: RawRow, result: CleanedRow) -> list[tuple[ForgottenKind, str]]:
+    if isinstance(result, CopyLine):
         keys = [(ForgottenKind.REVIEW, key.review(result.review_id))]
         user_id = result.user_id
     else:
@@ -133,11 +135,11 @@ def _keys(key: ForgetKey, row: RawRow, result: Result) -> list[tuple[ForgottenKi
     return keys if user_id is None else [*keys, (ForgottenKind.USER, key.user(user_id))]
 
 
-def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], result: Result) -> bool:
+def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], result: CleanedRow) -> bool:
     if forgotten_at is None:
         return False
     # What a person writes after they were forgotten is new, and theirs to give.
-    later = key[0] is ForgottenKind.USER and isinstance(result, ReadyReview) and result.reviewed_at > forgotten_at
+    later = key[0] is ForgottenKind.USER and isinstance(result, CopyLine) and result.reviewed_at > forgotten_at
     return not later
 
 

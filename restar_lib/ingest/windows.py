@@ -17,7 +17,7 @@ from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.load import ingest
 from restar_lib.ingest.sources.base import Window
 from restar_lib.ingest.sources.configured import open_source
-from restar_lib.ingest.timestamps import EARLIEST, LATEST, parse_moment
+from restar_lib.ingest.timestamps import EARLIEST, LATEST, parse_timestamp
 from restar_lib.settings import Settings
 
 
@@ -71,8 +71,8 @@ def asked_window(since: str | None, until: str | None) -> Window | None:
     """The window that a form or a command line names by one or two dates; None where it names none."""
     if not since and not until:
         return None
-    start = parse_moment(since) if since else EARLIEST
-    end = parse_moment(until) if until else LATEST
+    start = parse_timestamp(since) if since else EARLIEST
+    end = parse_timestamp(until) if until else LATEST
     if start is None or end is None:
         wrong = since if start is None else until
         raise ConfigurationError(f"{wrong!r} is no date: write 2026-03-01 or 2026-03-01T12:00:00Z")

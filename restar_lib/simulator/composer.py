@@ -1,4 +1,4 @@
-"""The text of one simulated review, put together from `simulator.products` and `simulator.phrases` by dice.
+"""The text of one simulated review, put together from `simulator.products` and `simulator.phrases` by draw.
 
 A review is an opener, remarks about aspects of the product, perhaps a contrast ("..., but ..."), facts that say
 nothing, and a closer; then people's typing gets at it. It knows the sentiment that it writes down and nothing of
@@ -70,56 +70,56 @@ class Composition:
     text: str
 
 
-def compose(dice: SeededChoice, *, drifted: bool, typo_rate: float) -> Composition:
+def compose(draw: SeededChoice, *, drifted: bool, typo_rate: float) -> Composition:
     """One review; `drifted` switches to a new category, new words and another class mix."""
-    at = dice.uniform()
+    at = draw.uniform()
     sentiment = next(name for limit, name in (DRIFTED_CLASS_MIX if drifted else CLASS_MIX) if at < limit)
-    category = DRIFTED if drifted and dice.chance(0.5) else dice.pick(CATEGORIES)
-    product = dice.pick(category.products)
-    sentences = _sentences(sentiment, category, dice, drifted=drifted)
+    category = DRIFTED if drifted and draw.chance(0.5) else draw.pick(CATEGORIES)
+    product = draw.pick(category.products)
+    sentences = _sentences(sentiment, category, draw, drifted=drifted)
     filled = " ".join(sentences).replace("{product}", product)
     return Composition(
         sentiment=sentiment,
         category=category.name,
-        asin=_asin(f"{product}-{dice.below(PRODUCTS_PER_KIND)}"),
-        text=_typed(filled, dice, typo_rate=typo_rate),
+        asin=_asin(f"{product}-{draw.below(PRODUCTS_PER_KIND)}"),
+        text=_typed(filled, draw, typo_rate=typo_rate),
     )
 
 
-def _sentences(sentiment: Sentiment, category: Category, dice: SeededChoice, *, drifted: bool) -> list[str]:
-    facts = _facts(dice)
-    opener = _opener(sentiment, dice, drifted=drifted)
-    remarks = _remarks(sentiment, category, dice)
-    closer = [dice.pick(phrases.CLOSERS[sentiment])] if dice.chance(CLOSER_SHARE) else []
-    middle = [*remarks, *facts] if dice.chance(0.6) else [*facts, *remarks]
+def _sentences(sentiment: Sentiment, category: Category, draw: SeededChoice, *, drifted: bool) -> list[str]:
+    facts = _facts(draw)
+    opener = _opener(sentiment, draw, drifted=drifted)
+    remarks = _remarks(sentiment, category, draw)
+    closer = [draw.pick(phrases.CLOSERS[sentiment])] if draw.chance(CLOSER_SHARE) else []
+    middle = [*remarks, *facts] if draw.chance(0.6) else [*facts, *remarks]
     return [opener, *middle, *closer]
 
 
-def _opener(sentiment: Sentiment, dice: SeededChoice, *, drifted: bool) -> str:
+def _opener(sentiment: Sentiment, draw: SeededChoice, *, drifted: bool) -> str:
     """Some reviews come straight to the point: then only the remarks say what is meant."""
-    if not dice.chance(OPENER_SHARE):
-        return dice.pick(phrases.PLAIN_OPENERS)
-    bank = phrases.DRIFTED_OPENERS if drifted and dice.chance(0.7) else phrases.OPENERS
-    return dice.pick(bank[sentiment]).replace("{very}", dice.pick(phrases.INTENSITIES))
+    if not draw.chance(OPENER_SHARE):
+        return draw.pick(phrases.PLAIN_OPENERS)
+    bank = phrases.DRIFTED_OPENERS if drifted and draw.chance(0.7) else phrases.OPENERS
+    return draw.pick(bank[sentiment]).replace("{very}", draw.pick(phrases.INTENSITIES))
 
 
-def _remarks(sentiment: Sentiment, category: Category, dice: SeededChoice) -> list[str]:
+def _remarks(sentiment: Sentiment, category: Category, draw: SeededChoice) -> list[str]:
     """One or two remarks of the review's own sentiment; a contrast turns part of it around."""
-    first = dice.below(len(category.aspects))
+    first = draw.below(len(category.aspects))
     # Two different aspects, whatever is drawn.
-    other = (first + 1 + dice.below(len(category.aspects) - 1)) % len(category.aspects)
+    other = (first + 1 + draw.below(len(category.aspects) - 1)) % len(category.aspects)
     aspect, another = category.aspects[first], category.aspects[other]
-    contrast = _fill(dice.pick(phrases.CONTRASTS[sentiment]), aspect, another, dice)
+    contrast = _fill(draw.pick(phrases.CONTRASTS[sentiment]), aspect, another, draw)
     if sentiment is Sentiment.NEUTRAL:
         return [contrast]
     bank = phrases.PRAISES if sentiment is Sentiment.POSITIVE else phrases.COMPLAINTS
-    remark = _fill(dice.pick(bank), aspect, another, dice)
-    if dice.chance(CONTRAST_SHARE):
-        return [remark, contrast] if dice.chance(0.5) else [contrast, remark]
-    return [remark, _fill(dice.pick(bank), another, aspect, dice)] if dice.chance(0.3) else [remark]
+    remark = _fill(draw.pick(bank), aspect, another, draw)
+    if draw.chance(CONTRAST_SHARE):
+        return [remark, contrast] if draw.chance(0.5) else [contrast, remark]
+    return [remark, _fill(draw.pick(bank), another, aspect, draw)] if draw.chance(0.3) else [remark]
 
 
-def _fill(template: str, aspect: Aspect, other: Aspect, dice: SeededChoice) -> str:
+def _fill(template: str, aspect: Aspect, other: Aspect, draw: SeededChoice) -> str:
     """In a template with both aspects, `good` is said of the other one where it stands behind it."""
     good_of = other if "ther} {good}" in template else aspect
     bad_of = other if "ther} {bad}" in template else aspect
@@ -128,22 +128,22 @@ def _fill(template: str, aspect: Aspect, other: Aspect, dice: SeededChoice) -> s
         Aspect=aspect.name.capitalize(),
         other=other.name,
         Other=other.name.capitalize(),
-        good=dice.pick(good_of.good),
-        bad=dice.pick(bad_of.bad),
+        good=draw.pick(good_of.good),
+        bad=draw.pick(bad_of.bad),
     )
 
 
-def _facts(dice: SeededChoice) -> list[str]:
+def _facts(draw: SeededChoice) -> list[str]:
     """One or two different facts."""
-    first = dice.below(len(phrases.FACTS))
-    second = (first + 1 + dice.below(len(phrases.FACTS) - 1)) % len(phrases.FACTS)
-    chosen = [first, second] if dice.chance(0.3) else [first]
+    first = draw.below(len(phrases.FACTS))
+    second = (first + 1 + draw.below(len(phrases.FACTS) - 1)) % len(phrases.FACTS)
+    chosen = [first, second] if draw.chance(0.3) else [first]
     return [
         phrases.FACTS[place].format(
-            person=dice.pick(phrases.PERSONS),
-            month=dice.pick(phrases.MONTHS),
-            number=dice.pick(phrases.NUMBERS),
-            colour=dice.pick(phrases.COLOURS),
+            person=draw.pick(phrases.PERSONS),
+            month=draw.pick(phrases.MONTHS),
+            number=draw.pick(phrases.NUMBERS),
+            colour=draw.pick(phrases.COLOURS),
         )
         for place in chosen
     ]
@@ -153,12 +153,12 @@ def _asin(product: str) -> str:
     return "B" + hashlib.sha256(product.encode()).hexdigest()[:9].upper()
 
 
-def _typed(text: str, dice: SeededChoice, *, typo_rate: float) -> str:
+def _typed(text: str, draw: SeededChoice, *, typo_rate: float) -> str:
     """As people type it: slips, no capitals, shouting, and the markup that shops leave in."""
-    if dice.chance(typo_rate):
-        for _ in range(1 + dice.below(3)):
-            text = _slip(text, dice)
-    style = dice.uniform()
+    if draw.chance(typo_rate):
+        for _ in range(1 + draw.below(3)):
+            text = _slip(text, draw)
+    style = draw.uniform()
     if style < 0.06:
         return text.lower()
     if style < 0.08:
@@ -168,7 +168,7 @@ def _typed(text: str, dice: SeededChoice, *, typo_rate: float) -> str:
     return text.replace("'", "&#39;")
 
 
-def _slip(text: str, dice: SeededChoice) -> str:
+def _slip(text: str, draw: SeededChoice) -> str:
     """Two letters swapped, one lost, or one doubled."""
-    at = 1 + dice.below(len(text) - 2)
-    return text[:at] + dice.pick((text[at + 1] + text[at], text[at + 1], text[at] * 2 + text[at + 1])) + text[at + 2 :]
+    at = 1 + draw.below(len(text) - 2)
+    return text[:at] + draw.pick((text[at + 1] + text[at], text[at + 1], text[at] * 2 + text[at + 1])) + text[at + 2 :]

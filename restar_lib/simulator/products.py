@@ -1,7 +1,7 @@
 """What the simulated reviews are about: products, and what people notice about them.
 
-Data only, all of it written for this project; `simulator.composer` puts reviews together from this and `simulator.phrases`.
-A good or bad saying completes the sentence that its aspect begins.
+Data only, all of it written for this project; `simulator.composer` makes texts of this and `simulator.phrases`. A good
+or bad phrase completes the sentence that its aspect begins.
 """
 
 from __future__ import annotations

@@ -35,19 +35,19 @@ STARS = {Sentiment.NEGATIVE: (1, 1, 1, 2, 2), Sentiment.NEUTRAL: (3,), Sentiment
 def review(number: int, config: SimulatedSettings) -> dict[str, Any]:
     """The fields of review `number`, as a source hands them on."""
     composition = _composition(number, config)
-    dice = seeded_choice("review", number, config)
-    disagrees = dice.chance(config.disagreement_rate)
-    rating = dice.pick(STARS[dice.pick(OTHERS[composition.sentiment]) if disagrees else composition.sentiment])
+    draw = seeded_choice("review", number, config)
+    disagrees = draw.chance(config.disagreement_rate)
+    rating = draw.pick(STARS[draw.pick(OTHERS[composition.sentiment]) if disagrees else composition.sentiment])
     fields = {
         "review_id": f"sim-{config.seed}-{number}",
-        "text": dice.pick(SHORT_TEXTS) if dice.chance(SHORT_SHARE) else composition.text,
-        "title": _title(composition.sentiment, rating, dice),
-        "rating": None if dice.chance(NO_RATING_SHARE) else rating,
+        "text": draw.pick(SHORT_TEXTS) if draw.chance(SHORT_SHARE) else composition.text,
+        "title": _title(composition.sentiment, rating, draw),
+        "rating": None if draw.chance(NO_RATING_SHARE) else rating,
         "asin": composition.asin,
         "parent_asin": composition.asin,
         "product_category": composition.category,
-        "user_id": f"user-{dice.below(5000)}",
-        "reviewed_at": moment(number, config).isoformat(),
+        "user_id": f"user-{draw.below(5000)}",
+        "reviewed_at": written_at(number, config).isoformat(),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -60,17 +60,17 @@ def true_sentiment(review_id: str, config: SimulatedSettings) -> Sentiment:
     return _composition(int(number), config).sentiment
 
 
-def moment(number: int, config: SimulatedSettings) -> datetime:
+def written_at(number: int, config: SimulatedSettings) -> datetime:
     """When review `number` was written: evenly over the day, in the order of the numbers."""
     return config.start + timedelta(days=number / config.per_day)
 
 
 def _composition(number: int, config: SimulatedSettings) -> Composition:
     """The text of `number`, or of an earlier one that it repeats word for word."""
-    dice = seeded_choice("repeat", number, config)
-    if number and dice.chance(config.repeat_rate):
-        number = dice.below(number)
-    drifted = _drifts(moment(number, config), config)
+    draw = seeded_choice("repeat", number, config)
+    if number and draw.chance(config.repeat_rate):
+        number = draw.below(number)
+    drifted = _drifts(written_at(number, config), config)
     return compose(seeded_choice("text", number, config), drifted=drifted, typo_rate=config.typo_rate)
 
 
@@ -80,10 +80,10 @@ def _drifts(at: datetime, config: SimulatedSettings) -> bool:
     return any(start <= at < end for start, end in config.drills)
 
 
-def _title(sentiment: Sentiment, rating: int, dice: SeededChoice) -> str | None:
-    if dice.chance(NO_TITLE_SHARE):
+def _title(sentiment: Sentiment, rating: int, draw: SeededChoice) -> str | None:
+    if draw.chance(NO_TITLE_SHARE):
         return None
-    return LEAKING_TITLES[rating] if dice.chance(LEAKING_TITLE_SHARE) else dice.pick(TITLES[sentiment])
+    return LEAKING_TITLES[rating] if draw.chance(LEAKING_TITLE_SHARE) else draw.pick(TITLES[sentiment])
 
 
 def seeded_choice(purpose: str, number: int, config: SimulatedSettings) -> SeededChoice:

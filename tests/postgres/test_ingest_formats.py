@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from restar_lib.errors import ConfigurationError, SourceError
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.dry_run import rehearse
+from restar_lib.ingest.dry_run import dry_run
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.windows import ingest_configured
 from restar_lib.settings import Settings
@@ -137,9 +137,9 @@ def test_a_dry_run_counts_like_a_run_and_writes_nothing(engine: Engine, smoke: S
     config = reading(chunks, write_rows(tmp_path / "a.csv", rows))
     source = open_source(config)
     for limit in (4, 2):
-        expected = rehearse(source, config, engine=engine, max_rows=limit)
+        expected = dry_run(source, config, engine=engine, max_rows=limit)
         before = size(engine, ReviewRow), size(engine, Quarantine), size(engine, IngestRun), size(engine, SourceCursor)
-        assert expected == rehearse(source, config, engine=engine, max_rows=limit)
+        assert expected == dry_run(source, config, engine=engine, max_rows=limit)
         assert before == (
             size(engine, ReviewRow),
             size(engine, Quarantine),
@@ -155,7 +155,7 @@ def test_a_dry_run_counts_like_a_run_and_writes_nothing(engine: Engine, smoke: S
 def test_a_dry_run_shows_examples(smoke: Settings, tmp_path: Path) -> None:
     """What would be taken, what would not and why; without a database as if nothing were known."""
     config = reading(smoke, write_rows(tmp_path / "a.jsonl", [review(1), review(2, rating=6)]))
-    lines = list(rehearse(open_source(config), config, engine=None).lines())
+    lines = list(dry_run(open_source(config), config, engine=None).lines())
     assert lines[:2] == ["dry run of shop: 2 rows read, nothing written", "new: 1"]
     assert any("would be taken: R1 (2 stars, 2013-09-13): Review 1" in line for line in lines)
     assert any('rating is 6, 1 to 5 wanted: {"review_id": "R2"' in line for line in lines)

@@ -16,15 +16,15 @@ import pytest
 
 from restar_lib.ingest.chunks import Chunk
 from restar_lib.ingest.cleaning_pool import CleaningPool
-from restar_lib.ingest.copy_rows import Preparation, prepare
+from restar_lib.ingest.copy_lines import CleaningOptions, clean_rows
 from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.settings import Settings
 
 CHUNK = 50
 
 
-def recipe_of(settings: Settings) -> Preparation:
-    return Preparation(source="simulated", ingest=settings.ingest, dataset=settings.dataset)
+def options_of(settings: Settings) -> CleaningOptions:
+    return CleaningOptions(source="simulated", ingest=settings.ingest, dataset=settings.dataset)
 
 
 def chunks_of(settings: Settings, number: int) -> list[Chunk]:
@@ -48,55 +48,55 @@ def once_up(chunks: list[Chunk], cleaners: CleaningPool) -> Iterator[Chunk]:
 @pytest.mark.parametrize("processes", [0, 1, 3])
 def test_chunks_come_out_in_order_as_if_cleaned_here(smoke: Settings, processes: int) -> None:
     """However many processes there are, every chunk has the results that this process would have got."""
-    recipe, chunks = recipe_of(smoke), chunks_of(smoke, 8)
-    with CleaningPool(recipe, processes=processes, alone_up_to=CHUNK) as cleaners:
-        found = list(cleaners.prepared(once_up(chunks, cleaners)))
+    options, chunks = options_of(smoke), chunks_of(smoke, 8)
+    with CleaningPool(options, processes=processes, rows_before_processes=CHUNK) as cleaners:
+        found = list(cleaners.cleaned(once_up(chunks, cleaners)))
         assert len(cleaners.started) == processes
-    assert found == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks]
+    assert found == [(chunk, clean_rows(chunk.for_cleaning, options)) for chunk in chunks]
     assert not children()
 
 
 def test_a_small_run_starts_no_process(smoke: Settings) -> None:
     """Processes take longer to come up than a few rows to clean."""
-    with CleaningPool(recipe_of(smoke), processes=2, alone_up_to=8 * CHUNK) as cleaners:
-        for _ in cleaners.prepared(iter(chunks_of(smoke, 8))):
+    with CleaningPool(options_of(smoke), processes=2, rows_before_processes=8 * CHUNK) as cleaners:
+        for _ in cleaners.cleaned(iter(chunks_of(smoke, 8))):
             assert not children()
 
 
 def test_the_chunk_of_a_cleaner_that_died_is_cleaned_here(smoke: Settings, caplog: pytest.LogCaptureFixture) -> None:
     """Killed by the system for memory, say: no row is missing, the log says it, and no other process is started."""
-    recipe, chunks = recipe_of(smoke), chunks_of(smoke, 8)
+    options, chunks = options_of(smoke), chunks_of(smoke, 8)
     found = []
-    with CleaningPool(recipe, processes=2, alone_up_to=0) as cleaners, caplog.at_level(logging.WARNING):
-        for number, done in enumerate(cleaners.prepared(once_up(chunks, cleaners))):
+    with CleaningPool(options, processes=2, rows_before_processes=0) as cleaners, caplog.at_level(logging.WARNING):
+        for number, done in enumerate(cleaners.cleaned(once_up(chunks, cleaners))):
             found.append(done)
             if number == 3:
                 for process in children():
                     process.kill()
-    assert found == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks]
+    assert found == [(chunk, clean_rows(chunk.for_cleaning, options)) for chunk in chunks]
     assert "has died" in caplog.text
 
 
 def test_who_breaks_off_and_begins_again_gets_no_old_answer(smoke: Settings) -> None:
     """As a run does that was overtaken by another: what was on its way is thrown away."""
-    recipe, chunks = recipe_of(smoke), chunks_of(smoke, 6)
-    with CleaningPool(recipe, processes=2, alone_up_to=0) as cleaners:
-        running: Iterator[object] = cleaners.prepared(once_up(chunks, cleaners))
+    options, chunks = options_of(smoke), chunks_of(smoke, 6)
+    with CleaningPool(options, processes=2, rows_before_processes=0) as cleaners:
+        running: Iterator[object] = cleaners.cleaned(once_up(chunks, cleaners))
         for _ in range(3):
             next(running)
         del running
-        again = list(cleaners.prepared(iter(chunks[3:])))
-    assert again == [(chunk, prepare(chunk.readable, recipe)) for chunk in chunks[3:]]
+        again = list(cleaners.cleaned(iter(chunks[3:])))
+    assert again == [(chunk, clean_rows(chunk.for_cleaning, options)) for chunk in chunks[3:]]
 
 
 HOLDS_A_CLEANER = """
 import sys, time
 from restar_lib.ingest.cleaning_pool import CleaningProcess
-from restar_lib.ingest.copy_rows import Preparation
+from restar_lib.ingest.copy_lines import CleaningOptions
 from restar_lib.settings.sections import DatasetSettings, IngestSettings
-cleaner = CleaningProcess(Preparation(source="s", ingest=IngestSettings(), dataset=DatasetSettings()))
+cleaner = CleaningProcess(CleaningOptions(source="s", ingest=IngestSettings(), dataset=DatasetSettings()))
 cleaner.send(["malformed"])
-cleaner.answer()
+cleaner.result()
 print(cleaner.process.pid, flush=True)
 time.sleep(60)
 """

@@ -16,7 +16,7 @@ from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.settings import IngestSettings, SimulatedSettings
 from restar_lib.simulator.phrases import LEAKING_TITLES
-from restar_lib.simulator.reviews import moment, review, true_sentiment
+from restar_lib.simulator.reviews import review, true_sentiment, written_at
 
 CONFIG = SimulatedSettings()
 RECORDED = (
@@ -143,8 +143,8 @@ def test_markup_and_typos_are_in_the_stream_and_markup_not_in_the_reviews() -> N
 def test_times_follow_the_numbers() -> None:
     """`per_day` reviews a day from `start` on."""
     config = SimulatedSettings(start=datetime(2025, 3, 1, tzinfo=UTC), per_day=4)
-    assert moment(0, config) == config.start
-    assert moment(6, config) == config.start + timedelta(days=1.5)
+    assert written_at(0, config) == config.start
+    assert written_at(6, config) == config.start + timedelta(days=1.5)
     assert review(6, config)["reviewed_at"] == "2025-03-02T12:00:00+00:00"
 
 
@@ -164,7 +164,7 @@ def test_drift_begins_at_its_date() -> None:
 
 def test_a_drilled_span_drifts_and_what_follows_is_usual_again() -> None:
     """Before and behind the span every review is word for word what it would have been; inside, the mix is another."""
-    start, end = moment(1000, CONFIG), moment(2000, CONFIG)
+    start, end = written_at(1000, CONFIG), written_at(2000, CONFIG)
     drilled = CONFIG.model_copy(update={"drills": ((start, end),)})
     changed = [number for number in range(3000) if review(number, drilled) != review(number, CONFIG)]
     inside = Counter(review(number, drilled)["product_category"] for number in range(1000, 2000))

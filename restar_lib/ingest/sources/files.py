@@ -19,7 +19,7 @@ from restar_lib.ingest.readers.cursor import State
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 from restar_lib.ingest.sources.base import Window, check_kind
-from restar_lib.ingest.timestamps import parse_moment
+from restar_lib.ingest.timestamps import parse_timestamp
 
 SHOWN_PROBLEMS = 3
 
@@ -80,5 +80,5 @@ class FilesSource:
 
     def _is_in_window(self, row: RawRow) -> bool:
         """Also true of a row without a readable time: no window is its own, and it must not be lost silently."""
-        moment = parse_moment((row.fields or {}).get("reviewed_at"))
+        moment = parse_timestamp((row.fields or {}).get("reviewed_at"))
         return moment is None or self.window is None or self.window[0] <= moment < self.window[1]

@@ -1,10 +1,11 @@
-"""The form in which a training set is published: JSON Lines for each category and split, and what describes them.
+"""The format in which a training set is published: JSON Lines for each category and split, and their manifest.
 
     README.md  snapshot.json  data/train/<category>.jsonl  data/dev/<category>.jsonl  data/eval/<category>.jsonl
 
-`dev` are a snapshot's validation rows and `eval` its test rows: no text stands in two splits, and one rule, named in
-`snapshot.json`, decided for every text. Written by `publishing.publish_snapshot`, read back by `ingest.sources.published`. It holds no
-user, no product and no title (titles leak the stars); it knows no hub and no database.
+`dev` are a snapshot's validation rows and `eval` its test rows: no text is in two splits, and one rule, named in
+`snapshot.json`, chose the split of every text. Written by `publishing.publish_snapshot`, read back by
+`ingest.sources.published`. It holds no user, no product and no title (titles leak the stars); it knows no hub and no
+database.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SPLITS: Final = {Side.TRAIN: "train", Side.VALIDATION: "dev", Side.TEST: "eval"}
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """What the manifest knows of one file."""
+    """What the manifest says of one file."""
 
     rows: int
     sha256: str

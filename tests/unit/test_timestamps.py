@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from restar_lib.ingest.timestamps import parse_moment
+from restar_lib.ingest.timestamps import parse_timestamp
 
 DAY = datetime(2013, 9, 12, tzinfo=UTC)
 
@@ -31,12 +31,12 @@ DAY = datetime(2013, 9, 12, tzinfo=UTC)
 )
 def test_every_common_spelling_is_the_same_moment(written: object) -> None:
     """Seconds, milliseconds, ISO with and without a zone, and Amazon's written dates, all in UTC."""
-    assert parse_moment(written) == DAY
+    assert parse_timestamp(written) == DAY
 
 
 def test_milliseconds_are_kept() -> None:
     """A moment within the second is not rounded away."""
-    assert parse_moment(1588687728923) == datetime(2020, 5, 5, 14, 8, 48, 923000, tzinfo=UTC)
+    assert parse_timestamp(1588687728923) == datetime(2020, 5, 5, 14, 8, 48, 923000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_milliseconds_are_kept() -> None:
 )  # fmt: skip
 def test_no_moment_is_guessed(written: object) -> None:
     """Missing, impossible, ambiguous and absurd ones are none, and none of them raises."""
-    assert parse_moment(written) is None
+    assert parse_timestamp(written) is None
