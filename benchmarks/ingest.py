@@ -26,15 +26,15 @@ import measuring
 import psutil
 from psycopg import sql
 
-from restar_lib.ingest.copy_rows import COLUMNS
-from restar_lib.ingest.load import COMPLETING, ingest
+from restar_lib.ingest.copy_lines import COLUMNS
+from restar_lib.ingest.load import LATER_COLUMNS, ingest
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import Settings
 from restar_lib.store.database import engine_for
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
 
 PIECE = 1 << 20
-COPIED = sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *COMPLETING)))
+COPIED = sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *LATER_COLUMNS)))
 OUT = sql.SQL("copy (select {} from review order by duplicate_of is not null, ctid) to stdout").format(COPIED)
 IN = sql.SQL("copy review ({}) from stdin").format(COPIED)
 RUN = "insert into ingest_run (source, run_key) values ('benchmark', 'benchmark')"
