@@ -219,7 +219,7 @@ def _head(features: Floats, rows: Sequence[Example], *, seed: int) -> Callable[[
     config, drawn = TrainingSettings(), np.random.default_rng(seed).integers(0, len(rows), size=len(rows))
     truth = np.array([rows[place].truth.position for place in drawn])
     weights = np.array([rows[place].weight for place in drawn])
-    how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=seed)
+    how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
     model, _ = _model()
     fit_head(model, features[drawn], truth, how, regularisation=config.regularisation)
     weight, bias = (one.detach().double().numpy() for one in (model.head.weight, model.head.bias))

@@ -1,6 +1,6 @@
 """What the training's defaults rest on: rare classes, long texts, titles, each way beside the others on real reviews.
 
-- Rare classes: re-weighting, balanced sampling, logit adjustment, at several powers (`rare_classes`); three seeds.
+- Rare classes: re-weighting and logit adjustment, at several powers (`rare_classes`); three seeds.
 - Long texts: the beginning, the beginning and the end, or the mean over windows, on reviews longer than the window.
 - Titles: TF-IDF with logistic regression on the whole pool, with and without the titles that do not name the stars.
 
@@ -93,7 +93,7 @@ class Reader:
         self, train: Floats, truth: Integers, test: Floats, weights: Floats, *, way: Method, power: float
     ) -> Floats:
         """Probabilities of a head that was fitted on `train`, [n, 3]."""
-        how = plan(truth, weights, method=way, power=power, seed=1)
+        how = plan(truth, weights, method=way, power=power)
         fit_head(self.model, train, truth, how, regularisation=self.config.regularisation)
         head = self.model.head
         return softmax(test @ head.weight.detach().double().numpy().T + head.bias.detach().double().numpy())

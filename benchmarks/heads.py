@@ -43,6 +43,6 @@ def fit(features: NDArray[np.float32], truth: Integers, weights: Floats | None =
     config = TrainingSettings()
     weights = np.ones(len(truth)) if weights is None else weights
     if classes == len(np.unique(truth)) == 3:
-        made = plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)
-        features, truth, weights = features[made.rows], truth[made.rows], made.weights
+        made = plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
+        weights = made.weights
     return LogisticRegression(C=config.regularisation, max_iter=300).fit(features, truth, sample_weight=weights)

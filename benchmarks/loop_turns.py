@@ -155,7 +155,7 @@ class Turns:
         if self.doubts:
             people = np.isin(everything, np.concatenate(self.asked))
             weights = doubt_weights(self.stream.features(everything), truth, weights, people, seed=self.stream.seed)
-        how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)
+        how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
         if self.strength is None or not self.heads:
             model = SentimentModel(nn.Identity(), width=self.stream.frozen.features.shape[1], pooled_layers=1)
             fit_head(model, self.stream.features(everything), truth, how, regularisation=config.regularisation)

@@ -83,14 +83,14 @@ class Heads:
     def answer(self, key: Key, validation: Rows, test: Rows) -> Answer:
         """Of the head that is fitted by one way at one power."""
         way, power = key
-        how = plan(self._train.truth, self._train.weights, method=way, power=power, seed=self._seed)
+        how = plan(self._train.truth, self._train.weights, method=way, power=power)
         weight, bias = self._fitted(replace(how, offset=np.zeros(CLASSES)))
         said = [rows.features @ weight.T + bias - how.offset for rows in (validation, test)]
         temperature = fit_temperature(said[0], validation.truth)
         return Answer(probabilities=softmax(said[1] / temperature), temperature=temperature)
 
     def _fitted(self, how: ClassWeighting) -> tuple[Floats, Floats]:
-        key = how.rows.tobytes() + how.weights.round(9).tobytes()
+        key = how.weights.round(9).tobytes()
         if key not in self._fits:
             train = self._train
             fit_head(self._model, train.features, train.truth, how, regularisation=TrainingSettings().regularisation)

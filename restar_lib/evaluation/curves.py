@@ -45,18 +45,16 @@ class RiskCoverage:
 def roc_auc(truth: Integers, probabilities: Floats) -> tuple[float | None, ...]:
     """For each class against the rest: the chance that a row of the class gets the larger probability, [3].
 
-    The rank statistic (Hanley & McNeil 1982), ties count a half; None where all rows or none are of the class.
+    Ties count a half (Hanley & McNeil 1982); None where all rows or none are of the class.
     """
-    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
 
-    ranks = rankdata(probabilities, axis=0)
-    found: list[float | None] = []
-    for position in range(CLASSES):
-        of_class = truth == position
-        ours, others = int(of_class.sum()), int((~of_class).sum())
-        above = float(ranks[of_class, position].sum()) - ours * (ours + 1) / 2
-        found.append(above / (ours * others) if ours and others else None)
-    return tuple(found)
+    return tuple(
+        float(roc_auc_score(truth == position, probabilities[:, position]))
+        if 0 < (truth == position).sum() < len(truth)
+        else None
+        for position in range(CLASSES)
+    )
 
 
 def mean_of(areas: Sequence[float | None]) -> float | None:
@@ -67,15 +65,10 @@ def mean_of(areas: Sequence[float | None]) -> float | None:
 
 def roc_curve(truth: Integers, probabilities: Floats, position: int) -> tuple[Floats, Floats]:
     """False and true positive rates of one class against the rest, from (0, 0) to (1, 1); the class is present."""
-    order = np.argsort(-probabilities[:, position], kind="stable")
-    of_class, score = (truth == position)[order], probabilities[order, position]
-    # Rows with the same probability are decided together: one corner, not a staircase in their chance order.
-    last_of_tie = np.append(score[1:] != score[:-1], True)
-    hits, alarms = np.cumsum(of_class)[last_of_tie], np.cumsum(~of_class)[last_of_tie]
-    return (
-        np.concatenate([[0.0], alarms / max(1, int((~of_class).sum()))]),
-        np.concatenate([[0.0], hits / max(1, int(of_class.sum()))]),
-    )
+    from sklearn.metrics import roc_curve as of_scores
+
+    alarms, hits, _ = of_scores(truth == position, probabilities[:, position], drop_intermediate=False)
+    return alarms, hits
 
 
 def reliability(confidence: Floats, right: Bools) -> tuple[Bin, ...]:

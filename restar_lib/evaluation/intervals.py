@@ -14,7 +14,6 @@ simulations (500 and 2,000 rows), and one of nothing at all in 72 to 77. So its 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -31,9 +30,8 @@ from restar_lib.evaluation.metrics import (
     f1_by_class,
     macro_f1,
 )
+from restar_lib.evaluation.paired_tests import paired_cells, resampled
 
-Z: Final = 1.959964
-"""The standard normal quantile of a two-sided 95 % interval."""
 TAILS: Final = (0.025, 0.975)
 
 
@@ -64,10 +62,11 @@ def wilson(hits: int, rows: int) -> Measure:
     """A proportion with its score interval (Wilson 1927); without any row it is 0 and may be anything."""
     if rows == 0:
         return Measure(value=0.0, low=0.0, high=1.0)
-    share, spread = hits / rows, Z**2 / rows
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z * sqrt(share * (1 - share) / rows + spread / (4 * rows)) / (1 + spread)
-    return Measure(value=share, low=max(0.0, min(share, middle - half)), high=min(1.0, max(share, middle + half)))
+    from scipy.stats import binomtest
+
+    share = hits / rows
+    interval = binomtest(hits, rows).proportion_ci(method="wilson")
+    return Measure(value=share, low=min(share, float(interval.low)), high=max(share, float(interval.high)))
 
 
 def macro_f1_interval(confusion: Integers, *, resamples: int, rng: np.random.Generator) -> Measure:
@@ -100,8 +99,8 @@ def difference(
     truth: Integers, ours: Integers, theirs: Integers, *, resamples: int, rng: np.random.Generator
 ) -> Difference:
     """How much better our classes [n] are than theirs, row by row on the same truth (paired bootstrap, 27 cells)."""
-    cells = np.bincount((truth * CLASSES + theirs) * CLASSES + ours, minlength=CLASSES**3)
-    drawn = rng.multinomial(len(truth), cells / len(truth), size=resamples).reshape(-1, CLASSES, CLASSES, CLASSES)
+    cells = paired_cells(truth, theirs, ours)
+    drawn = resampled(cells, resamples=resamples, rng=rng).reshape(-1, CLASSES, CLASSES, CLASSES)
     before, now = confusion_matrix(truth, theirs), confusion_matrix(truth, ours)
     return Difference(
         accuracy=_measure(

@@ -12,7 +12,6 @@ test: had the two models swapped names on a fair coin, row by row, how often wou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
 from typing import Final
 
 import numpy as np
@@ -52,14 +51,23 @@ def compare(
     truth: Integers, champion: Integers, challenger: Integers, *, resamples: int, rng: np.random.Generator
 ) -> PairedComparison:
     """Compare two models' classes [n] with the truth [n]; the same generator state gives the same answer."""
-    cells = np.bincount((truth * CLASSES + champion) * CLASSES + challenger, minlength=CLASSES**3)
-    return compare_cells(cells, resamples=resamples, rng=rng)
+    return compare_cells(paired_cells(truth, champion, challenger), resamples=resamples, rng=rng)
+
+
+def paired_cells(truth: Integers, before: Integers, now: Integers) -> Integers:
+    """Rows by truth, one system's answer and the other's, [27] in this order, from classes [n] each."""
+    return np.bincount((truth * CLASSES + before) * CLASSES + now, minlength=CLASSES**3).astype(np.int64)
+
+
+def resampled(cells: Integers, *, resamples: int, rng: np.random.Generator) -> Integers:
+    """The paired bootstrap, the only one here: `cells` [27] of rows drawn with replacement, [resamples, 27]."""
+    rows = int(cells.sum())
+    return rng.multinomial(rows, cells / rows, size=resamples)
 
 
 def compare_cells(cells: Integers, *, resamples: int, rng: np.random.Generator) -> PairedComparison:
     """The same from the counts [27] of rows by truth, champion's answer and challenger's answer, in this order."""
-    rows = int(cells.sum())
-    drawn = macro_f1_difference(rng.multinomial(rows, cells / rows, size=resamples))
+    drawn = macro_f1_difference(resampled(cells, resamples=resamples, rng=rng))
     cube = cells.reshape((CLASSES,) * 3)
     right_before = sum(int(cube[truth, truth].sum()) for truth in range(CLASSES))
     right_now = sum(int(cube[truth, :, truth].sum()) for truth in range(CLASSES))
@@ -99,15 +107,18 @@ def swap_test(cells: Integers, *, resamples: int, rng: np.random.Generator) -> f
 def mcnemar(better: int, worse: int) -> float:
     """P-value of so uneven a split of the rows that only one model got right, were both equally good.
 
-    Exact and two-sided: twice the binomial tail at one half (McNemar 1947; Edwards 1948), at most 1.
+    Exact and two-sided: a binomial test at one half (McNemar 1947; Edwards 1948). Without such a row it is 1.
     """
-    return min(1.0, 2 * tail(min(better, worse), better + worse))
+    from scipy.stats import binomtest
+
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def tail(at_most: int, tosses: int) -> float:
-    """Probability of `at_most` heads or fewer in so many tosses of a fair coin, exactly."""
-    ways: int = sum(comb(tosses, heads) for heads in range(at_most + 1))
-    return float(ways / 2**tosses)
+    """Probability of `at_most` heads or fewer in so many tosses of a fair coin, exactly; 1 without a toss."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(at_most, tosses, alternative="less").pvalue) if tosses else 1.0
 
 
 def macro_f1_difference(cells: NDArray[np.int64]) -> NDArray[np.float64]:

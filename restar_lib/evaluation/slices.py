@@ -78,12 +78,9 @@ def left_out(slices: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values, in the given order: each is at least what its rank among all of them asks for."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
 
 
 def _surely_worse(right: NDArray[np.bool_], cells: Sequence[NDArray[np.bool_]]) -> list[bool]:

@@ -141,7 +141,7 @@ class TrainingSettings(Section):
     max_tokens: int = Field(default=256, ge=16, le=512)
     long_texts: Literal["head", "head_and_tail"] = "head"
     """What is read of a text that is longer than `max_tokens`."""
-    imbalance: Literal["reweight", "balanced_sampling", "logit_adjustment"] = "reweight"
+    imbalance: Literal["reweight", "logit_adjustment"] = "reweight"
     """How rare classes get their say; training.imbalance has the formulas."""
     class_weight_power: float = Field(default=0.35, ge=0, le=1)
     """How much: the network learns as if each class were as common as its share to the power of 1 minus this. 0: as

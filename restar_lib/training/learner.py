@@ -106,7 +106,7 @@ class Learner:
         # The champion's head aims at the tilted mix already; the weights of all rows say what a fresh one counts.
         weights = np.array([row.weight for row in train])
         config = self._config
-        how = plan(truth_of(train), weights, method="reweight", power=config.class_weight_power, seed=config.seed)
+        how = plan(truth_of(train), weights, method="reweight", power=config.class_weight_power)
         self._progress(f"moves the champion's head by {len(chosen):,} fresh rows of {len(train):,}")
         update_head(
             self._model,
@@ -171,7 +171,7 @@ class Learner:
 
     def _plan(self, truth: NDArray[np.int64], weights: NDArray[np.float64]) -> ClassWeighting:
         config = self._config
-        return plan(truth, weights, method=config.imbalance, power=config.class_weight_power, seed=config.seed)
+        return plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
 
     def _fine_tune(
         self,

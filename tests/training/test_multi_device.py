@@ -74,9 +74,7 @@ def learned(config: TrainingSettings, checkpoints: Path, *, processes: int, **op
     asked: dict[str, Any] = {
         "tokenizer": load_tokenizer(found, max_tokens=config.max_tokens),
         "train": texts(ROWS, seed=1),
-        "plan": ClassWeighting(
-            rows=np.arange(ROWS), weights=np.linspace(0.5, 1.5, ROWS), offset=np.array([0.1, 0.2, -0.3])
-        ),
+        "plan": ClassWeighting(weights=np.linspace(0.5, 1.5, ROWS), offset=np.array([0.1, 0.2, -0.3])),
         "validation": texts(41, seed=2),
         "progress": lines.append,
     } | options

@@ -11,7 +11,6 @@ from restar_lib.evaluation.metrics import (
     evaluate,
     expected_calibration_error,
     macro_f1,
-    slice_accuracies,
     slices_of,
 )
 
@@ -111,12 +110,3 @@ def test_every_row_has_a_value_in_every_slice() -> None:
         "year": ["2026"] * 3,
         "case": ["all lower case"] * 3,
     }
-
-
-def test_slice_accuracies_add_up_to_all_rows() -> None:
-    """Each value of a slice has its own rows and its own accuracy."""
-    found = slice_accuracies(np.array([0, 1, 2]), np.array([0, 2, 2]), {"category": ["a", "b", "b"]})
-    assert [(one.slice, one.value, one.rows, one.accuracy) for one in found] == [
-        ("category", "a", 1, 1.0),
-        ("category", "b", 2, 0.5),
-    ]

@@ -43,10 +43,9 @@ def fine_tune(
     By one process for each CUDA device, or by as many as `processes` says; each step learns from the same rows then.
     Raises `WorkLost` where one of several failed.
     """
-    learned = LabeledTexts(texts=[train.texts[row] for row in plan.rows], truth=train.truth[plan.rows])
     lesson = FineTuningJob(
-        train=dataset_of(tokenizer, learned, plan.weights, config=config),
-        rows=len(plan.rows),
+        train=dataset_of(tokenizer, train, plan.weights, config=config),
+        rows=len(train.texts),
         validation=dataset_of(tokenizer, validation, np.ones(len(validation.texts)), config=config),
         offset=plan.offset.tolist(),
         config=config,
