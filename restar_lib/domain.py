@@ -35,7 +35,7 @@ def weak_label(rating: int) -> Sentiment:
 
 
 class Side(StrEnum):
-    """The side of the split a text stands on, decided for good by a keyed hash of its normalised text."""
+    """The side of the split that a text is on, decided for good by a keyed hash of its normalised text."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -62,11 +62,11 @@ class QuarantineReason(StrEnum):
     TOO_LONG = "too_long"
     BLOCKLISTED = "blocklisted"
     FORGOTTEN = "forgotten"
-    """Its author asked to be forgotten: the row is counted, and nothing of it is kept."""
+    """Its author asked to be erased: the row is counted, and nothing of it is stored."""
 
 
 class ForgottenKind(StrEnum):
-    """What a tombstone stands for: all reviews of a person, one review, or one row that was never taken."""
+    """What a tombstone refuses: all reviews of a person, one review, or one row that was never taken."""
 
     USER = "user"
     REVIEW = "review"
@@ -84,7 +84,7 @@ class Reason(StrEnum):
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands.
+    """The state of a task.
 
     open -> claimed (a lease with a fencing token) -> done (enough labels) -> merged (its consensus is in a snapshot).
     A skip, a release or an expired lease leads from claimed back to open; undo leads from done back to claimed.

@@ -3,11 +3,11 @@
 Two ways lead into the labeling queue. `uncertain`: the model's calibrated confidence is below the threshold; the most
 ambiguous come first and at most `max_tasks` of a run are taken. `audit`: a keyed hash of the review id draws a known
 share of the stream, whatever the model says, the same reviews on every re-run; audits are never cut, and the rate is
-kept with each, so that production accuracy can be estimated by inverse-probability weighting.
+stored with each, so that production accuracy can be estimated by inverse-probability weighting.
 
 Reads no database, draws no random number, spreads nothing over clusters yet. Called by batch scoring; what it returns
-goes to `labeling.queue.enqueue`. `label_audit.ask_people` queues reviews for another reason (`disagreement`, after a training and
-by hand), whose audit draw must not be lost.
+goes to `labeling.queue.enqueue`. `label_audit.ask_people` queues reviews for another reason (`disagreement`, after a
+training and by hand), whose audit draw must not be lost.
 """
 
 from __future__ import annotations

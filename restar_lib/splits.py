@@ -1,6 +1,6 @@
-"""On which side of the split a text stands: decided by a keyed hash of its normalised text, once and for good.
+"""Which side of the split a text is on: decided by a keyed hash of its normalised text, once and for good.
 
-So every copy of a text stands on the same side, the side does not depend on what else was read or when, and a row
+So every copy of a text is on the same side, the side does not depend on what else was read or when, and a row
 that may judge a model is in no model's training set. It looks at nothing but the hash: no stratification, no time.
 `ingest.load` stores the side with the review; `dataset.snapshot` reads it from there.
 """
@@ -23,11 +23,11 @@ class SplitRule(Protocol):
 
     @property
     def test_share(self) -> float:
-        """Share of the texts that stand on the test side, in [0, 1)."""
+        """Share of the texts that are on the test side, in [0, 1)."""
 
     @property
     def validation_share(self) -> float:
-        """Share of the texts that stand on the validation side, in [0, 1)."""
+        """Share of the texts that are on the validation side, in [0, 1)."""
 
 
 def side_of(text_hash: str, config: SplitRule) -> Side:
@@ -39,7 +39,7 @@ def side_of(text_hash: str, config: SplitRule) -> Side:
 
 
 def split_rule_hash(config: SplitRule) -> str:
-    """16 hex digits that are equal where every text stands on the same side."""
+    """16 hex digits that are equal where every text is on the same side."""
     rule = f"{config.split_key}:{config.test_share}:{config.validation_share}"
     return hashlib.sha256(rule.encode()).hexdigest()[:16]
 

@@ -1,8 +1,8 @@
-"""Which reviews may stand in a training set: the reading half of `snapshot`, as statements over originals.
+"""The reviews that may be in a training set: the statements that `snapshot` reads them by, over originals alone.
 
 Copies of a text are never candidates. Every choice is by time or by the hash of the text, so the same tables give the
-same rows. But for `stratified` no statement reads the whole table: counting reads a small index, sampling a stretch of
-one as long as the sample. It decides no truth and no weight: `snapshot` does, its only caller.
+same rows. No statement reads the whole table: counting reads a small index, sampling a stretch of one as long as the
+sample. It decides no truth and no weight: `snapshot` does, its only caller.
 """
 
 from __future__ import annotations

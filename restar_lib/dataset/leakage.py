@@ -1,6 +1,6 @@
-"""Leakage guards: no review and no text stands on two sides of a training set.
+"""Refuses leakage: no review and no text is on two sides of a training set.
 
-They look at the finished sides and trust nobody: not the side column, not the text hash of the table. Run before a
+Compares the finished sides themselves and relies on no column of the table, neither side nor text hash. Run before a
 snapshot is written and again whenever one is loaded.
 """
 

@@ -1,7 +1,7 @@
-"""A snapshot in the form in which it is published: JSON Lines for each category and split, and their manifest.
+"""A snapshot in the format in which it is published: JSON Lines for each category and split, and their manifest.
 
-The form itself is `ingest.sources.published_manifest`'s, because a published set is read back as a source of reviews.
-No user, no product and no title goes along (titles leak the stars). It writes no file and knows no hub: `publishing` does.
+The format is defined in `ingest.sources.published_manifest`, because a published set is read back as a source. It holds
+no user, no product and no title (titles leak the stars). Writes no file and knows no hub: `publishing` does.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 The truth of a review is the consensus of people where there is one, else its stars. `train` holds every label of people
 on the training side and a sample of weak ones in which rare classes are enriched; each row's weight undoes that, so the
 weighted mix is the natural one. `validation` and `test` are the newest rated reviews of their sides, as they came, or
-a stratified draw of them (`dataset.held_out`).
+a stratified sample of them (setting `dataset.held_out`).
 
-The same tables give the same content, the same hash and nothing new. It trains nothing, merges no label
+The same tables give the same content and hash, and no new snapshot. It trains nothing, merges no label
 (`labeling.queue.merge_finished` runs before) and chooses no side: ingest did, for good.
 """
 
@@ -52,7 +52,7 @@ class Snapshot:
     frozen_at: str
     """When this content was first frozen."""
     titles: bool = False
-    """Whether titles stand in front of the texts."""
+    """Whether the texts begin with their titles."""
 
     def examples(self, side: Side) -> tuple[Example, ...]:
         """The rows of a side, oldest first. Raises `SnapshotError` where the file is not what the manifest says."""
@@ -64,7 +64,7 @@ def freeze(engine: Engine, settings: Settings, *, now: datetime) -> Snapshot:
 
     Raises `SnapshotError` where a side would be empty.
     """
-    # One picture of the tables: what arrives meanwhile must not show up on one side only.
+    # One state of the tables for all statements: what arrives meanwhile must not show up on one side only.
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         truths = merged_truths(connection)
         sides = _collect(connection, truths, settings.dataset)
@@ -157,7 +157,7 @@ def _example(row: Review, truths: Truths, *, weight: float, titles: bool) -> Exa
         weight=weight,
         rating=row.rating,
         product_category=row.product_category,
-        # The same moment in the same words, whatever time zone the session has.
+        # The same text for the same time, whatever time zone the session has.
         reviewed_at=row.reviewed_at.astimezone(UTC),
     )
 

@@ -24,7 +24,7 @@ from restar_lib.errors import SnapshotError
 
 MANIFEST: Final = "manifest.json"
 NOTE: Final = "forgotten.json"
-"""Stands in the place of a snapshot that was rewritten, because people in it were forgotten (`privacy.snapshot_rewriting`)."""
+"""Replaces a snapshot that was rewritten because people in it were erased (`privacy.snapshot_rewriting`)."""
 FORMAT: Final = 1
 HASH_CHARS: Final = 16
 
@@ -41,7 +41,7 @@ class SnapshotManifest:
     frozen_at: str
     """When this content was first frozen; no part of the hash."""
     titles: bool = False
-    """Whether titles stand in front of the texts."""
+    """Whether the texts begin with their titles."""
     format: int = FORMAT
 
     @classmethod
@@ -97,7 +97,7 @@ def write_folder(parent: Path, sides: Sides, *, now: datetime, titles: bool = Fa
         try:
             _fill(partial, contents, manifest)
         except BaseException:
-            # On a full disk each try would else leave another heap of bytes behind.
+            # Otherwise each try on a full disk would leave more bytes behind.
             shutil.rmtree(partial, ignore_errors=True)
             raise
         _rename(partial, final)
@@ -129,7 +129,7 @@ def _rename(partial: Path, final: Path) -> None:
     try:
         partial.rename(final)  # a whole folder at once; `atomic_files` replaces single files
     except OSError:
-        # Somebody froze the same content at the same time and was first; theirs is as good as ours.
+        # Another process froze the same content at the same time and was first; the two are equal.
         shutil.rmtree(partial)
         if not final.exists():
             raise

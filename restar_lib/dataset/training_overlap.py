@@ -1,4 +1,4 @@
-"""Whether a gate row stood in what a model learned from or was calibrated on, by review and by normalised text.
+"""Whether a test row stood in what a model learned from or was calibrated on, by review and by normalised text.
 
 Such a row tests memory. Sides are chosen by text hash at ingest and every snapshot is checked when it is read, so this
 finds what came another way: a training set from elsewhere, or another split key. Where titles stand in front of the
@@ -31,28 +31,28 @@ class TrainingSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """A gate row that a model has seen."""
+    """A test row that a model has seen."""
 
     whose: str
     side: Side
-    gate_id: str
+    test_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leakage:
     """What was looked at and what was found."""
 
-    gate_rows: int
+    test_rows: int
     learned_rows: int
     leaks: tuple[Leak, ...]
     unread: tuple[TrainingSet, ...]
     """Training sets that are not on this disk, so nothing is known about them."""
     by_review: tuple[TrainingSet, ...] = ()
-    """Training sets that have titles where the gate rows have none, or the other way round."""
+    """Training sets that have titles where the test rows have none, or the other way round."""
 
 
 def find_leaks(rows: Sequence[Example], sets: Sequence[TrainingSet], *, titles: bool | None = None) -> Leakage:
-    """Compare the gate rows with what each model learned from; `titles` says whether the rows have theirs in front."""
+    """Compare the test rows with what each model learned from; `titles` says whether the rows have theirs in front."""
     ids, texts = {row.review_id for row in rows}, {normalised_text(row.text): row.review_id for row in rows}
     leaks, unread, by_review, learned = [], [], [], 0
     for one in sets:
@@ -66,10 +66,10 @@ def find_leaks(rows: Sequence[Example], sets: Sequence[TrainingSet], *, titles: 
         if titles not in {None, has_titles}:
             by_review.append(one)
         for side, row in seen:
-            if gate_id := row.review_id if row.review_id in ids else texts.get(normalised_text(row.text)):
-                leaks.append(Leak(whose=one.whose, side=side, gate_id=gate_id))
+            if test_id := row.review_id if row.review_id in ids else texts.get(normalised_text(row.text)):
+                leaks.append(Leak(whose=one.whose, side=side, test_id=test_id))
     return Leakage(
-        gate_rows=len(rows),
+        test_rows=len(rows),
         learned_rows=learned,
         leaks=tuple(leaks),
         unread=tuple(unread),

@@ -1,8 +1,8 @@
 """Demo labelers: programs that answer the queue as people would, so that the loop runs without people.
 
 They use `labeling.leases` alone, as the desk does. They answer what the review truly expresses (the simulator knows;
-on real reviews the stars stand in for it) and err at `labeling.demo_error_rate`, on the same reviews every time. Their
-labels are marked `source = demo` for ever. Started as a program of its own: `restar label-demo`.
+on real reviews the stars are taken for it) and err at `labeling.demo_error_rate`, on the same reviews every time. Their
+labels stay marked `source = demo`. Started as a program of its own: `restar label-demo`.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ def answer_all(
     budget = LabelBudget(limit=limit, progress=progress)
     names = [f"demo-{number}" for number in range(1, settings.labeling.demo_labelers + 1)]
     with ThreadPoolExecutor(len(names)) as pool:
-        shifts = [pool.submit(_work, engine, settings, labeler=name, now=now, budget=budget) for name in names]
-    for shift in shifts:
-        shift.result()
+        workers = [pool.submit(_work, engine, settings, labeler=name, now=now, budget=budget) for name in names]
+    for worker in workers:
+        worker.result()
     seconds = (now() - began).total_seconds()
     logger.info("%d demo labelers gave %d labels in %.0f s", len(names), budget.given, seconds)
     return budget.given
 
 
 def demo_answer(review: Review, settings: Settings) -> Sentiment | None:
-    """What a demo labeler says about this review, mistakes included; None where nobody knows (no stars)."""
+    """What a demo labeler says about this review, mistakes included; None where that is unknown (no stars)."""
     truth = _truth(review, settings)
     if truth is None or _hash(review.review_id, "errs") >= settings.labeling.demo_error_rate * HASH_RANGE:
         return truth
@@ -113,7 +113,7 @@ def _answer(engine: Engine, settings: Settings, *, claim: Claim, labeler: str, n
         source = LabelSource.DEMO
         leases.submit(engine, **held, labeler=labeler, sentiment=sentiment, source=source, now=now(), settings=settings)
     except LeaseLost as lost:
-        # Somebody was faster, for example a second `restar label-demo` under the same names; their answer counts.
+        # Another process was faster, such as a second `restar label-demo` under the same names; its answer counts.
         logger.info("%s moves on: %s", labeler, lost)
         return False
     return True

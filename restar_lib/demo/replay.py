@@ -3,7 +3,7 @@
 `make run REVIEWS=...` plans once and delivers one file a turn into `<folder>/inbox`, which is all that the `files`
 source reads. Two passes over the input, in constant memory but for eight bytes a row: the first collects times, the
 second copies the rows: JSON Lines byte for byte, so ingest sees what the real file holds, its broken lines included;
-rows of other forms as lines of JSON. `plan.json` is written last: its existence means that the rest is complete. It
+rows of other formats as lines of JSON. `plan.json` is written last: its existence means that the rest is complete. It
 cleans nothing and looks for no duplicates; slices have the same number of rows, not of days.
 """
 
@@ -118,13 +118,13 @@ def deliver(folder: Path, name: str) -> bool:
 
 
 class _Cuts:
-    """Where the rows, ordered by time, are cut. Asked for each row once, in reading order."""
+    """Where the rows, ordered by time, are cut. `part` is called once for each row, in reading order."""
 
     def __init__(self, times: Sequence[int], ranks: Sequence[int]) -> None:
         """`ranks[0]` is the place, in the order of `times`, where the first slice begins, and so on."""
         self.ranks = tuple(ranks)
         self._times = tuple(times[rank] for rank in ranks)
-        # Rows of one time may stand on both sides of a cut; they keep their reading order across it.
+        # Rows of one time may be on both sides of a cut; their reading order decides.
         self._next_rank = {time: bisect_left(times, time) for time in self._times}
 
     def part(self, time: int) -> int:
@@ -165,7 +165,7 @@ def _timed_lines(files: Iterable[StoredFile], mapping: FieldMapping) -> Iterator
 
 
 def _line(row: RawRow, mapping: FieldMapping) -> bytes:
-    """The row as one line: what was one stays as it is, what cannot be read too, but for its line ends."""
+    """The row as one line. A JSON line stays as it is, and so does a malformed row except for its line ends."""
     if row.fields is None or (row.raw[:1] + row.raw[-1:] == b"{}" and b"\n" not in row.raw):
         return row.raw.replace(b"\n", b" ")
     named = {mapping.spellings[name][0]: value for name, value in row.fields.items()}

@@ -22,7 +22,7 @@ from restar_lib.text import leaks_stars, normalised_text, plain_text
 MAX_CHARS = 10_000
 """Longer texts are too long however few words they have: the limit of a prediction request as well."""
 MAX_ID_CHARS = 200
-"""A longer id is no id (and would not fit an index page): the row gets one of ours."""
+"""A longer id is not taken (it would not fit an index page): the row gets one of ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def identifier(value: Any) -> str | None:
 
 
 def _found(name: str, fields: Mapping[str, Any], *, wanted: str = "") -> str:
-    """What stands in the field instead, shortened."""
+    """What the field holds instead, shortened."""
     if name not in fields:
         return f"no {name}"
     shown = plain_text(repr(fields[name])[:80], markup=False)

@@ -1,6 +1,6 @@
 """Deleting stored reviews of a person: the deleting half of table `review`.
 
-A text that somebody else had as well stays with them: the oldest copy that is left becomes the original. Predictions,
+A text that another person's review has too stays: the oldest copy that is left becomes the original. Predictions,
 tasks and verdicts that point at a review are deleted before, by the modules that own them. Runs inside the caller's
 transaction. Called by `privacy.forget`.
 """

@@ -41,20 +41,20 @@ def store_rejected(
 
 
 def number_of_rows() -> ScalarSelect[int]:
-    """How many rows are stored, as a part of somebody's statement."""
+    """How many rows are stored, as a part of another statement."""
     return select(func.count()).select_from(Quarantine).scalar_subquery()
 
 
 def rows_of_person(connection: Connection, user_id: str, mapping: FieldMapping) -> dict[str, str]:
     """The rejected rows that a person wrote, by their hash."""
-    # Every row is read: an id may stand escaped in a raw row, and only parsing finds it.
+    # Every row is read: an id may be written with escapes, and only parsing finds it.
     statement = select(Quarantine.row_hash, Quarantine.raw).execution_options(yield_per=2000)
     everything = connection.execute(statement)
     return {row_hash: raw for row_hash, raw in everything if is_by_person(raw.encode(), user_id, mapping)}
 
 
 def is_by_person(raw: bytes, user_id: str, mapping: FieldMapping) -> bool:
-    """Whether a raw row is this person's; one that cannot be parsed is where the id stands in it as a whole word."""
+    """Whether a raw row is this person's; one that cannot be parsed is, where it holds the id as a whole word."""
     fields, _ = parse_line(raw, mapping)
     if fields is not None:
         return identifier(fields.get("user_id")) == user_id

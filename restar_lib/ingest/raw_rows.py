@@ -15,7 +15,7 @@ from typing import Any
 from restar_lib.errors import ConfigurationError
 
 Cursor = dict[str, Any]
-"""How far a source is read: JSON, understood by the source that made it and nobody else."""
+"""How far a source is read: JSON that only the source that made it understands."""
 
 TYPE_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
 

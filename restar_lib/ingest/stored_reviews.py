@@ -1,6 +1,7 @@
-"""Reading stored reviews: the statements on table `review` that others ask for, and what ingest looks up.
+"""Reads table `review` for other rooms and for ingest, and says what ingest has stored so far.
 
-Writes nothing (`ingest.load` does) and decides nothing about training or scoring.
+A stored review is a `domain.Review` everywhere: a statement selects `REVIEW_COLUMNS`, and `as_review` makes one of a
+row. Writes nothing (`ingest.load` does) and decides nothing about training or scoring.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def count_reviews(engine: Engine) -> ReviewCounts:
 
 
 def sources_read(engine: Engine) -> dict[str, int]:
-    """Rows read so far, by source: whose state this database holds."""
+    """Rows read so far, by source."""
     with engine.connect() as connection:
         rows = connection.execute(select(SourceCursor.source, SourceCursor.rows_read).order_by(SourceCursor.source))
         return dict(rows.tuples().all())

@@ -1,7 +1,7 @@
-"""Moments as review files write them: epoch seconds or milliseconds, ISO dates, "09 13, 2009".
+"""Times as review files write them: epoch seconds or milliseconds, ISO dates, "09 13, 2009".
 
 Pure; everything comes out in UTC, a date as its midnight. Dates whose day and month could be swapped (8/7/2015) are
-not guessed at, and neither are moments before there were online reviews: zero, one and 1970 mean "missing".
+not guessed at. Times before there were online reviews are refused: zero, one and 1970 mean "missing".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WRITTEN_FORMS = ("%m %d, %Y", "%B %d, %Y", "%b %d, %Y")
 
 
 def parse_timestamp(value: Any) -> datetime | None:
-    """The moment that `value` says, in UTC; None where it says none between 1990 and 2100."""
+    """The time that `value` says, in UTC; None where it says none between 1990 and 2100."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,8 +1,8 @@
-"""Tombstones: what people asked to be forgotten, kept as keyed hashes, so that no source brings it back.
+"""Tombstones: keyed hashes of what people asked to be erased, so that no source brings it back.
 
 A person's tombstone refuses what they wrote before they asked; a review's and a row's refuse exactly that one. The key
-lies in the state folder (`forget.key`, readable by its owner) and not in the database: whoever holds a dump cannot test
-a guess. With tombstones but without their key nothing is ingested, for that would bring people back silently.
+is a file in the state folder (`forget.key`, readable by its owner), not in the database: with a dump alone nobody can
+test a guess. With tombstones but without their key nothing is ingested, because erased people would come back.
 
 Owns table `forgotten`. It deletes nothing (`privacy.forget` does); `ingest.load` asks it, in the transaction of
 each chunk. A person's later reviews are taken; one that comes without its author under a new id is not recognised.
@@ -57,7 +57,7 @@ class ForgetKey:
 
     @property
     def check(self) -> str:
-        """Stands with every tombstone: another key is noticed."""
+        """Stored with every tombstone, so that another key is noticed."""
         return self._digest("check")[:8]
 
     def user(self, user_id: str) -> str:
@@ -79,7 +79,7 @@ class ForgetKey:
 def screen(
     connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[CleanedRow]
 ) -> list[CleanedRow]:
-    """The results of cleaning, with `REFUSAL` in the place of whatever was forgotten.
+    """The results of cleaning, with `REFUSAL` in the place of what was erased.
 
     Raises `ConfigurationError` where there are tombstones and their key is not at hand. Costs one small query where
     nobody was ever forgotten.
@@ -96,7 +96,7 @@ def screen(
 
 
 def bury(connection: Connection, key: ForgetKey, keys: Iterable[tuple[ForgottenKind, str]], *, now: datetime) -> None:
-    """Set tombstones; one that stands already is moved to `now`."""
+    """Set tombstones; one that exists already is moved to `now`."""
     rows = [{"kind": kind, "key": one, "key_check": key.check, "forgotten_at": now} for kind, one in keys]
     if rows:
         statement = insert(Forgotten)
@@ -138,7 +138,7 @@ def _keys(key: ForgetKey, row: RawRow, result: CleanedRow) -> list[tuple[Forgott
 def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], result: CleanedRow) -> bool:
     if forgotten_at is None:
         return False
-    # What a person writes after they were forgotten is new, and theirs to give.
+    # What a person writes after their erasure is new, and is taken.
     later = key[0] is ForgottenKind.USER and isinstance(result, CopyLine) and result.reviewed_at > forgotten_at
     return not later
 

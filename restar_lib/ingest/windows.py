@@ -1,8 +1,8 @@
 """Which part of the configured source a run reads: what is behind the cursor, or what was written in a window of time.
 
 A window moves no cursor and can be read again at any time: reviews that are known already are recognised by their ids,
-and no row is left out for its number, because no cursor would keep the rest. Asked by the DAG and the command line; it
-reads nothing itself.
+and it is read whole, because no cursor remembers where the next run should go on. Called by the DAG and the command
+line; it reads nothing itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Audit labels as a fair sample: what people said about reviews that were drawn at random, beside what a model said.
+"""Audit labels as a random sample of the stream: people's answers beside a model's predictions.
 
-Most of the queue is there because the model was unsure, so it says nothing about the stream. Audits were drawn whether
-or not the model was sure, each with the rate that is stored with it; weighting by the inverse of that rate makes up for
-rates that changed. Only reviews that arrived after the model's training set was frozen count: it has learned from none
+Most tasks are there because the model was unsure, so they do not represent the stream. Audits were drawn whether or not
+the model was sure, each with the rate that is stored with it; weighting by the inverse of that rate corrects for rates
+that changed. Only reviews that arrived after the model's training set was frozen count: it has learned from none
 of them. Reads tables `label_task`, `review` and `prediction`; changes nothing and estimates nothing.
 """
 

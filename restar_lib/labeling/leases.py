@@ -1,4 +1,4 @@
-"""The labeler's side of the queue: claim a review, answer it, pass on it, take the last answer back.
+"""The labeling queue as a labeler uses it: claim a review, answer it, skip it, take the last answer back.
 
 `claim` leases one task to one labeler under a fencing token; `submit`, `skip` and `release_claim` end the lease,
 `renew` prolongs it, `undo` takes the last answer or skip back. Every change names the state that it expects in its
@@ -7,9 +7,9 @@ WHERE; where that state is gone it raises `LeaseLost` or `NothingToUndo` and wri
 A lease only says from when on others may take the review. What refuses a late answer is the token: it grows with every
 claim, so an answer that comes after the lease but before anybody else's claim still counts.
 
-A claim holds neither stars nor predictions: they would anchor people; `hints` reads them apart, where configured. Does
-not choose reviews (`selection`), show anything, or call the clock: `now` is passed in. The desk, the terminal and the
-demo labelers go through here and nowhere else.
+A claim holds neither stars nor predictions: they would anchor people; `hints` reads them separately, where configured.
+It chooses no review (`selection`), shows nothing, and does not read the clock: `now` is passed in. The desk, the
+terminal and the demo labelers all call this module.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The house's side of the labeling queue: what goes in, what stands where, what comes out.
+"""The labeling queue as programs use it: open tasks, count them, expire leases, take the finished ones out.
 
 One task per review. Scoring calls `enqueue` in the transaction of its predictions; housekeeping calls `expire`; a
-retraining calls `merge_finished`, which seals answered tasks (done -> merged, no undo any more), and its snapshot reads
-`merged_truths`. All of them are safe to run twice, or two at once. How a person answers is in `labeling.leases`.
+retraining calls `merge_finished`, which closes answered tasks (done -> merged, no undo any more), and its snapshot
+reads `merged_truths`. All of them are safe to run twice, or two at once. How a person answers is in `labeling.leases`.
 
-Chooses no review (`selection`), trains on nothing, and does not call the clock: `now` is passed in.
+Chooses no review (`selection`), trains nothing, and does not read the clock: `now` is passed in.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, Labe
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCounts:
-    """How many tasks stand where."""
+    """How many tasks there are in each state."""
 
     open: int
     claimed: int
@@ -108,7 +108,7 @@ def count_uncertain(connection: Connection, *, ingest_runs: Sequence[int]) -> in
         .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
         .where(
             one_of(ReviewRow.ingest_run_id, ingest_runs),
-            ReviewRow.duplicate_of.is_(None),  # copies are never asked about; so the small index serves
+            ReviewRow.duplicate_of.is_(None),  # copies have no task; said, so that the small index is used
             literal(Reason.UNCERTAIN, REASON) == any_(LabelTask.reasons),
         )
     )
@@ -132,7 +132,7 @@ def _lease_ended(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def counts(engine: Engine) -> QueueCounts:
-    """How many tasks stand where, and since when the oldest waits."""
+    """How many tasks there are in each state, and since when the oldest waits."""
     waiting = LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.CLAIMED))
     by_status = [func.count().filter(LabelTask.status == status).label(status.value) for status in TaskStatus]
     oldest = func.min(LabelTask.created_at).filter(waiting).label("oldest_open_at")
@@ -147,7 +147,7 @@ def finished_unmerged(connection: Connection) -> int:
 
 
 def merge_finished(connection: Connection, *, now: datetime) -> list[MergedTask]:
-    """Seal every finished task and return them, ordered by task. Again: an empty list."""
+    """Close every finished task and return them, ordered by task. Called again it returns none."""
     statement = (
         update(LabelTask)
         .where(LabelTask.status == TaskStatus.DONE)
@@ -159,7 +159,7 @@ def merge_finished(connection: Connection, *, now: datetime) -> list[MergedTask]
 
 
 def merged_truths(connection: Connection) -> dict[str, MergedTask]:
-    """The consensus of people for every sealed review, by review id."""
+    """The consensus of people for every merged review, by review id."""
     statement = (
         select(LabelTask.task_id, LabelTask.review_id, LabelTask.consensus.label("sentiment"), _label_source())
         .where(LabelTask.status == TaskStatus.MERGED)
@@ -170,7 +170,7 @@ def merged_truths(connection: Connection) -> dict[str, MergedTask]:
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedRows:
-    """What went with some reviews."""
+    """What was deleted with some reviews."""
 
     tasks: int
     labels: int
@@ -178,7 +178,7 @@ class RemovedRows:
 
 
 def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> RemovedRows:
-    """Delete the tasks of these reviews, with every answer to them. Their places in snapshots are gone before.
+    """Delete the tasks of these reviews, with every answer to them. Their rows in `snapshot_label` must be gone.
 
     A labeler who has one of them open is told that the lease is lost.
     """

@@ -2,7 +2,7 @@
 
 1 or n negative, 2 or e neutral, 3 or p positive; s skip, u undo, q quit. The same calls as the desk, so a label is a
 label wherever it was given, and nothing is shown that would anchor: no stars, no model. Leaving in any way (q, Ctrl-C,
-end of input) gives the review in hand back to the queue.
+end of input) returns the claimed review to the queue.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TEXT_WIDTH = 84
 
 
 def label_in_terminal(engine: Engine, settings: Settings, *, labeler: str) -> int:
-    """Label until the person leaves or nothing is left; returns how many labels stand. Needs a real terminal."""
+    """Label until the person leaves or nothing is left; returns how many labels they gave. Needs a real terminal."""
     with single_keys() as read_key:
         session = TerminalSession(
             engine=engine,
@@ -83,7 +83,7 @@ class TerminalSession:
     given: int = 0
 
     def run(self, read_key: Callable[[], str]) -> int:
-        """Show a review, wait for a key, act on it, until there is no more; returns how many labels stand."""
+        """Show a review, wait for a key, act on it, until there is no more; returns how many labels were given."""
         claim = self._next()
         while claim is not None:
             self._show(claim)

@@ -1,9 +1,9 @@
 """Batch scoring: the champion reads every new review once, and the doubtful ones go to the labeling queue.
 
-What is new is `scoring.pending`'s: so a new champion reads what arrives from then on, and nothing twice. Chunk by chunk,
-predictions and tasks in one transaction: killed anywhere, run again or twice at once, the tables end the same. While
-the model reads one chunk, the next one comes from the database and the one before goes into it. It trains nothing and
-chooses no champion; who deserves a person is `selection`'s.
+`scoring.pending` says what is new: a new champion reads what arrives from then on, and nothing twice. The predictions
+and tasks of a chunk are one transaction: killed anywhere, run again, or two runs at once, the tables end the same.
+While the model reads one chunk, the next one is fetched and the previous one is stored. It trains nothing and chooses
+no champion; `selection` chooses the reviews for people. Called by the DAG `score_reviews` and by `restar score`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _Chunk:
 
     read: int
     scored: int
-    """Fewer than were read where somebody else scores as well."""
+    """Fewer than were read where another run scores as well."""
     abstained: int
     uncertain: int
     audits: int
@@ -105,7 +105,7 @@ def _scored(
         storing: Future[_Chunk] | None = None
         share = _Share(engine, settings, runs=runs, left=total)
         read = 0
-        while read < total and (reviews := coming.result().reviews):  # none: somebody else is scoring as well
+        while read < total and (reviews := coming.result().reviews):  # none left: another run scores as well
             read += len(reviews)
             coming = fetch(coming.result().end, total - read)
             texts = [review.model_text(titles=model.info.reads_titles) for review in reviews]
@@ -138,7 +138,7 @@ class _Share:
     def note(self, stored: _Chunk) -> None:
         """A chunk was stored."""
         self._read, self._queued = self._read + stored.read, self._queued + stored.uncertain
-        if stored.scored < stored.read:  # somebody else scores as well: what they have queued counts
+        if stored.scored < stored.read:  # another run scores as well: what it has queued counts
             self._before = pending.scoring_state(self._engine, self._runs)
             self._read = self._queued = 0
 

@@ -2,7 +2,7 @@
 
 New are originals without a prediction, from ingest runs that began after the first training set was frozen (what came
 before is history: it trained the first model and would flood the queue) and within the time for which predictions are
-kept (what housekeeping has deleted must not look new again). A run whose originals were all read is closed and never
+stored (what housekeeping has deleted must not look new again). A run whose originals were all read is closed and never
 looked at again, so a nightly scoring costs the same however many reviews there are. It scores nothing.
 
 Owns column `ingest_run.scored_at`; called by `scoring.batch`.
@@ -78,14 +78,14 @@ def count(engine: Engine, among: Runs) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringState:
-    """How far the scoring of some ingest runs has come, whoever did it."""
+    """How far the scoring of some ingest runs has come, in all scoring runs together."""
 
     read: int
     queued_uncertain: int
 
 
 def scoring_state(engine: Engine, among: Runs) -> ScoringState:
-    """What earlier tries, or others at this moment, have done about the runs that are not through.
+    """What earlier or parallel scoring runs have done of these ingest runs, as far as they still count.
 
     A run that was killed while it was ingested counts only as long as something of it is unread: it never ends.
     """
@@ -95,7 +95,7 @@ def scoring_state(engine: Engine, among: Runs) -> ScoringState:
     )
     with engine.connect() as connection:
         runs = connection.scalars(ours).all()
-        # Subtracted, not counted: asking for the predictions of many reviews reads the whole table of them.
+        # Subtracted, not counted: counting the predictions of many reviews would read all of that table.
         counted = select(func.count()).where(one_of(ReviewRow.ingest_run_id, runs), ReviewRow.duplicate_of.is_(None))
         unread = select(func.count()).select_from(ReviewRow).where(*_unread(runs))
         return ScoringState(

@@ -1,8 +1,8 @@
-"""The text of one simulated review, put together from `simulator.products` and `simulator.phrases` by draw.
+"""The text of one simulated review, drawn at random from `simulator.products` and `simulator.phrases`.
 
-A review is an opener, remarks about aspects of the product, perhaps a contrast ("..., but ..."), facts that say
-nothing, and a closer; then people's typing gets at it. It knows the sentiment that it writes down and nothing of
-stars, dates or ids (`ingest.sources.simulated`).
+A review is an opener, remarks about aspects of the product, perhaps a contrast ("..., but ..."), facts without an
+opinion, and a closer; then typing errors and markup are added. It knows the sentiment that it expresses and nothing of
+stars, dates or ids (`simulator.reviews`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ neither trivial nor hopeless.
 
 
 class SeededChoice:
-    """A seeded generator, asked for one thing at a time."""
+    """A seeded random generator of single choices."""
 
     def __init__(self, seed: Sequence[int]) -> None:
         self._generator = np.random.default_rng(seed)

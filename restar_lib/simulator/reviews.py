@@ -33,7 +33,7 @@ STARS = {Sentiment.NEGATIVE: (1, 1, 1, 2, 2), Sentiment.NEUTRAL: (3,), Sentiment
 
 
 def review(number: int, config: SimulatedSettings) -> dict[str, Any]:
-    """The fields of review `number`, as a source hands them on."""
+    """The fields of review `number`, as a source returns them."""
     composition = _composition(number, config)
     draw = seeded_choice("review", number, config)
     disagrees = draw.chance(config.disagreement_rate)
@@ -87,5 +87,5 @@ def _title(sentiment: Sentiment, rating: int, draw: SeededChoice) -> str | None:
 
 
 def seeded_choice(purpose: str, number: int, config: SimulatedSettings) -> SeededChoice:
-    """One stream of chance for each purpose, so that a change to one leaves the others as they were."""
+    """A random generator for each purpose, so that a change to one leaves the others as they were."""
     return SeededChoice([config.seed, number, *purpose.encode()])

@@ -47,7 +47,7 @@ def open_content(file: StoredFile) -> Iterator[Content]:
 
 
 def is_plain(content: Content) -> bool:
-    """Whether this is the file itself, so that any place in it can be reached at once."""
+    """Whether this is the file itself, so that reading may begin at any byte."""
     return not isinstance(content, gzip.GzipFile) and not isinstance(content.raw, _Zstd)
 
 
@@ -79,13 +79,13 @@ class _Raw(io.RawIOBase):
             read = self._file.read(len(buffer))
         except OSError:
             raise
-        except Exception as error:  # each storage has its own errors; whoever reads a file knows OSError
+        except Exception as error:  # each storage has its own errors; the readers expect OSError
             raise OSError(f"{type(error).__name__}: {error}") from error
         buffer[: len(read)] = read
         return len(read)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to any place."""
+        """Go to any position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
@@ -143,7 +143,7 @@ class _Zstd(io.RawIOBase):
         return unpacked
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place that counts from the beginning, or from here."""
+        """Go to a position that counts from the beginning, or from the current one."""
         target = offset + (self._position if whence == io.SEEK_CUR else 0)
         if target < self._position:
             self._rewind()

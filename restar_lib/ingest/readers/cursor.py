@@ -22,24 +22,24 @@ from restar_lib.ingest.readers.storage import StoredFile
 log = logging.getLogger(__name__)
 
 HEAD_BYTES = 4096
-"""How much of the beginning tells one file from another under the same name."""
+"""This much of the beginning is compared to recognise a file under the same name."""
 
-State = dict[str, Any]
+FileState = dict[str, Any]
 """What the cursor stores of one file: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilePosition:
-    """Where reading stands behind one row of a file, whatever its form."""
+    """The position behind one row of a file, whatever its format."""
 
     end: int
     """Bytes of content (Parquet: rows) up to the end of this row."""
     reread_from: int | None
-    """Where the file ends in the middle of this row: the place from which to read when there is more of it."""
+    """Where the file ends in the middle of this row: read from here when there is more of it."""
     last: bool
     """Whether nothing follows in the file now."""
     tail: bytes
-    """The last bytes before `end`; b"" in forms that cannot grow, where `end` counts no bytes."""
+    """The last bytes before `end`; b"" in formats that cannot grow, where `end` counts no bytes."""
     is_cut: bool = False
     """Whether anything that follows, a newline too, belongs to the row to be read again."""
 
@@ -51,17 +51,17 @@ class FileHead:
         self._head = head
         self._whole = self._stored(head)
 
-    def up_to(self, position: FilePosition) -> State:
+    def up_to(self, position: FilePosition) -> FileState:
         """The part of the beginning that was read: an array's bracket may still move behind it."""
         if position.tail and position.end < len(self._head):
             return self._stored(self._head[: position.end])
         return self._whole
 
-    def _stored(self, head: bytes) -> State:
+    def _stored(self, head: bytes) -> FileState:
         return {"head": digest(head), "head_bytes": len(head)}
 
 
-def state_at(position: FilePosition, *, file: StoredFile, head: FileHead) -> State:
+def state_at(position: FilePosition, *, file: StoredFile, head: FileHead) -> FileState:
     """What the cursor stores when `file`, which begins with `head`, is read up to `position`."""
     return {
         **head.up_to(position),
@@ -74,12 +74,12 @@ def state_at(position: FilePosition, *, file: StoredFile, head: FileHead) -> Sta
     }
 
 
-def is_read(file: StoredFile, known: State | None) -> bool:
+def is_read(file: StoredFile, known: FileState | None) -> bool:
     """Whether `file` was read to its end and is as it was then."""
     return known is not None and known["complete"] == file.signature
 
 
-def offset_to_go_on(file: StoredFile, content: Content, known: State | None, head: bytes) -> int:
+def offset_to_go_on(file: StoredFile, content: Content, known: FileState | None, head: bytes) -> int:
     """Where to go on: 0 in a new or changed file, else behind what is read, or at a row that was half there."""
     if known is None:
         return 0
@@ -97,7 +97,7 @@ def digest(head: bytes) -> str:
     return hashlib.sha256(head).hexdigest()[:16]
 
 
-def _ends_as_known(content: Content, known: State) -> bool:
+def _ends_as_known(content: Content, known: FileState) -> bool:
     """Whether the bytes before the offset that was reached are the ones that were read. Leaves `content` there."""
     length = known.get("tail_bytes", 1)  # cursors of an older version know only that there was a byte
     content.seek(known["offset"] - length)

@@ -1,8 +1,9 @@
-"""Which form a file has, and its rows behind what is read already: one entrance for all forms.
+"""The format of a file, and its rows behind what is read already: the one entrance to all readers.
 
 The name decides where it says something (`.csv`, `.tsv`, `.jsonl`, `.ndjson`), the first bytes where it does not, and
-always for Parquet. A file that is no text at all is refused as a whole: a million rows of binary junk in quarantine
-would help nobody. It finds no files (`ingest.readers.storage`) and unpacks none (`ingest.readers.compression`).
+always for Parquet. A file that is not text at all is refused as a whole, so that binary junk does not fill the
+quarantine. It finds no files (`ingest.readers.storage`) and unpacks none (`ingest.readers.compression`). Called by the
+sources `files` and `snapshot`, and by `demo.replay`.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from restar_lib.ingest.readers.cursor import (
     HEAD_BYTES,
     FileHead,
     FilePosition,
-    State,
+    FileState,
     digest,
     is_read,
     offset_to_go_on,
     state_at,
 )
-from restar_lib.ingest.readers.json_values import read_elements
+from restar_lib.ingest.readers.json_values import read_values
 from restar_lib.ingest.readers.lines import BLANK, BYTE_ORDER_MARK, TOO_LONG, Line, read_lines
 from restar_lib.ingest.readers.storage import PACKED, StoredFile
 
@@ -48,12 +49,12 @@ class Format(Enum):
     """How the rows of a file are written."""
 
     LINES = "JSON Lines"
-    ELEMENTS = "JSON"
+    VALUES = "JSON"
     DELIMITED = "CSV or TSV"
     PARQUET = "Parquet"
 
 
-def read_file(file: StoredFile, known: State | None, mapping: FieldMapping) -> Iterator[tuple[State, RawRow]]:
+def read_file(file: StoredFile, known: FileState | None, mapping: FieldMapping) -> Iterator[tuple[FileState, RawRow]]:
     """The rows of `file` that are not read yet, each with what the cursor stores behind it."""
     if is_read(file, known):
         return
@@ -62,16 +63,16 @@ def read_file(file: StoredFile, known: State | None, mapping: FieldMapping) -> I
         if not head:
             log.info("%s is empty", file.address)
             return
-        form = form_of(file, content, head)
-        if form is Format.PARQUET:
+        file_format = format_of(file, content, head)
+        if file_format is Format.PARQUET:
             head = parquet.footer(file, content)
         beginning = FileHead(head)
-        for row, position in _rows(file, content, form, known, head, mapping):
+        for row, position in _rows(file, content, file_format, known, head, mapping):
             yield state_at(position, file=file, head=beginning), row
 
 
-def form_of(file: StoredFile, content: Content, head: bytes) -> Format:
-    """The form of a file that begins with `head`. Raises `SourceError` where it is none that we know."""
+def format_of(file: StoredFile, content: Content, head: bytes) -> Format:
+    """The format of a file that begins with `head`. Raises `SourceError` where it is none that we read."""
     name = file.name.lower()
     bare = next((name.removesuffix(packed) for packed in PACKED if name.endswith(packed)), name)
     if head.startswith(parquet.MAGIC) or bare.endswith(".parquet"):
@@ -85,21 +86,21 @@ def form_of(file: StoredFile, content: Content, head: bytes) -> Format:
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK)
     first_line, more, _ = text.partition(b"\n")
     is_open = bool(more) and text.startswith(b"{") and not first_line.rstrip(BLANK).endswith(b"}")
-    return Format.ELEMENTS if text.startswith(b"[") or is_open else Format.LINES
+    return Format.VALUES if text.startswith(b"[") or is_open else Format.LINES
 
 
 def _rows(
-    file: StoredFile, content: Content, form: Format, known: State | None, head: bytes, mapping: FieldMapping
+    file: StoredFile, content: Content, file_format: Format, known: FileState | None, head: bytes, mapping: FieldMapping
 ) -> Iterator[tuple[RawRow, FilePosition]]:
-    if form is Format.PARQUET:
+    if file_format is Format.PARQUET:
         same = known is not None and digest(head) == known["head"]
         return parquet.read_rows(file, content, mapping, known["offset"] if known and same else 0)
-    delimited = DelimitedRows(content, mapping, address=file.address) if form is Format.DELIMITED else None
+    delimited = DelimitedRows(content, mapping, address=file.address) if file_format is Format.DELIMITED else None
     start = offset_to_go_on(file, content, known, head)
     if delimited:
         return delimited.read(start)
     content.seek(start)
-    lines = read_lines(content) if form is Format.LINES else read_elements(content)
+    lines = read_lines(content) if file_format is Format.LINES else read_values(content)
     return (_json_row(line, mapping) for line in lines)
 
 

@@ -24,28 +24,28 @@ _WITHIN = re.compile(rb'"[^"\\\n]*"|["{}\[\]]')
 _QUOTED = re.compile(rb'\\.|["\n]')
 
 
-def read_elements(content: Content) -> Iterator[Line]:
+def read_values(content: Content) -> Iterator[Line]:
     """The values from the current position of `content` to its end, each as if it were a line."""
     scanner = _Scanner(content)
     there = scanner.is_there()
     while there:
-        begin, (element, note, terminated) = scanner.place, scanner.take()
-        end = scanner.place
+        begin, (value, note, terminated) = scanner.position, scanner.take()
+        end = scanner.position
         with suppress(*DAMAGED):  # what was read still counts; reading on says what is wrong
             there = scanner.is_there()
         yield Line(
-            content=note.text() if note else element.rstrip(),
+            content=note.text() if note else value.rstrip(),
             too_long=note is not None,
             begin=begin,
             end=end,
             terminated=terminated,
             last=not there,
-            tail=note.tail if note else element[-TAIL_BYTES:],
+            tail=note.tail if note else value[-TAIL_BYTES:],
         )
 
 
 class _Scanner:
-    """A window on the content: `place` is where it stands, a value is taken whole."""
+    """A window on the content: `position` is where it is; a value is taken whole."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -56,8 +56,8 @@ class _Scanner:
             self._skip(_BEFORE_FIRST)
 
     @property
-    def place(self) -> int:
-        """Bytes of content before here."""
+    def position(self) -> int:
+        """Bytes of content before the next value."""
         return self._base + self._at
 
     def is_there(self) -> bool:
@@ -114,7 +114,7 @@ class _Scanner:
 
 
 class _Nesting:
-    """How deep inside a value the scanner is."""
+    """How deep inside brackets and quotes the scanner is."""
 
     def __init__(self) -> None:
         self._depth, self.quoted = 0, False

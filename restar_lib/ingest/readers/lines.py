@@ -1,7 +1,7 @@
 """Lines out of the content of a file, from any byte on, in constant memory.
 
 Knows bytes and nothing of JSON, CSV, cursors or reviews. A line that is longer than the memory allows and a file that
-ends in the middle of a line are reported, not hidden. Used by every form that is made of lines.
+ends in the middle of a line are reported, not hidden. Used by the readers of JSON Lines, JSON and CSV, and by the hub.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_LINE_BYTES = 1 << 20
 """Reviews have some hundred bytes; one line must not fill the memory."""
 KEPT_OF_LONG_LINES = 2_000
 TAIL_BYTES = 256
-"""What is remembered of the end of what was read, to know the file again."""
+"""The cursor stores a checksum of so many bytes before its offset, to recognise the file."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
@@ -88,7 +88,7 @@ def raw_lines(content: Content) -> Iterator[RawLine]:
 
 
 def _long_line(content: Content, beginning: bytes, *, begin: int) -> RawLine:
-    """Read a long line to its end without keeping it; the note makes different long lines different rows."""
+    """Read a long line to its end without holding it; the note makes different long lines different rows."""
     note, piece = TooLongNote(beginning), beginning
     while not piece.endswith(b"\n") and (piece := content.readline(MAX_LINE_BYTES)):
         note.add(piece)
@@ -103,7 +103,7 @@ def _long_line(content: Content, beginning: bytes, *, begin: int) -> RawLine:
 
 
 class TooLongNote:
-    """What is kept of something too long to keep: its beginning, its length and its hash."""
+    """What the quarantine gets of a row that is too long: its beginning, its length and its hash."""
 
     def __init__(self, beginning: bytes) -> None:
         self._kept, self.length, self.tail = beginning[:KEPT_OF_LONG_LINES], 0, b""
@@ -123,7 +123,7 @@ class TooLongNote:
 
 def at_end(content: Content) -> bool:
     """Whether nothing follows the current position."""
-    # Where the file is damaged right behind this place, what was read still counts; reading on will say what is wrong.
+    # Where the file is damaged right behind this position, what was read still counts; the next read raises.
     with suppress(*DAMAGED):
         return not content.peek(1)
     return False

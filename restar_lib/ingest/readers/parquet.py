@@ -1,8 +1,8 @@
 """Rows out of Parquet files, from any row on, one row group in memory at most.
 
 Only the columns that we know are read; a file that has none for text, rating or time is refused by name. A Parquet file
-cannot grow: its footer tells one file from another under the same name. A quarantined row is kept as the JSON of the
-columns that were read.
+cannot grow, so its footer identifies it. Of a row that is not taken, the quarantine gets the columns that were read, as
+JSON.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _named(file: StoredFile, *, where: str = "its footer") -> Iterator[None]:
 
     try:
         yield
-    # The last three: times that Python cannot hold, and time zones that nobody knows.
+    # The last three: times that Python cannot hold, and unknown time zones.
     except (ArrowException, OSError, OverflowError, ValueError, KeyError) as error:
         raise SourceError(
             f"{file.address}: damaged or cut off in {where} ({error}); the rows before that are read and kept. "

@@ -1,8 +1,8 @@
-"""Where files lie: a path on this machine, or a URL of any storage that fsspec knows (`s3://`, `memory://`, ...).
+"""Finds and opens files: on this machine, or on any storage that fsspec knows (`s3://`, `memory://`, ...).
 
-Finds the files of a file, glob or folder, in the order of their names, each with what changes when it is written to.
-Credentials stay where a storage's own tools look for them (for S3 `AWS_ACCESS_KEY_ID`, profiles, instance roles);
-`source.storage` holds the rest, such as an endpoint. It opens files and knows nothing of what is in them.
+A path or URL names a file, a glob or a folder; its files come in the order of their names, each with a signature that
+changes when it is written to. Credentials stay where a storage's own tools look for them (for S3 `AWS_ACCESS_KEY_ID`,
+profiles, instance roles); `source.storage` holds the rest, such as an endpoint. It knows nothing of what is in a file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WANTED = (
 )
 SECRET = ("key", "secret", "token", "password")
 MARKS = ("etag", "ETag", "LastModified", "last_modified", "mtime", "modified", "created", "version_id")
-"""What storages tell of a file that is another one when it was written to."""
+"""Properties that storages report of a file, and that change when it is written to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def _local_file(name: str, file: Path) -> StoredFile:
 
 
 def _visible(named: Mapping[str, StoredFile]) -> dict[str, StoredFile]:
-    """Sorted, without the hidden ones: those are half-written or somebody else's."""
+    """Sorted, without hidden files: those are half-written or belong to another program."""
     return {name: named[name] for name in sorted(named) if not any(part[:1] == "." for part in name.split("/"))}
 
 

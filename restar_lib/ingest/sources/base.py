@@ -1,6 +1,6 @@
 """What a source of reviews is: rows, one after the other, each with the cursor to go on from.
 
-A source streams in constant memory and starts right after any cursor that it once handed out. It turns the spelling of
+A source streams in constant memory and starts right after any cursor that it has returned. It turns the spelling of
 its fields into ours (`ingest.raw_rows`); it judges nothing (`ingest.cleaning`) and stores nothing (`ingest.load`).
 A row that cannot be read is a row too, with its problem: it ends in quarantine, and the next one is read.
 """

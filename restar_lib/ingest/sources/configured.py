@@ -1,4 +1,7 @@
-"""The source that the configuration names, ready to be read. Opens nothing before its rows are asked for."""
+"""Makes the source that the configuration names: one of the four kinds of `ingest.sources`.
+
+Nothing is opened before its rows are read. Called by the DAG, the command line and the embedded feeds.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from restar_lib.settings import Settings
 
 
 def open_source(settings: Settings, *, window: Window | None = None) -> Source:
-    """The configured source; nothing is opened before its rows are asked for.
+    """The configured source; nothing is opened before its rows are read.
 
     With a `window`, only the reviews written in it are read and no cursor moves. Raises `ConfigurationError` where the
     source cannot do that.

@@ -1,10 +1,10 @@
 """Reviews from files: a file, a glob, or a folder with everything below it, on this machine or on a storage.
 
 JSON Lines, JSON, CSV and TSV (plain, gzip or zstd) and Parquet. Files are read in the order of their names. The cursor
-remembers for each file how far it is read, so a killed run goes on in the middle of a file, a file that grew is read
+stores for each file how far it is read, so a killed run goes on in the middle of a file, a file that grew is read
 on, and a file that appears later is read whatever its name. With a window, only the rows that were written in it are
-handed out, from all files, and no cursor moves. One file that cannot be read does not keep the others back: it is named
-when everything else is read. It cleans nothing; what the bytes mean is `ingest.readers.formats`'.
+returned, from all files, and no cursor moves. One file that cannot be read does not stop the others: it is named when
+everything else is read. It cleans nothing; what the bytes mean is `ingest.readers.formats`'.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.raw_rows import Cursor, FieldMapping, RawRow
-from restar_lib.ingest.readers.cursor import State
+from restar_lib.ingest.readers.cursor import FileState
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 from restar_lib.ingest.sources.base import Window, check_kind
@@ -55,7 +55,7 @@ class FilesSource:
             )
 
     def _after(self, files: Mapping[str, StoredFile], cursor: Cursor | None, problems: list[str]) -> Iterator[RawRow]:
-        states: dict[str, State] = cursor["files"] | {cursor["file"]: cursor["state"]} if cursor else {}
+        states: dict[str, FileState] = cursor["files"] | {cursor["file"]: cursor["state"]} if cursor else {}
         for name, file in files.items():
             reached = states.get(name)
             # Shared by the cursors of this file's rows, so it is never changed in place.

@@ -4,9 +4,9 @@ Its files are JSON Lines, one file a category; they are read by path and byte, l
 take turns in rounds: each round takes one row of every category that has rows left, in an order that a keyed hash of
 the round's number decides. So a small category is as common as a big one, and the same cursor leads to the same rows.
 
-The cursor holds the commit that the revision named at the first reading, the place in the round, and for each category
-the byte behind its last row. A branch that moves on changes nothing: another commit is another source, under another
-name. It reads no compressed file and runs no script of a data set.
+The cursor holds the commit that the revision named at the first reading, the position in the round, and the byte
+behind the last row of each category. A branch that moves on changes nothing: another commit is another source, under
+another name. It reads no compressed file and runs no script of a data set.
 """
 
 from __future__ import annotations

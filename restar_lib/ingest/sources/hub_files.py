@@ -74,7 +74,7 @@ class HubFiles:
                 )
 
     def open(self, path: str, *, commit: str, begin: int) -> io.BufferedReader:
-        """The content of a file from byte `begin` on; nothing is asked for before it is read."""
+        """The content of a file from byte `begin` on; nothing is requested before it is read."""
         ranges: io.RawIOBase = _Ranges(self, path, commit=commit)
         ranges.seek(begin)
         return io.BufferedReader(ranges, buffer_size=self.config.block_bytes)

@@ -110,7 +110,7 @@ def _asks_too_long(error: BaseException, config: HubSettings) -> bool:
 
 
 def _explained(error: Exception, config: HubSettings) -> str:
-    """What the person on call is told."""
+    """What went wrong, and what to do, for the person on call."""
     from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
