@@ -12,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from restar_lib.ingest.readers.compression import Content
 from restar_lib.ingest.readers.lines import BLANK
@@ -28,9 +27,8 @@ FileState = dict[str, Any]
 """What the cursor stores of one file: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FilePosition:
-    """The position behind one row of a file, whatever its format."""
+class FilePosition(NamedTuple):
+    """The position behind one row of a file, whatever its format. A tuple: one is made for every row."""
 
     end: int
     """Bytes of content (Parquet: rows) up to the end of this row."""

@@ -10,7 +10,7 @@ everything else is read. It cleans nothing; what the bytes mean is `ingest.reade
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from restar_lib.errors import SourceError
@@ -63,8 +63,7 @@ class FilesSource:
             try:
                 for state, row in read_file(file, reached, self.mapping):
                     reached = state
-                    cursor_after = {"kind": self.kind, "files": others, "file": name, "state": state}
-                    yield replace(row, cursor_after=cursor_after)
+                    yield row.with_cursor({"kind": self.kind, "files": others, "file": name, "state": state})
             except SourceError as error:
                 problems.append(str(error))
             states = states if reached is None else others | {name: reached}
