@@ -36,14 +36,14 @@ def ingest(
 
 
 def _show_dry_run(current: Settings, window: Window | None, *, max_rows: int | None) -> None:
-    from restar_lib.ingest.dry_run import dry_run as dry_run_of
+    from restar_lib.ingest.dry_run import dry_run
     from restar_lib.ingest.sources.configured import open_source
     from restar_lib.store.database import engine
 
     if current.database.url is None:
         print("no database is configured: as if nothing were known and nothing read")
     known = engine() if current.database.url else None
-    result = dry_run_of(open_source(current, window=window), current, engine=known, max_rows=max_rows)
+    result = dry_run(open_source(current, window=window), current, engine=known, max_rows=max_rows)
     for line in result.lines():
         print(line)
     if result.failure is not None:

@@ -180,7 +180,7 @@ class RemovedRows:
 def remove_tasks_of(connection: Connection, review_ids: Sequence[str]) -> RemovedRows:
     """Delete the tasks of these reviews, with every answer to them. Their rows in `snapshot_label` must be gone.
 
-    A labeler who has one of them open is told that the lease is lost.
+    A labeler who has one of them open gets `LeaseLost`.
     """
     wanted = one_of(LabelTask.review_id, review_ids)
     tasks = select(LabelTask.task_id).where(wanted)
