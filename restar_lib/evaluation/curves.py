@@ -45,16 +45,20 @@ class RiskCoverage:
 def roc_auc(truth: Integers, probabilities: Floats) -> tuple[float | None, ...]:
     """For each class against the rest: the chance that a row of the class gets the larger probability, [3].
 
-    Ties count a half (Hanley & McNeil 1982); None where all rows or none are of the class.
+    The rank statistic (Hanley & McNeil 1982), ties count a half; None where all rows or none are of the class. It is
+    computed from scipy's ranks: a report's bootstrap calls it thousands of times, and scikit-learn's function gives the
+    same value in four times the time or more.
     """
-    from sklearn.metrics import roc_auc_score
+    from scipy.stats import rankdata
 
-    return tuple(
-        float(roc_auc_score(truth == position, probabilities[:, position]))
-        if 0 < (truth == position).sum() < len(truth)
-        else None
-        for position in range(CLASSES)
-    )
+    ranks = rankdata(probabilities, axis=0)
+    found: list[float | None] = []
+    for position in range(CLASSES):
+        of_class = truth == position
+        ours, others = int(of_class.sum()), int((~of_class).sum())
+        above = float(ranks[of_class, position].sum()) - ours * (ours + 1) / 2
+        found.append(above / (ours * others) if ours and others else None)
+    return tuple(found)
 
 
 def mean_of(areas: Sequence[float | None]) -> float | None:
@@ -64,7 +68,10 @@ def mean_of(areas: Sequence[float | None]) -> float | None:
 
 
 def roc_curve(truth: Integers, probabilities: Floats, position: int) -> tuple[Floats, Floats]:
-    """False and true positive rates of one class against the rest, from (0, 0) to (1, 1); the class is present."""
+    """False and true positive rates of one class against the rest, from (0, 0) to (1, 1).
+
+    Some rows must be of the class, and some not.
+    """
     from sklearn.metrics import roc_curve as of_scores
 
     alarms, hits, _ = of_scores(truth == position, probabilities[:, position], drop_intermediate=False)

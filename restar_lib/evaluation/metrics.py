@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from restar_lib.domain import SENTIMENTS, Example
 
 CLASSES: Final = len(SENTIMENTS)
+SMALLEST_PROBABILITY: Final = 1e-12
+"""One confident mistake must not decide the mean."""
 ECE_BINS: Final = 15
 """The number of bins of Guo et al. 2017."""
 LENGTH_BUCKETS: Final = ((25, "under 25 words"), (60, "25-59 words"), (150, "60-149 words"))
@@ -108,10 +110,11 @@ def f1_by_class(confusion: NDArray[Any]) -> Floats:
 
 
 def macro_f1(confusion: NDArray[Any]) -> Floats:
-    """Mean F1 over the classes that the truth has, [...] from [..., 3, 3]; ours, for a bootstrap needs thousands at once.
+    """Mean F1 over the classes that the truth has, [...] from [..., 3, 3].
 
-    The mean of F1s, not the F1 of means (Opitz & Burst 2019). A class without any true row is left out: it cannot be
-    found, and saying it wrongly already costs the others their recall.
+    Not scikit-learn's, because a bootstrap needs it for thousands of matrices at once. It is the mean of F1s, not the
+    F1 of means (Opitz & Burst 2019). A class without any true row is left out: it cannot be found, and saying it wrongly
+    already costs the others their recall.
     """
     present = confusion.sum(axis=-1) > 0
     return np.asarray(_ratio((f1_by_class(confusion) * present).sum(axis=-1), present.sum(axis=-1)))
@@ -125,10 +128,11 @@ def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> 
 
 
 def log_loss(truth: Integers, probabilities: Floats) -> float:
-    """Mean negative log probability of the truth, in nats."""
+    """Mean negative log probability of the truth, in nats; a probability counts as 1e-12 at least."""
     from sklearn import metrics
 
-    return float(metrics.log_loss(truth, probabilities, labels=range(CLASSES)))
+    clipped = np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1.0)
+    return float(metrics.log_loss(truth, clipped, labels=range(CLASSES)))
 
 
 def slices_of(examples: Sequence[Example]) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from restar_lib.evaluation.metrics import (
     confusion_matrix,
     evaluate,
     expected_calibration_error,
+    log_loss,
     macro_f1,
     slices_of,
 )
@@ -110,3 +111,9 @@ def test_every_row_has_a_value_in_every_slice() -> None:
         "year": ["2026"] * 3,
         "case": ["all lower case"] * 3,
     }
+
+
+def test_a_confident_mistake_costs_a_bounded_log_loss() -> None:
+    """No probability counts as less than 1e-12."""
+    sure = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    assert log_loss(np.array([0, 1]), sure) == pytest.approx(-np.log(1e-12) / 2)
