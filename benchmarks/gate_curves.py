@@ -1,9 +1,9 @@
-"""How often the gate's comparison errs, over the number of gate rows.
+"""How often the gate's comparison errs, over the number of test rows.
 
     .venv/bin/python benchmarks/gate_curves.py                   # curves: about 3 minutes
     .venv/bin/python benchmarks/gate_curves.py --measure A B --snapshot FOLDER
 
-The second form asks two model folders for the gate rows of a snapshot and prints their cells for
+The second form asks two model folders for the test rows of a snapshot and prints their cells for
 `gate_worlds.MEASURED`. The first writes results/gate_curves.json and docs/images/gate_curves.svg. `min_rows` is left
 out: the curves show why it is there.
 """
@@ -41,7 +41,7 @@ LINES: Final = (
 
 
 def curves(runs: int) -> list[dict[str, Any]]:
-    """One row for each number of gate rows: what is promoted or refused in each population."""
+    """One row for each number of test rows: what is promoted or refused in each population."""
     rng, same = np.random.default_rng(SEED), worlds.equal()
     not_worse, better = GateSettings(policy="not_worse"), GateSettings(policy="better")
     lost, gained = worlds.worse(0.05, same), worlds.better(0.03, same)
@@ -78,7 +78,7 @@ def slices(runs: int) -> list[dict[str, Any]]:
 
 
 def measure(first: Path, second: Path, snapshot: Path) -> None:
-    """Print the cells of two models on the gate rows of a snapshot."""
+    """Print the cells of two models on the test rows of a snapshot."""
     rows = load(snapshot).examples(Side.TEST)
     texts = [row.text for row in rows]
     truth = truth_of(rows)
@@ -108,7 +108,7 @@ def draw(found: list[dict[str, Any]], *, runs: int) -> None:
         axis.text(rows[0], limit - top / 50, f"aim {limit} %", color=QUIET, va="top", fontsize=9)
         axis.axvline(1000, color=QUIET, linestyle=":", linewidth=1)
         axis.text(1030, top / 60, "min_rows", color=QUIET, fontsize=9)
-        axis.set(xscale="log", ylim=(0, top), title=title, xlabel="gate rows", ylabel="% of samples")
+        axis.set(xscale="log", ylim=(0, top), title=title, xlabel="test rows", ylabel="% of samples")
         axis.set_xticks(rows, [f"{count:,}" for count in rows], rotation=30)
         axis.minorticks_off()
         axis.legend(frameon=False, fontsize=9, labelcolor=QUIET, loc="upper center", bbox_to_anchor=(0.5, -0.24))

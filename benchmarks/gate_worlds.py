@@ -1,4 +1,4 @@
-"""Populations of gate rows in which it is known how good both models are: what the gate's error rates are measured on.
+"""Populations of test rows in which it is known how good both models are: what the gate's error rates are measured on.
 
 A population gives each of the 27 cells (truth, champion's answer, challenger's answer) its share. It is made from the
 answers of two models of the packaged encoder to the same real reviews, so that they agree and err as real models do,
@@ -25,7 +25,7 @@ MEASURED = (
     36, 9, 8, 4, 25, 7, 11, 15, 87,
     45, 5, 14, 3, 37, 48, 28, 31, 2348,
 )  # fmt: skip
-"""Counts of real gate rows by truth, first model's answer and second model's answer (`gate_curves.py --measure`)."""
+"""Counts of real test rows by truth, first model's answer and second model's answer (`gate_curves.py --measure`)."""
 
 
 def equal(cells: Any = MEASURED) -> Shares:
@@ -78,7 +78,7 @@ SLICE_SHARES = {
     "length": (0.25, 0.35, 0.27, 0.13),
     "year": (0.4, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03),
 }
-"""Shares of the values of each slice, about as on the real gate rows; stars follow from the truth."""
+"""Shares of the values of each slice, about as on the real test rows; stars follow from the truth."""
 
 
 def slices_refused(

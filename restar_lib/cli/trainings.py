@@ -18,7 +18,7 @@ COLUMNS = ("version", "when", "mode", "encoder", "rows", "val. F1", "accuracy", 
 def version_table(
     *, limit: Annotated[int, typer.Option(min=1, help="How many are listed, newest first.")] = 20
 ) -> None:
-    """List every model version: how it was trained, what it scored on the gate rows, and what the gate said."""
+    """List every model version: how it was trained, what it scored on the test rows, and what the gate said."""
     from restar_lib.store.database import engine
     from restar_lib.tracking.versions import all_versions
 
@@ -47,11 +47,11 @@ def compare(
     second: Annotated[str, typer.Argument(help="Another one; differences are it minus the first.")],
     *,
     snapshot: Annotated[
-        str, typer.Option(help="Hash of the snapshot whose gate rows both answer (the beginning is enough).")
+        str, typer.Option(help="Hash of the snapshot whose test rows both answer (the beginning is enough).")
     ] = "",
     html: Annotated[bool, typer.Option("--html", help="Also write a page into the reports folder.")] = False,
 ) -> None:
-    """Put two versions side by side: what differs in their making, and both on the same gate rows."""
+    """Put two versions side by side: what differs in their making, and both on the same test rows."""
     from restar_lib.reports.page_store import report_files, write_file
     from restar_lib.store.database import engine
     from restar_lib.tracking.compare import side_by_side

@@ -106,7 +106,7 @@ def _models(summary: TurnSummary) -> Table | Text:
         return Text("\nno challenger in this turn", "dim")
     verdict = summary.verdict
     table = Table(
-        title="models on the same gate rows", title_justify="left", title_style="bold", box=None, pad_edge=False
+        title="models on the same test rows", title_justify="left", title_style="bold", box=None, pad_edge=False
     )
     for column in ("", "accuracy", "macro-F1", "recall neg / neu / pos"):
         table.add_column(column)

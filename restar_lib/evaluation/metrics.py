@@ -113,8 +113,8 @@ def macro_f1(confusion: NDArray[Any]) -> Floats:
     """Mean F1 over the classes that the truth has, [...] from [..., 3, 3].
 
     Not scikit-learn's, because a bootstrap needs it for thousands of matrices at once. It is the mean of F1s, not the
-    F1 of means (Opitz & Burst 2019). A class without any true row is left out: it cannot be found, and saying it wrongly
-    already costs the others their recall.
+    F1 of means (Opitz & Burst 2019). A class without any true row is left out: it cannot be found, and predicting it
+    wrongly already costs the others their recall.
     """
     present = confusion.sum(axis=-1) > 0
     return np.asarray(_ratio((f1_by_class(confusion) * present).sum(axis=-1), present.sum(axis=-1)))

@@ -1,6 +1,6 @@
-"""Judging: both models answer the gate rows, the lines are asked, the verdict is stored.
+"""Judging: both models answer the test rows, the lines are asked, the verdict is stored.
 
-The gate rows are the snapshot's test side: texts that no model may learn from or be calibrated on. The same question
+The test rows are those of the snapshot's test side: texts that no model may learn from or be calibrated on. The same question
 (challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without running a
 model, unless the machine or the disk alone refused it (`Verdict.of_the_moment`). A challenger that cannot be loaded is
 refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what serves.
@@ -66,7 +66,7 @@ def judge(
 ) -> Verdict:
     """Whether the challenger may serve, stored with every reason and written beside its folder.
 
-    Raises `ArtifactError` or `ProbeFailed` where the champion is damaged, `SnapshotError` where the gate rows are, and
+    Raises `ArtifactError` or `ProbeFailed` where the champion is damaged, `SnapshotError` where the test rows are, and
     `ConfigurationError` where the behaviour cases or their floors are.
     """
     challenger, champion = challenger_folder.name, champion_folder.name if champion_folder else None
@@ -84,8 +84,8 @@ def judge(
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
         page.write_missing(settings, known)  # a run was killed between the table and the files
         return verdict_log.asked_again(engine, known, run_key=run_key)
-    bench = _Bench(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
-    lines, provisional = _ask(engine, bench, challenger_folder, champion_folder, replaced=known)
+    side = _TestSide(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
+    lines, provisional = _ask(engine, side, challenger_folder, champion_folder, replaced=known)
     read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has used no row up
     verdict = verdict_log.record(
         engine,
@@ -93,7 +93,7 @@ def judge(
         run_key=run_key,
         lines=lines,
         provisional=provisional,
-        review_ids=[row.review_id for row in bench.rows] if read else [],
+        review_ids=[row.review_id for row in side.rows] if read else [],
         instead_of=known,
     )
     page.write(settings, verdict)
@@ -103,14 +103,14 @@ def judge(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bench:
+class _TestSide:
     """What both models are asked, and by which rules."""
 
     settings: Settings
     cases: tuple[Case, ...]
     snapshot: Snapshot
     rows: tuple[Example, ...]
-    """The gate rows."""
+    """The test rows."""
 
     @property
     def texts(self) -> list[str]:
@@ -118,17 +118,17 @@ class _Bench:
 
 
 def _ask(
-    engine: Engine, bench: _Bench, challenger: Path, champion: Path | None, *, replaced: Verdict | None
+    engine: Engine, side: _TestSide, challenger: Path, champion: Path | None, *, replaced: Verdict | None
 ) -> tuple[tuple[VerdictLine, ...], bool]:
     """The lines, and whether the model may serve as provisional."""
-    settings = bench.settings
+    settings = side.settings
     try:
         model = load_verified(challenger, threads=settings.scoring.threads)
     except (ArtifactError, ProbeFailed) as error:
         return artifact_refusal(str(error)), False
     serving = None if champion is None else load_verified(champion, threads=settings.scoring.threads)
-    judged_before = verdict_log.times_used(engine, [row.review_id for row in bench.rows], but=replaced)
-    measured = _measure(model, serving, bench, judged_before=judged_before)
+    judged_before = verdict_log.times_used(engine, [row.review_id for row in side.rows], but=replaced)
+    measured = _measure(model, serving, side, judged_before=judged_before)
     lines = all_lines(measured, settings.gate)
     beats_majority = measured.metrics.macro_f1 > measured.metrics.majority_macro_f1
     allowed = settings.gate.allow_provisional and (champion is None or _is_provisional(engine, champion.name))
@@ -152,62 +152,62 @@ def _is_provisional(engine: Engine, champion: str) -> bool:
 
 
 def _measure(
-    model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench, *, judged_before: int
+    model: InferenceEngine, serving: InferenceEngine | None, side: _TestSide, *, judged_before: int
 ) -> Measurements:
-    settings = bench.settings
-    truth = truth_of(bench.rows)
-    answers = _answers(model, bench)
+    settings = side.settings
+    truth = truth_of(side.rows)
+    answers = _answers(model, side)
     return Measurements(
         metrics=_evaluate(truth, answers, model),
-        people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in bench.rows),
-        paired=None if serving is None else _pair(serving, bench, truth, answers),
-        behaviour=run_cases(model, bench.cases),
+        people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in side.rows),
+        paired=None if serving is None else _pair(serving, side, truth, answers),
+        behaviour=run_cases(model, side.cases),
         simulated=model.info.simulated,
-        leakage=_leakage(model, serving, bench),
+        leakage=_leakage(model, serving, side),
         judged_before=judged_before,
         clean_probe=probe_cleanly(model.folder, timeout=settings.gate.probe_timeout_seconds),
         artifact_mb=sum(path.stat().st_size for path in model.folder.iterdir()) / 1e6,
-        latency=measure_latency(model, bench.texts, ceiling_ms=settings.gate.max_latency_ms),
+        latency=measure_latency(model, side.texts, ceiling_ms=settings.gate.max_latency_ms),
         unfair=tuple(
-            titles_apart(one.version, titles=bench.snapshot.titles)
+            titles_apart(one.version, titles=side.snapshot.titles)
             for one in (model, serving)
-            if one is not None and one.info.reads_titles != bench.snapshot.titles
+            if one is not None and one.info.reads_titles != side.snapshot.titles
         ),
     )
 
 
-def _pair(serving: InferenceEngine, bench: _Bench, truth: Integers, answers: Floats) -> PairedMeasurements:
-    config, of_champion = bench.settings.gate, _answers(serving, bench)
+def _pair(serving: InferenceEngine, side: _TestSide, truth: Integers, answers: Floats) -> PairedMeasurements:
+    config, of_champion = side.settings.gate, _answers(serving, side)
     before, now = of_champion.argmax(axis=1), answers.argmax(axis=1)
     rng = np.random.default_rng(config.seed)
     return PairedMeasurements(
         champion=serving.version,
         metrics=_evaluate(truth, of_champion, serving),
         comparison=compare(truth, before, now, resamples=config.resamples, rng=rng),
-        slices=slice_changes(truth, before, now, gate_slices(bench.rows)),
-        behaviour=run_cases(serving, bench.cases),
+        slices=slice_changes(truth, before, now, gate_slices(side.rows)),
+        behaviour=run_cases(serving, side.cases),
     )
 
 
-def _leakage(model: InferenceEngine, serving: InferenceEngine | None, bench: _Bench) -> Leakage:
-    """The gate rows beside what both models learned from: the challenger's own training set, whoever asks."""
-    snapshots = bench.settings.snapshots_dir
-    own = bench.snapshot.folder if model.info.snapshot_hash == bench.snapshot.snapshot_hash else None
+def _leakage(model: InferenceEngine, serving: InferenceEngine | None, side: _TestSide) -> Leakage:
+    """The test rows beside what both models learned from: the challenger's own training set, whoever asks."""
+    snapshots = side.settings.snapshots_dir
+    own = side.snapshot.folder if model.info.snapshot_hash == side.snapshot.snapshot_hash else None
     sets = [TrainingSet(whose="challenger", folder=own or what_is_left(snapshots / model.info.snapshot_hash))]
     if serving is not None and serving.info.snapshot_hash != model.info.snapshot_hash:
         sets.append(TrainingSet(whose="champion", folder=what_is_left(snapshots / serving.info.snapshot_hash)))
-    return find_leaks(bench.rows, sets, titles=bench.snapshot.titles)
+    return find_leaks(side.rows, sets, titles=side.snapshot.titles)
 
 
 def _evaluate(truth: Integers, answers: Floats, model: InferenceEngine) -> Metrics:
     return evaluate(truth, answers, abstain_below=model.info.abstain_below)
 
 
-def _answers(model: InferenceEngine, bench: _Bench) -> Floats:
+def _answers(model: InferenceEngine, side: _TestSide) -> Floats:
     started = time.perf_counter()
-    answers = model.predict(bench.texts, batch_size=bench.settings.scoring.batch_size).probabilities
+    answers = model.predict(side.texts, batch_size=side.settings.scoring.batch_size).probabilities
     seconds = time.perf_counter() - started
-    log.info("%s answered %s gate rows in %.0f s", model.version, f"{len(bench.rows):,}", seconds)
+    log.info("%s answered %s test rows in %.0f s", model.version, f"{len(side.rows):,}", seconds)
     return answers
 
 

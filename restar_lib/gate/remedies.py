@@ -19,7 +19,7 @@ REMEDIES: Final = {
     "recall_neutral": f"{MORE_LABELS}; training.class_weight_power gives rare classes more say",
     "recall_positive": MORE_LABELS,
     "calibration_error": "look at the reliability diagram of its evaluation; more validation rows calibrate better",
-    "comparison": "nothing, if it is no better; where it cannot be told, wait for more gate rows or labels",
+    "comparison": "nothing, if it is no better; where it cannot be told, wait for more test rows or labels",
     "behaviour": "read the cases that do not hold, below on its page; training.mode = fine_tune passes most of them",
     "behaviour_drop": "read the cases that do not hold, below on its page: the champion knew them",
     "fresh_rows": "ingest newer reviews, so that fresh rows judge",

@@ -257,7 +257,7 @@ class GateSettings(Section):
     """How long the artifact may take to load and answer its probe in a process of its own."""
     allow_provisional: bool = False
     max_judgements: int = Field(default=20, ge=1)
-    """So often the same gate rows may judge; then fresh ones are asked for."""
+    """So often the same test rows may judge; then fresh ones are asked for."""
     seed: int = 17
 
 

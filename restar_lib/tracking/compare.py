@@ -1,6 +1,6 @@
 """Two versions side by side: what differs in how they were made, and what that did on the same rows.
 
-Both answer the same gate rows and the same behaviour cases now, on this machine, so the figures are comparable whatever
+Both answer the same test rows and the same behaviour cases now, on this machine, so the figures are comparable whatever
 each was judged on at its time. A version may have learned from rows of a snapshot that is not its own: that is looked
 up and said. It decides nothing and stores nothing; `comparison_page` draws the page.
 """
@@ -163,7 +163,7 @@ def _seen(settings: Settings, model: InferenceEngine, snapshot: Snapshot, rows: 
 
 
 def _answers(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Floats:
-    log.info("%s reads %s gate rows", model.version, f"{len(rows):,}")
+    log.info("%s reads %s test rows", model.version, f"{len(rows):,}")
     return model.predict([row.text for row in rows], batch_size=settings.scoring.batch_size).probabilities
 
 

@@ -36,7 +36,7 @@ def lines(found: SideBySide) -> Iterator[str]:
     """The comparison for a terminal."""
     paired = found.paired
     yield headline(found)
-    yield f"on {found.rows:,} gate rows of snapshot {found.snapshot_hash}; {learned(found)}"
+    yield f"on {found.rows:,} test rows of snapshot {found.snapshot_hash}; {learned(found)}"
     yield from ("", f"{'':<20}{found.first:>26}{found.second:>26}")
     for name, before, now in measures(found):
         yield f"{name:<20}{before!s:>26}{now!s:>26}"

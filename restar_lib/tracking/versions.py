@@ -39,7 +39,7 @@ class VersionSummary:
     at: datetime
     """When it was sealed; where the folder is gone, when it was judged."""
     accuracy: float | None
-    """On the gate rows of its newest verdict."""
+    """On the test rows of its newest verdict."""
     macro_f1: float | None
     verdict: str
     """`passed`, `provisional`, `refused`, or `-` where nobody has judged it."""

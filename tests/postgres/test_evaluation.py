@@ -37,7 +37,7 @@ def smoke(smoke: Settings) -> Settings:
 
 @pytest.fixture
 def snapshot(engine: Engine, smoke: Settings) -> Snapshot:
-    """60 gate rows from two sources, and some to learn from."""
+    """60 test rows from two sources, and some to learn from."""
     with engine.begin() as connection:
         run = connection.execute(
             insert(IngestRun).values(source="shop", run_key="test").returning(IngestRun.ingest_run_id)

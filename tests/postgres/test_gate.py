@@ -60,7 +60,7 @@ class House:
 
 @pytest.fixture
 def house(engine: Engine, smoke: Settings) -> House:
-    """120 gate rows (and a few for training), whose stars a tiny model can find."""
+    """120 test rows (and a few for training), whose stars a tiny model can find."""
     with engine.begin() as connection:
         run = connection.execute(
             insert(IngestRun).values(source="test", run_key="test").returning(IngestRun.ingest_run_id)
@@ -145,7 +145,7 @@ def test_too_few_rows_refuse_even_a_better_challenger(house: House) -> None:
     """Not being able to tell is no pass."""
     verdict = house.judge(house.model(BETTER), house.model(HOPELESS), min_rows=121)
     assert names(verdict) == {"comparison"}
-    assert "cannot tell: 120 gate rows" in verdict.headline
+    assert "cannot tell: 120 test rows" in verdict.headline
 
 
 def test_a_first_model_under_the_floors_may_be_provisional(house: House) -> None:
@@ -305,7 +305,7 @@ def test_a_group_without_cases_is_an_error_and_no_verdict(house: House, monkeypa
 
 
 def test_a_model_that_learned_elsewhere_is_refused(house: House) -> None:
-    """Nobody can tell whether its training set holds the gate rows."""
+    """Nobody can tell whether its training set holds the test rows."""
     assert names(house.judge(house.model(BETTER, snapshot_hash="f" * 16))) == {"leakage"}
 
 

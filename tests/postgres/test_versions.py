@@ -35,7 +35,7 @@ WORSE = (0.0, 0.0, 99.0)
 
 @pytest.fixture
 def snapshot(engine: Engine, smoke: Settings) -> Snapshot:
-    """120 gate rows whose stars a tiny model can find, and a few to train on."""
+    """120 test rows whose stars a tiny model can find, and a few to train on."""
     sides = [Side.TEST] * 120 + [Side.VALIDATION] * 30 + [Side.TRAIN] * 60
     with engine.begin() as connection:
         connection.execute(insert(IngestRun).values(ingest_run_id=1, source="test", run_key="test"))
@@ -139,7 +139,7 @@ def test_two_versions_are_compared_on_the_same_rows(engine: Engine, smoke: Setti
 def test_rows_that_a_version_has_learned_from_are_counted(engine: Engine, smoke: Settings, snapshot: Snapshot) -> None:
     """On a snapshot that is not its own; and where its training set is gone, nobody knows."""
     fresh = sealed_tiny_model(smoke.models_dir, snapshot_hash=snapshot.snapshot_hash).name
-    seen = sealed_tiny_model(smoke.models_dir, snapshot_hash=with_gate_rows(snapshot, rows=7)).name
+    seen = sealed_tiny_model(smoke.models_dir, snapshot_hash=with_test_rows(snapshot, rows=7)).name
     unknown = sealed_tiny_model(smoke.models_dir, snapshot_hash="d" * 16).name
 
     def beside(second: str) -> SideBySide:
@@ -166,8 +166,8 @@ def test_what_is_left_of_a_training_set_is_still_a_versions_own(
     assert (found.snapshot_hash, [one.rows for one in found.seen]) == (snapshot.snapshot_hash, [0, 0])
 
 
-def with_gate_rows(snapshot: Snapshot, *, rows: int) -> str:
-    """The hash of a training set from elsewhere: it holds so many gate rows of `snapshot`."""
+def with_test_rows(snapshot: Snapshot, *, rows: int) -> str:
+    """The hash of a training set from elsewhere: it holds so many test rows of `snapshot`."""
     sides = {side: list(snapshot.examples(side)) for side in Side}
     sides[Side.TRAIN] += sides[Side.TEST][:rows]
     return write_folder(snapshot.folder.parent, sides, now=NOW).name
@@ -180,7 +180,7 @@ def test_the_beginning_of_a_hash_names_the_snapshot_to_compare_on(
     monkeypatch.setattr("restar_lib.cli.trainings.settings", lambda: smoke)
     version = sealed_tiny_model(smoke.models_dir).name
     named = CliRunner().invoke(app, ["compare", version, version, "--snapshot", snapshot.snapshot_hash[:6]])
-    assert f"on 120 gate rows of snapshot {snapshot.snapshot_hash};" in named.output, named.exception
+    assert f"on 120 test rows of snapshot {snapshot.snapshot_hash};" in named.output, named.exception
     wrong = CliRunner().invoke(app, ["compare", version, version, "--snapshot", "no such"])
     assert snapshot.snapshot_hash in str(wrong.exception)
 

@@ -45,11 +45,11 @@ def test_a_gate_text_in_a_training_or_validation_side_is_found(tmp_path: Path) -
     mine = training_set(tmp_path, validation="a very good lamp... really", test="something else")
     theirs = training_set(tmp_path, "champion", train="Something   else.")
     found = find_leaks(rows, [mine, theirs])
-    assert [(leak.whose, leak.side, leak.gate_id) for leak in found.leaks] == [
+    assert [(leak.whose, leak.side, leak.test_id) for leak in found.leaks] == [
         ("challenger", Side.VALIDATION, "gate"),
         ("champion", Side.TRAIN, "other"),
     ]
-    assert (found.gate_rows, found.learned_rows, found.unread) == (2, 4, ())
+    assert (found.test_rows, found.learned_rows, found.unread) == (2, 4, ())
 
 
 def test_a_review_is_found_where_only_one_of_two_sets_has_titles(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_review_is_found_where_only_one_of_two_sets_has_titles(tmp_path: Path)
     (learned,) = (row for row in read_side(mine.folder, Side.TRAIN))
     titled = [example(learned.review_id, "Lovely. A very good lamp"), example("copy", "Nice. A very good lamp")]
     found = find_leaks(titled, [mine], titles=True)
-    assert [leak.gate_id for leak in found.leaks] == [learned.review_id]
+    assert [leak.test_id for leak in found.leaks] == [learned.review_id]
     assert found.by_review == (mine,)
     assert find_leaks(titled, [mine], titles=False).by_review == ()
     said = leakage_line(find_leaks(titled[1:], [mine], titles=True)).detail

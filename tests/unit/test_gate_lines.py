@@ -72,7 +72,7 @@ GOOD = Measurements(
     paired=PAIRED,
     behaviour=behaviour(),
     simulated=False,
-    leakage=Leakage(gate_rows=2000, learned_rows=4000, leaks=(), unread=()),
+    leakage=Leakage(test_rows=2000, learned_rows=4000, leaks=(), unread=()),
     judged_before=0,
     clean_probe=IsolatedProbe(problem=None, seconds=1.0, megabytes=200),
     artifact_mb=180.0,
@@ -84,9 +84,9 @@ LEAKING = replace(
     leakage=replace(
         GOOD.leakage,
         leaks=(
-            Leak(whose="champion", side=Side.TRAIN, gate_id="r9"),
-            Leak(whose="champion", side=Side.TRAIN, gate_id="r9"),
-            Leak(whose="challenger", side=Side.VALIDATION, gate_id="r9"),
+            Leak(whose="champion", side=Side.TRAIN, test_id="r9"),
+            Leak(whose="champion", side=Side.TRAIN, test_id="r9"),
+            Leak(whose="challenger", side=Side.VALIDATION, test_id="r9"),
         ),
     ),
 )
@@ -159,7 +159,7 @@ def test_too_few_rows_cannot_tell_and_refuse() -> None:
     measured = replace(GOOD, metrics=metrics(rows=900), paired=replace(PAIRED, comparison=comparison(lower=0.2)))
     (line,) = [line for line in all_lines(measured, CONFIG) if not line.passed]
     assert line.name == "comparison"
-    assert "cannot tell: 900 gate rows" in line.detail
+    assert "cannot tell: 900 test rows" in line.detail
     assert "smallest detectable difference 0.030" in line.detail
 
 
@@ -274,7 +274,7 @@ def test_a_gate_text_that_a_model_has_seen_refuses_first() -> None:
     """The figures on such rows are worthless, so this line stands before them."""
     lines = all_lines(LEAKING, CONFIG)
     assert [line.name for line in lines if not line.passed] == ["leakage"]
-    assert "1 of 2,000 gate rows" in lines[0].detail
+    assert "1 of 2,000 test rows" in lines[0].detail
     assert "2 in champion train, 1 in challenger validation" in lines[0].detail
 
 

@@ -153,7 +153,7 @@ def learned_elsewhere(
     if snapshot.snapshot_hash in {learned_from, own.name}:
         return None
     found = find_leaks(rows, [TrainingSet(whose="challenger", folder=own)], titles=snapshot.titles)
-    seen = None if found.unread else len({leak.gate_id for leak in found.leaks})
+    seen = None if found.unread else len({leak.test_id for leak in found.leaks})
     return ForeignRows(learned_from=learned_from, seen=seen, by_review=bool(found.by_review))
 
 

@@ -53,7 +53,7 @@ def comparison_line(
         return VerdictLine(
             name="comparison",
             passed=True,
-            detail=f"no champion to compare with on {metrics.rows:,} gate rows: the floors alone decide; "
+            detail=f"no champion to compare with on {metrics.rows:,} test rows: the floors alone decide; "
             + _whose_truth(metrics.rows, people_rows)
             + said,
             numbers={"rows": metrics.rows, "people_rows": people_rows},
@@ -127,7 +127,7 @@ def _whose_truth(rows: int, people_rows: int) -> str:
 
 
 def _too_few(rows: int, config: GateSettings) -> str:
-    return f"cannot tell: {rows:,} gate rows, at least {config.min_rows:,} are needed to compare (gate.min_rows)"
+    return f"cannot tell: {rows:,} test rows, at least {config.min_rows:,} are needed to compare (gate.min_rows)"
 
 
 def _slice_line(name: str, changes: Sequence[SliceChange], config: GateSettings, *, level: float) -> VerdictLine:

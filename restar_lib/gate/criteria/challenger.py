@@ -38,7 +38,7 @@ class Measurements:
     metrics: Metrics
     """The challenger's."""
     people_rows: int
-    """Gate rows whose truth comes from people; the others have their stars."""
+    """Test rows whose truth comes from people; the others have their stars."""
     paired: PairedMeasurements | None
     """None without a champion."""
     behaviour: Behaviour
@@ -78,9 +78,9 @@ def artifact_refusal(reason: str) -> tuple[VerdictLine, ...]:
 
 
 def leakage_line(found: Leakage) -> VerdictLine:
-    """No gate row may have the text of a row that a model learned from or was calibrated on."""
+    """No test row may have the text of a row that a model learned from or was calibrated on."""
     unknown = [one for one in found.unread if one.whose == "challenger"]
-    numbers = {"leaks": len(found.leaks), "gate_rows": found.gate_rows, "learned_rows": found.learned_rows}
+    numbers = {"leaks": len(found.leaks), "gate_rows": found.test_rows, "learned_rows": found.learned_rows}
     return VerdictLine(
         name="leakage",
         passed=not found.leaks and not unknown,
@@ -156,11 +156,11 @@ def latency_line(latency: Latency, config: GateSettings) -> VerdictLine:
 
 def _leakage_detail(found: Leakage, *, unknown: bool) -> str:
     if unknown:
-        return "the challenger's training set is not on this disk: whether it has seen the gate rows cannot be told"
+        return "the challenger's training set is not on this disk: whether it has seen the test rows cannot be told"
     if found.leaks:
         where = ", ".join(f"{rows:,} in {whose} {side}" for (whose, side), rows in _leaks_by_side(found).items())
         return (
-            f"{len({leak.gate_id for leak in found.leaks}):,} of {found.gate_rows:,} gate rows have the text of a row "
+            f"{len({leak.test_id for leak in found.leaks}):,} of {found.test_rows:,} test rows have the text of a row "
             f"that a model has seen ({where}); freeze a snapshot whose test side neither of them has seen"
         )
     unread = " (the champion's training set is not on this disk)" if found.unread else ""
@@ -170,7 +170,7 @@ def _leakage_detail(found: Leakage, *, unknown: bool) -> str:
         for one in found.by_review
     )
     return (
-        f"none of {found.gate_rows:,} gate texts among {found.learned_rows:,} that were learned from{unread}{by_review}"
+        f"none of {found.test_rows:,} test texts among {found.learned_rows:,} that were learned from{unread}{by_review}"
     )
 
 

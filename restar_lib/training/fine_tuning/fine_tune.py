@@ -21,7 +21,7 @@ from restar_lib.settings import TrainingSettings
 from restar_lib.training.checkpoints import last_checkpoint
 from restar_lib.training.fine_tuning.job import FineTuningJob, History
 from restar_lib.training.fine_tuning.learn import LabeledTexts, dataset_of, learn
-from restar_lib.training.fine_tuning.multi_device import learn_together, processes_for
+from restar_lib.training.fine_tuning.multi_device import learn_on_devices, processes_for
 from restar_lib.training.imbalance import ClassWeighting
 from restar_lib.training.network import Progress, SentimentModel
 
@@ -43,7 +43,7 @@ def fine_tune(
     By one process for each CUDA device, or by as many as `processes` says; each step learns from the same rows then.
     Raises `WorkLost` where one of several failed.
     """
-    lesson = FineTuningJob(
+    job = FineTuningJob(
         train=dataset_of(tokenizer, train, plan.weights, config=config),
         rows=len(train.texts),
         validation=dataset_of(tokenizer, validation, np.ones(len(validation.texts)), config=config),
@@ -54,9 +54,9 @@ def fine_tune(
     )
     count = processes_for(config, devices=torch.cuda.device_count() if processes is None else processes)
     if count > 1:
-        history = learn_together(model, lesson, processes=count, progress=progress)
+        history = learn_on_devices(model, job, processes=count, progress=progress)
     else:
-        history = learn(model, tokenizer, lesson, progress=progress)
+        history = learn(model, tokenizer, job, progress=progress)
     # Whatever hardware it learned on, calibration and export run on the CPU.
     model.cpu().eval()
     return history

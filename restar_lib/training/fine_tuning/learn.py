@@ -38,20 +38,20 @@ class LabeledTexts:
 
 
 def learn(
-    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, lesson: FineTuningJob, *, progress: Progress
+    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, job: FineTuningJob, *, progress: Progress
 ) -> History:
     """`fine_tune` in this process, which may be one of several that do the same. Leaves a plain network."""
-    config = lesson.config
+    config = job.config
     set_seed(config.seed)
     if config.mode == "lora":
         _add_adapters(model, config)
     trainer = PlannedTrainer(
         model=model,
-        offset=torch.tensor(lesson.offset, dtype=torch.float32),
+        offset=torch.tensor(job.offset, dtype=torch.float32),
         config=config,
-        args=trainer_arguments(lesson.checkpoints, rows=lesson.rows, config=config),
-        train_dataset=lesson.train,
-        eval_dataset=lesson.validation,
+        args=trainer_arguments(job.checkpoints, rows=job.rows, config=config),
+        train_dataset=job.train,
+        eval_dataset=job.validation,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=_macro_f1,
         callbacks=[EarlyStopping(config.early_stopping_patience), ProgressReporter(progress)],
@@ -61,7 +61,7 @@ def learn(
     fitted = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     start = trainer.evaluate()["eval_macro_f1"]
     _unprepare(trainer)
-    trainer.train(resume_from_checkpoint=lesson.resume and str(lesson.resume))
+    trainer.train(resume_from_checkpoint=job.resume and str(job.resume))
     if trainer.state.best_metric is None or trainer.state.best_metric <= start:
         progress(f"fine-tuning found nothing better than the fitted head (macro-F1 {start:.3f}): it is taken")
         model.load_state_dict(fitted)
@@ -75,7 +75,7 @@ def learn(
 def dataset_of(
     tokenizer: PreTrainedTokenizerBase, rows: LabeledTexts, weights: NDArray[np.float64], *, config: TrainingSettings
 ) -> Dataset:
-    """The rows as the Trainer eats them: tokens cut at the window, classes, weights [n]."""
+    """The rows in the form that the Trainer takes: tokens cut at the window, classes, weights [n]."""
     ids = tokens_of(tokenizer, rows.texts, long_texts=config.long_texts)
     return Dataset.from_dict(
         {

@@ -1,6 +1,6 @@
 """One fine-tuning by several processes on this machine, one for each device; `accelerate` parts every batch among them.
 
-Each process is a fresh interpreter that reads the lesson from a folder: a fork would inherit torch's threads and
+Each process is a fresh interpreter that reads the job from a folder: a fork would inherit torch's threads and
 half of CUDA (accelerate's own launchers fork), and below a Celery worker, which is daemonic, `multiprocessing` starts
 nothing. They find each other by a file and talk over the loopback interface. All do the same (`fine_tune.learn`);
 process 0 alone writes checkpoints, tells how far it is, and writes down what was learned.
@@ -35,7 +35,7 @@ FOLDER: Final = "together"
 """In the folder of checkpoints, while the processes run."""
 START: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from restar_lib.training.fine_tuning.multi_device import take_part; take_part(*sys.argv[2:])"
+    "from restar_lib.training.fine_tuning.multi_device import join_training; join_training(*sys.argv[2:])"
 )
 LEARNED: Final = "learned"
 HISTORY: Final = "history.json"
@@ -52,20 +52,20 @@ def processes_for(config: TrainingSettings, *, devices: int) -> int:
     return max(count for count in range(1, max(devices, 1) + 1) if config.batch_size % count == 0)
 
 
-def learn_together(model: SentimentModel, lesson: FineTuningJob, *, processes: int, progress: Progress) -> History:
+def learn_on_devices(model: SentimentModel, job: FineTuningJob, *, processes: int, progress: Progress) -> History:
     """`fine_tune.learn` by several processes; `model` has the weights of the best state afterwards.
 
     Raises `WorkLost` with the message of the process that failed first.
     """
-    folder = lesson.checkpoints.absolute() / FOLDER
+    folder = job.checkpoints.absolute() / FOLDER
     shutil.rmtree(folder, ignore_errors=True)  # of a try that was killed
     (folder / LEARNED).mkdir(parents=True)
     team: list[subprocess.Popen[bytes]] = []
     before = kills_for_memory()
     try:
         save_weights(model, folder)
-        lesson.write(folder)
-        share = lesson.config.batch_size // processes
+        job.write(folder)
+        share = job.config.batch_size // processes
         progress(f"fine-tuning by {processes} processes, each with {share} rows of every batch")
         team.extend(_start(folder, rank=rank, processes=processes) for rank in range(processes))
         _follow(team, folder, before=before, progress=progress)
@@ -79,7 +79,7 @@ def learn_together(model: SentimentModel, lesson: FineTuningJob, *, processes: i
     return history
 
 
-def take_part(folder: str, rank: str, processes: str, parent: str) -> None:
+def join_training(folder: str, rank: str, processes: str, parent: str) -> None:
     """The whole life of one of the processes."""
     if not end_with_parent(int(parent)):
         sys.exit(1)
@@ -115,17 +115,17 @@ def _learn(folder: Path, *, tells: bool) -> None:
     from restar_lib.training.fine_tuning.learn import learn
     from restar_lib.training.network import load_model, load_tokenizer
 
-    lesson = FineTuningJob.read(folder)
-    encoder = find_encoder(lesson.config.encoder)
-    model = load_model(encoder, pooled_layers=lesson.config.pooled_layers)
+    job = FineTuningJob.read(folder)
+    encoder = find_encoder(job.config.encoder)
+    model = load_model(encoder, pooled_layers=job.config.pooled_layers)
     load_weights(model, folder)
-    tokenizer = load_tokenizer(encoder, max_tokens=lesson.config.max_tokens)
+    tokenizer = load_tokenizer(encoder, max_tokens=job.config.max_tokens)
 
     def tell(line: str) -> None:
         with (folder / PROGRESS).open("a", encoding="utf-8") as lines:
             lines.write(line + "\n")
 
-    history = learn(model, tokenizer, lesson, progress=tell if tells else log.debug)
+    history = learn(model, tokenizer, job, progress=tell if tells else log.debug)
     if tells:
         save_weights(model.cpu(), folder / LEARNED)
         (folder / LEARNED / HISTORY).write_text(json.dumps(history), encoding="utf-8")
