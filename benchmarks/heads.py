@@ -1,4 +1,4 @@
-"""Linear heads on frozen features, as the cheap mode fits them (`training.linear_head.head`), without a network around them."""
+"""Linear heads of the cheap mode, as the benchmarks fit them on kept features of the frozen encoder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The probe from a clean process: the artifact must answer where nothing of the training is left to help it.
 
-A fresh interpreter with an environment of four fixed variables runs `isolated_probe_script.py`, which imports what a serving
-process imports. What goes wrong there is an answer with its reason, never an exception here.
+A fresh interpreter with an environment of four fixed variables runs `isolated_probe_script.py`, which imports what a
+serving process imports. What goes wrong there is an answer with its reason, never an exception here.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Judging: both models answer the test rows, the lines are asked, the verdict is stored.
 
-The test rows are those of the snapshot's test side: texts that no model may learn from or be calibrated on. The same question
-(challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without running a
-model, unless the machine or the disk alone refused it (`Verdict.of_the_moment`). A challenger that cannot be loaded is
-refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what serves.
-Needs ONNX Runtime, no torch. It releases nothing.
+The test rows are those of the snapshot's test side: texts that no model may learn from or be calibrated on. The same
+question (challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without
+running a model, unless the machine or the disk alone refused it (`Verdict.of_the_moment`). A challenger that cannot be
+loaded is refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what
+serves. Needs ONNX Runtime, no torch. It releases nothing.
 
 The table is the truth; JSON and page beside the model folder and the page among the reports are for people, and are
 written again where a kill lost them.

@@ -1,8 +1,8 @@
 """From a snapshot to a complete model folder: train, calibrate, export, describe.
 
 Fills a work folder with everything that an artifact holds; sealing, naming, judging and logging it are others' work
-(`artifacts.sealed_folder`, the gate, `tracking.mlflow_log`). The test rows teach and calibrate nothing: they only appear,
-with out-of-sample predictions, among the rows that drift is later compared with.
+(`artifacts.sealed_folder`, the gate, `tracking.mlflow_log`). The test rows teach and calibrate nothing: they only
+appear, with out-of-sample predictions, among the rows that drift is later compared with.
 """
 
 from __future__ import annotations

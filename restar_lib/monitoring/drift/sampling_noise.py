@@ -7,8 +7,8 @@ dealt out again many times (a permutation test; Good, Permutation Tests, 2000), 
 empty bins too. Dealing is seeded: the same samples give the same limit.
 
 Pure arithmetic on numpy arrays. Evidently computes one index a report; the limit needs hundreds for each column, from
-counts alone, so the formula stands here too, over all deals at once. The bins are Evidently's (a test holds the index against Evidently's own); which
-distance is too far is `monitoring.drift.findings`' to say.
+counts alone, so the formula stands here too, over all deals at once. The bins are Evidently's (a test holds the index
+against Evidently's own); which distance is too far is `monitoring.drift.findings`' to say.
 """
 
 from __future__ import annotations
