@@ -141,7 +141,7 @@ def _templates() -> Environment:
     environment.filters |= {
         "moment": _moment,
         "wrapped": _wrapped,
-        "together": _together,
+        "percent_unbroken": _percent_unbroken,
         "filled": _filled,
         "text_width": _text_width,
     }
@@ -156,7 +156,7 @@ def _wrapped(text: str, indent: int = 0) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _together(text: str) -> str:
+def _percent_unbroken(text: str) -> str:
     """Keeps a percent sign in the line of its number."""
     return text.replace(" %", "\u00a0%")
 
