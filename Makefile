@@ -1,7 +1,7 @@
 # The words of CI and of people. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run reset test test-fast soak check bench pins clean
+.PHONY: help install run reset test test-fast compose soak check bench pins clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -39,6 +39,9 @@ test-fast: $(VENV)/.dev ## what needs no process, no database and no training: u
 test: $(VENV)/.dev ## everything: unit, processes, training, Postgres, DAGs, web, faults and end-to-end turns
 	@PYTHON=$(VENV)/bin/python scripts/browser
 	@$(PARALLEL) $(if $(TESTS),,$(COVERAGE)) $(TESTS)
+
+compose: $(VENV)/.run ## the production composition on a real Docker Engine: build, start, one turn, down again
+	@PYTHON=$(VENV)/bin/python scripts/compose
 
 soak: $(VENV)/.dev ## the long tests (about 30 minutes): 20 kills a stage, long outages; fills docs/reliability.md
 	@$(if $(filter-out 0,$(AGAIN)),rm -f benchmarks/results/reliability.json)

@@ -1,4 +1,4 @@
-"""One whole turn of the loop on a running composition, as the people of a house would do it, each with his own role.
+"""One whole turn of the loop on a running composition, as the people of an installation would do it, each with a role.
 
 An administrator makes accounts; an operator starts the runs; a lead approves in Required Actions; a labeler answers at
 the desk; the serving replicas are asked through the gateway all the while. Everything goes over the published ports.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from house import House
+from engine import Engine
 
 PEOPLE = {"lara": "Labeler", "leo": "Lead", "olga": "Operator"}
 HISTORY, PORTION = 8000, 1500
@@ -81,12 +81,10 @@ class Caller:
 class Turn:
     """The steps, and what they took."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        airflow, gateway = (house.composition.services[name].ports[0] for name in ("airflow-api", "gateway"))
-        self.airflow = f"http://127.0.0.1:{airflow[1]}"
-        self.gateway = f"http://127.0.0.1:{gateway[1]}"
-        password = (house.secrets / "airflow_admin_password").read_text(encoding="utf-8")
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.airflow, self.gateway = engine.url("airflow-api"), engine.url("gateway")
+        password = (engine.secrets / "airflow_admin_password").read_text(encoding="utf-8")
         self.admin = Person(self.airflow, "admin", password)
         self.people = self._people()
         self.workers: Counter[str] = Counter()
@@ -96,7 +94,7 @@ class Turn:
         """First model, then a turn with labels; 0 where both versions were released and nothing failed on the way."""
         olga = self.people["olga"]
         caller = Caller(self.gateway)
-        if int(self.house.query("select count(*) from release")) == 0:
+        if int(self.engine.query("select count(*) from release")) == 0:
             self._step("history", lambda: self._dag("ingest_reviews", {"max_rows": HISTORY}))
             self._step("the first model", lambda: self._retrain({"force": True}))
         self._step("both replicas answer", self._until_served)
@@ -109,7 +107,7 @@ class Turn:
         self._step("lara labels at the desk", self._label)
         self._step(
             "demo labelers",
-            lambda: {"code": self.house.execute("airflow-worker-1", ["restar", "label-demo"], quiet=True)},
+            lambda: {"code": self.engine.execute("airflow-worker-1", ["restar", "label-demo"], quiet=True)},
         )
         self._step("retrained", lambda: self._retrain({"force": True}))
         time.sleep(10)
@@ -123,7 +121,7 @@ class Turn:
             "versions": caller.versions,
             "retrainings": len(released["dag_runs"]),
         }
-        (self.house.home / "turn.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+        (self.engine.home / "turn.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
         print(json.dumps({key: value for key, value in result.items() if key != "steps"}, indent=1))
         return 0 if len(caller.versions) == 2 and set(caller.codes) == {200} else 1
 
@@ -169,7 +167,7 @@ class Turn:
         def both() -> Answer | None:
             names = ("serving-1", "serving-2")
             check = ["/opt/restar/include/production/healthy", "http://127.0.0.1:8000/ready"]
-            ready = [name for name in names if self.house.execute(name, check, quiet=True) == 0]
+            ready = [name for name in names if self.engine.execute(name, check, quiet=True) == 0]
             answer = httpx.post(f"{self.gateway}/predict", json={"text": TEXT}, timeout=30)
             return answer.json() if len(ready) == len(names) and answer.is_success else None
 
@@ -178,7 +176,7 @@ class Turn:
     # --- how
 
     def _people(self) -> dict[str, Person]:
-        path = self.house.home / "people.json"
+        path = self.engine.home / "people.json"
         if not path.exists():
             path.touch(mode=0o600)
             path.write_text(json.dumps({name: secrets.token_urlsafe(18) for name in PEOPLE}), encoding="utf-8")

@@ -31,10 +31,10 @@ def test_the_workflow_is_one() -> None:
 
 def test_ci_runs_make_targets_and_nothing_else() -> None:
     """What fails there fails here with the same words; both ways of running CI check and test."""
-    targets = set(re.findall(r"^([a-z]+):", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {command.partition(" ")[0] for command in commands()} == {"make"}
     named = {command.removeprefix("make ") for command in commands()}
-    assert {"check", "test"} <= named <= targets
+    assert {"check", "test", "compose"} <= named <= targets
     assert {"make check", "make test"} <= set((PROJECT_ROOT / ".ci" / "run").read_text().splitlines())
 
 
@@ -74,3 +74,28 @@ def test_the_audit_says_what_it_found_or_that_it_could_not_look(
     done = audit(tmp_path, *answers)
     assert (done.returncode, done.stdout.startswith(said)) == (code, True), done.stderr
     assert bool(done.stdout) == bool(said)
+
+
+def test_the_script_of_the_composition_is_shell_and_names_what_is_there() -> None:
+    """It parses; it answers every question of the composition; the services and programs that it calls are there."""
+    script = PROJECT_ROOT / "scripts" / "compose"
+    subprocess.run(["bash", "-n", script], check=True)
+    text = script.read_text()
+    composition = (PROJECT_ROOT / "docker-compose.yaml").read_text()
+    questions = set(re.findall(r"\$\{(\w+):\?", composition))
+    answered = {line.partition("=")[0] for line in text.partition("'ANSWERS'\n")[2].splitlines() if "=" in line}
+    assert questions <= answered
+    services = yaml.safe_load(composition)["services"]
+    assert set(re.findall(r"exec --no-TTY ([\w-]+)", text)) <= set(services)
+
+
+def test_the_script_of_the_composition_leaves_an_installation_alone(tmp_path: Path) -> None:
+    """Where somebody has answered already, it stops before it touches anything."""
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "compose"
+    script.write_text((PROJECT_ROOT / "scripts" / "compose").read_text())
+    (tmp_path / ".env").write_text("RESTAR_VERSION=1\n")
+    done = subprocess.run(["bash", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "another checkout" in done.stderr
+    assert (tmp_path / ".env").read_text() == "RESTAR_VERSION=1\n"

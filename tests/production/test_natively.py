@@ -20,7 +20,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 import compose  # noqa: E402
 import images  # noqa: E402
-import wires  # noqa: E402
+import names_and_ports  # noqa: E402
 
 ANSWERS = {
     line.partition("=")[0]: line.partition("=")[2] or "answered"
@@ -107,20 +107,27 @@ def test_a_stage_brings_what_those_below_it_say(tmp_path: Path) -> None:
     assert image.environment["PATH"].startswith(str(images.BIN))
 
 
-def question(name: str, kind: int = wires.TYPE_A) -> bytes:
+def question(name: str, kind: int = names_and_ports.TYPE_A) -> bytes:
     """A DNS question as a resolver sends it."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
-    return wires.HEADER.pack(7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, wires.CLASS_IN)
+    return (
+        names_and_ports.HEADER.pack(7, 0x0100, 1, 0, 0, 0)
+        + labels
+        + b"\0"
+        + struct.pack("!2H", kind, names_and_ports.CLASS_IN)
+    )
 
 
 def test_names_are_answered_with_their_address() -> None:
     """A known name has one address and no other kind of record; an unknown one does not exist."""
     known = {"serving-1": "10.89.0.20"}
-    number, flags, _, answers, _, _ = wires.HEADER.unpack_from(found := wires.answer(question("Serving-1"), known))
+    number, flags, _, answers, _, _ = names_and_ports.HEADER.unpack_from(
+        found := names_and_ports.answer(question("Serving-1"), known)
+    )
     assert (number, flags & 0xF, answers) == (7, 0, 1)
     assert found.endswith(socket.inet_aton("10.89.0.20"))
-    assert wires.HEADER.unpack_from(wires.answer(question("serving-1", kind=28), known))[3] == 0
-    assert wires.HEADER.unpack_from(wires.answer(question("elsewhere"), known))[1] & 0xF == 3
+    assert names_and_ports.HEADER.unpack_from(names_and_ports.answer(question("serving-1", kind=28), known))[3] == 0
+    assert names_and_ports.HEADER.unpack_from(names_and_ports.answer(question("elsewhere"), known))[1] & 0xF == 3
 
 
 @pytest.mark.skipif(

@@ -34,7 +34,7 @@ ALIASES_AT = "/opt/aliases"
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class NativeEngine:
     """One composition in one folder."""
 
     composition: Composition
@@ -62,6 +62,10 @@ class House:
         """Services without a program here, and the program."""
         found = ((service.name, missing(service)) for service in self.composition.services.values())
         return {name: program for name, program in found if program}
+
+    def url(self, service: str) -> str:
+        """Address on this machine of a service that publishes a port."""
+        return f"http://127.0.0.1:{self.composition.services[service].ports[0][1]}"
 
     # --- running
 
