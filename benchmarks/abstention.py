@@ -38,7 +38,7 @@ from restar_lib.inference.engine import softmax
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.encoder import find_encoder
-from restar_lib.training.imbalance import plan
+from restar_lib.training.imbalance import class_weighting
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.network import SentimentModel, features_of, load_model, load_tokenizer
 
@@ -219,7 +219,7 @@ def _head(features: Floats, rows: Sequence[Example], *, seed: int) -> Callable[[
     config, drawn = TrainingSettings(), np.random.default_rng(seed).integers(0, len(rows), size=len(rows))
     truth = np.array([rows[place].truth.position for place in drawn])
     weights = np.array([rows[place].weight for place in drawn])
-    how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
+    how = class_weighting(truth, weights, method=config.imbalance, power=config.class_weight_power)
     model, _ = _model()
     fit_head(model, features[drawn], truth, how, regularisation=config.regularisation)
     weight, bias = (one.detach().double().numpy() for one in (model.head.weight, model.head.bias))

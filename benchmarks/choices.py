@@ -34,7 +34,7 @@ from restar_lib.inference.engine import softmax
 from restar_lib.ingest.cleaning import readable_title
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.encoder import find_encoder
-from restar_lib.training.imbalance import Method, plan
+from restar_lib.training.imbalance import Method, class_weighting
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.network import features_of, load_model, load_tokenizer, tokens_of
 
@@ -93,7 +93,7 @@ class Reader:
         self, train: Floats, truth: Integers, test: Floats, weights: Floats, *, way: Method, power: float
     ) -> Floats:
         """Probabilities of a head that was fitted on `train`, [n, 3]."""
-        how = plan(truth, weights, method=way, power=power)
+        how = class_weighting(truth, weights, method=way, power=power)
         fit_head(self.model, train, truth, how, regularisation=self.config.regularisation)
         head = self.model.head
         return softmax(test @ head.weight.detach().double().numpy().T + head.bias.detach().double().numpy())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.settings import TrainingSettings
-from restar_lib.training.imbalance import plan
+from restar_lib.training.imbalance import class_weighting
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -43,6 +43,6 @@ def fit(features: NDArray[np.float32], truth: Integers, weights: Floats | None =
     config = TrainingSettings()
     weights = np.ones(len(truth)) if weights is None else weights
     if classes == len(np.unique(truth)) == 3:
-        made = plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
+        made = class_weighting(truth, weights, method=config.imbalance, power=config.class_weight_power)
         weights = made.weights
     return LogisticRegression(C=config.regularisation, max_iter=300).fit(features, truth, sample_weight=weights)

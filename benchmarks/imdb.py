@@ -173,7 +173,7 @@ def ours(halves: Halves, arguments: argparse.Namespace) -> tuple[Floats, dict[st
         model,
         tokenizer,
         train=LabeledTexts(texts=halves.train.texts, truth=halves.train.truth),
-        plan=ClassWeighting(weights=np.ones(count), offset=np.zeros(3)),
+        weighting=ClassWeighting(weights=np.ones(count), offset=np.zeros(3)),
         validation=LabeledTexts(texts=halves.validation.texts, truth=halves.validation.truth),
         config=config,
         checkpoints=arguments.work / f"imdb-{_slug(config.encoder)}-{config.seed}-{config.max_tokens}",

@@ -23,7 +23,7 @@ from restar_lib.label_quality.confident_learning import doubt_weights
 from restar_lib.selection import margin_ambiguity
 from restar_lib.settings import DatasetSettings, TrainingSettings
 from restar_lib.training.calibration import fit_temperature
-from restar_lib.training.imbalance import plan
+from restar_lib.training.imbalance import class_weighting
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.linear_head.increment import updated
 from restar_lib.training.network import SentimentModel
@@ -155,7 +155,7 @@ class Turns:
         if self.doubts:
             people = np.isin(everything, np.concatenate(self.asked))
             weights = doubt_weights(self.stream.features(everything), truth, weights, people, seed=self.stream.seed)
-        how = plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
+        how = class_weighting(truth, weights, method=config.imbalance, power=config.class_weight_power)
         if self.strength is None or not self.heads:
             model = SentimentModel(nn.Identity(), width=self.stream.frozen.features.shape[1], pooled_layers=1)
             fit_head(model, self.stream.features(everything), truth, how, regularisation=config.regularisation)

@@ -26,7 +26,7 @@ from restar_lib.evaluation.metrics import evaluate
 from restar_lib.inference.engine import softmax
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.calibration import fit_temperature
-from restar_lib.training.imbalance import ClassWeighting, Method, plan
+from restar_lib.training.imbalance import ClassWeighting, Method, class_weighting
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.network import SentimentModel
 
@@ -83,7 +83,7 @@ class Heads:
     def answer(self, key: Key, validation: Rows, test: Rows) -> Answer:
         """Of the head that is fitted by one way at one power."""
         way, power = key
-        how = plan(self._train.truth, self._train.weights, method=way, power=power)
+        how = class_weighting(self._train.truth, self._train.weights, method=way, power=power)
         weight, bias = self._fitted(replace(how, offset=np.zeros(CLASSES)))
         said = [rows.features @ weight.T + bias - how.offset for rows in (validation, test)]
         temperature = fit_temperature(said[0], validation.truth)

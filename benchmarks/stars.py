@@ -35,7 +35,7 @@ from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
 from restar_lib.evaluation.ordinal import mean_absolute_error, rank_agreement, rank_correlation, stars_of_classes
 from restar_lib.inference.engine import softmax
 from restar_lib.ingest.cleaning import clean
-from restar_lib.label_quality.confident_learning import FOLDS, believed, doubt, judge, out_of_sample
+from restar_lib.label_quality.confident_learning import FOLDS, doubt, judge, out_of_sample, reduced_weights
 from restar_lib.settings import IngestSettings, SimulatedSettings
 from restar_lib.simulator.reviews import review, true_sentiment
 from restar_lib.training.calibration import fit_temperature
@@ -108,7 +108,7 @@ def turned(rows: Rows, rate: float, seed: int) -> dict[str, float]:
     found = judge(given, probabilities)
     ways = {
         "as they are": even,
-        "doubted": believed(given, probabilities, even, nobody),
+        "doubted": reduced_weights(given, probabilities, even, nobody),
         "without the turned": np.where(wrong, 1e-9, 1.0),
     }
     figures = found_well(found.quality, found.doubted, wrong) if rate else {"doubted": float(found.doubted.mean())}

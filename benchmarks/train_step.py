@@ -94,7 +94,7 @@ def run(rows: Sequence[Example], config: TrainingSettings, *, padded: bool, ship
 
     from restar_lib.training.encoder import find_encoder
     from restar_lib.training.fine_tuning.learn import LabeledTexts, dataset_of
-    from restar_lib.training.fine_tuning.trainer import PlannedTrainer
+    from restar_lib.training.fine_tuning.trainer import WeightedTrainer
     from restar_lib.training.network import load_model, load_tokenizer
 
     encoder = find_encoder(config.encoder)
@@ -131,7 +131,7 @@ def run(rows: Sequence[Example], config: TrainingSettings, *, padded: bool, ship
             trainer: Any = Plain(train_dataset=data, **options)
         else:
             options["data_collator"] = DataCollatorWithPadding(tokenizer)
-            trainer = PlannedTrainer(offset=torch.zeros(3), config=config, train_dataset=data, **options)
+            trainer = WeightedTrainer(offset=torch.zeros(3), config=config, train_dataset=data, **options)
         trainer.train()
     counted = len(rows) - WARM_STEPS * config.batch_size
     return counted / (moments[-1] - moments[WARM_STEPS - 1])

@@ -36,7 +36,7 @@ class IsolatedProbe:
     """Most memory that the process held."""
 
 
-def probe_cleanly(folder: Path, *, timeout: float) -> IsolatedProbe:
+def probe_in_isolation(folder: Path, *, timeout: float) -> IsolatedProbe:
     """Load `folder` in a fresh process and answer its probe, within `timeout` seconds."""
     command = [sys.executable, "-P", "-s", str(SCRIPT), str(folder.resolve())]
     try:

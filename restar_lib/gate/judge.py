@@ -1,10 +1,10 @@
-"""Judging: both models answer the test rows, the lines are asked, the verdict is stored.
+"""Judging: both models answer the test rows, the criteria are applied, the verdict is stored.
 
-The test rows are those of the snapshot's test side: texts that no model may learn from or be calibrated on. The same
-question (challenger, champion, snapshot, rules) is answered once; asking again returns the stored verdict without
-running a model, unless the machine or the disk alone refused it (`Verdict.of_the_moment`). A challenger that cannot be
-loaded is refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what
-serves. Needs ONNX Runtime, no torch. It releases nothing.
+The test rows are those of the snapshot's test side: texts that no model may learn from or be calibrated on. One key
+(challenger, champion, snapshot, rules) gets one verdict; judging again returns the stored one without running a model,
+unless only the machine or the disk refused it (`Verdict.refusal_is_momentary`). A challenger that cannot be loaded is
+refused with that reason; a champion that cannot be loaded is an error, because somebody has to repair what serves.
+Needs ONNX Runtime, no torch. It releases nothing.
 
 The table is the truth; JSON and page beside the model folder and the page among the reports are for people, and are
 written again where a kill lost them.
@@ -35,11 +35,11 @@ from restar_lib.evaluation.behaviour.case_results import run_cases
 from restar_lib.evaluation.behaviour.cases import Case, cases_hash, load_cases, refuse_missing_groups
 from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.evaluation.paired_tests import compare
-from restar_lib.evaluation.report.report_text import titles_apart
+from restar_lib.evaluation.report.report_text import titles_mismatch
 from restar_lib.gate import page, verdict_log
 from restar_lib.gate.criteria.against_champion import PairedMeasurements
 from restar_lib.gate.criteria.challenger import Latency, Measurements, all_lines, artifact_refusal
-from restar_lib.gate.isolated_probe import probe_cleanly
+from restar_lib.gate.isolated_probe import probe_in_isolation
 from restar_lib.gate.slice_changes import gate_slices, slice_changes
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional
 from restar_lib.inference.engine import InferenceEngine
@@ -73,23 +73,23 @@ def judge(
     cases = load_cases()
     refuse_missing_groups(cases)
     _refuse_unknown_groups(settings, cases)
-    question = verdict_log.VerdictKey(
+    key = verdict_log.VerdictKey(
         challenger=challenger,
         champion=champion,
         snapshot_hash=snapshot.snapshot_hash,
         rules_hash=verdict_log.rules_hash(settings.gate, cases_hash=cases_hash(cases)),
     )
-    known = verdict_log.find(engine, question)
-    if known is not None and not known.of_the_moment:
+    known = verdict_log.find(engine, key)
+    if known is not None and not known.refusal_is_momentary:
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
         page.write_missing(settings, known)  # a run was killed between the table and the files
-        return verdict_log.asked_again(engine, known, run_key=run_key)
+        return verdict_log.assign_to_run(engine, known, run_key=run_key)
     side = _TestSide(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
-    lines, provisional = _ask(engine, side, challenger_folder, champion_folder, replaced=known)
+    lines, provisional = _lines(engine, side, challenger_folder, champion_folder, replaced=known)
     read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has used no row up
     verdict = verdict_log.record(
         engine,
-        question,
+        key,
         run_key=run_key,
         lines=lines,
         provisional=provisional,
@@ -117,7 +117,7 @@ class _TestSide:
         return [row.text for row in self.rows]
 
 
-def _ask(
+def _lines(
     engine: Engine, side: _TestSide, challenger: Path, champion: Path | None, *, replaced: Verdict | None
 ) -> tuple[tuple[VerdictLine, ...], bool]:
     """The lines, and whether the model may serve as provisional."""
@@ -165,11 +165,11 @@ def _measure(
         simulated=model.info.simulated,
         leakage=_leakage(model, serving, side),
         judged_before=judged_before,
-        clean_probe=probe_cleanly(model.folder, timeout=settings.gate.probe_timeout_seconds),
+        isolated_probe=probe_in_isolation(model.folder, timeout=settings.gate.probe_timeout_seconds),
         artifact_mb=sum(path.stat().st_size for path in model.folder.iterdir()) / 1e6,
         latency=measure_latency(model, side.texts, ceiling_ms=settings.gate.max_latency_ms),
         unfair=tuple(
-            titles_apart(one.version, titles=side.snapshot.titles)
+            titles_mismatch(one.version, titles=side.snapshot.titles)
             for one in (model, serving)
             if one is not None and one.info.reads_titles != side.snapshot.titles
         ),

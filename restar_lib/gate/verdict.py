@@ -70,7 +70,7 @@ class Verdict:
         return tuple(line for line in self.lines if not line.passed)
 
     @property
-    def of_the_moment(self) -> bool:
+    def refusal_is_momentary(self) -> bool:
         """Whether nothing but the machine or the disk refused: asked again, it is measured again."""
         return bool(self.refusing) and {line.name for line in self.refusing} <= MOMENTARY
 

@@ -40,13 +40,13 @@ def rules_hash(rules: GateSettings, *, cases_hash: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def find(engine: Engine, question: VerdictKey) -> Verdict | None:
+def find(engine: Engine, key: VerdictKey) -> Verdict | None:
     """The verdict on exactly this question; None where it was not asked yet."""
     statement = select(*_COLUMNS).where(
-        VerdictRow.challenger == question.challenger,
-        VerdictRow.champion.is_not_distinct_from(question.champion),
-        VerdictRow.snapshot_hash == question.snapshot_hash,
-        VerdictRow.rules_hash == question.rules_hash,
+        VerdictRow.challenger == key.challenger,
+        VerdictRow.champion.is_not_distinct_from(key.champion),
+        VerdictRow.snapshot_hash == key.snapshot_hash,
+        VerdictRow.rules_hash == key.rules_hash,
     )
     with engine.connect() as connection:
         return _verdict(connection.execute(statement).one_or_none())
@@ -99,7 +99,7 @@ def times_used(engine: Engine, review_ids: Sequence[str], *, but: Verdict | None
         return connection.execute(select(func.count()).select_from(used.subquery())).scalar_one()
 
 
-def asked_again(engine: Engine, verdict: Verdict, *, run_key: str | None) -> Verdict:
+def assign_to_run(engine: Engine, verdict: Verdict, *, run_key: str | None) -> Verdict:
     """A verdict that was given before, now the answer to the run `run_key` as well: who asked last is kept."""
     if run_key is None or run_key == verdict.run_key:
         return verdict
@@ -111,7 +111,7 @@ def asked_again(engine: Engine, verdict: Verdict, *, run_key: str | None) -> Ver
 
 def record(
     engine: Engine,
-    question: VerdictKey,
+    key: VerdictKey,
     *,
     run_key: str | None,
     lines: Sequence[VerdictLine],
@@ -131,7 +131,7 @@ def record(
     }
     with engine.begin() as connection:
         statement = (
-            insert(VerdictRow).values({**asdict(question), **answer}).on_conflict_do_nothing()
+            insert(VerdictRow).values({**asdict(key), **answer}).on_conflict_do_nothing()
             if instead_of is None
             else update(VerdictRow)
             .values({**answer, "created_at": func.now()})
@@ -141,9 +141,9 @@ def record(
         if made is not None and review_ids:
             used = [{"verdict_id": made, "review_id": review_id} for review_id in review_ids]
             connection.execute(insert(VerdictReview).on_conflict_do_nothing(), used)
-    found = find(engine, question)
+    found = find(engine, key)
     if found is None:
-        raise LookupError(f"the verdict on {question.challenger} was stored and is gone")
+        raise LookupError(f"the verdict on {key.challenger} was stored and is gone")
     return found
 
 

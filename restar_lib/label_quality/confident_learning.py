@@ -80,10 +80,10 @@ def doubt_weights(
     if _fewest(truth, groups) < folds:
         return weights
     probabilities = out_of_sample(features, truth, weights, folds=folds, seed=seed, groups=groups)
-    return believed(truth, probabilities, weights, people)
+    return reduced_weights(truth, probabilities, weights, people)
 
 
-def believed(given: Integers, probabilities: Floats, weights: Floats, people: Flags) -> Floats:
+def reduced_weights(given: Integers, probabilities: Floats, weights: Floats, people: Flags) -> Floats:
     """The row weights that are left, by out-of-sample `probabilities` [n, 3]."""
     from cleanlab.filter import find_label_issues
 

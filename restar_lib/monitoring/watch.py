@@ -259,7 +259,7 @@ def _sentences(look: _Look, limits: MonitoringSettings) -> Iterator[str]:
     if not look.found:
         yield _calm(look, limits)
     if look.measured:
-        yield from findings.by_chance(look.measured, limits)
+        yield from findings.within_sampling_noise(look.measured, limits)
     if look.low is None and look.quality is not None:
         yield production_quality.sentence(look.quality, limits)
     yield from (finding.sentence for finding in look.findings)

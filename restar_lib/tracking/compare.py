@@ -28,8 +28,8 @@ from restar_lib.evaluation import paired_tests
 from restar_lib.evaluation.behaviour.case_results import Behaviour, run_cases
 from restar_lib.evaluation.intervals import Difference, difference
 from restar_lib.evaluation.metrics import Floats
-from restar_lib.evaluation.report.evaluate import learned_elsewhere
-from restar_lib.evaluation.report.systems import figures
+from restar_lib.evaluation.report.evaluate import foreign_rows
+from restar_lib.evaluation.report.systems import system_figures
 from restar_lib.evaluation.report_contents import SystemFigures
 from restar_lib.inference.engine import InferenceEngine
 from restar_lib.settings import Settings
@@ -128,8 +128,8 @@ def side_by_side(
         simulated=any(model.info.simulated for model in models),
         changed=tuple(_changed(*(_facts(folder, model) for folder, model in zip(folders, models, strict=True)))),
         labels=None if engine is None else _labels(engine, hashes),
-        of_first=figures(first, truth, before, resamples=resamples, seed=SEED),
-        of_second=figures(second, truth, now, resamples=resamples, seed=SEED),
+        of_first=system_figures(first, truth, before, resamples=resamples, seed=SEED),
+        of_second=system_figures(second, truth, now, resamples=resamples, seed=SEED),
         difference=difference(
             truth, now.argmax(axis=1), before.argmax(axis=1), resamples=resamples, rng=np.random.default_rng(SEED)
         ),
@@ -158,7 +158,7 @@ def _newer(settings: Settings, hashes: Sequence[str]) -> Snapshot:
 
 def _seen(settings: Settings, model: InferenceEngine, snapshot: Snapshot, rows: Sequence[Example]) -> SharedRows:
     learned_from = model.info.snapshot_hash
-    found = learned_elsewhere(settings, learned_from, snapshot, rows)
+    found = foreign_rows(settings, learned_from, snapshot, rows)
     return SharedRows(version=model.version, learned_from=learned_from, rows=found.seen if found else 0)
 
 

@@ -5,7 +5,7 @@ a head is linear: a real ensemble in the size of one model. Where the encoders w
 (Wortsman et al. 2022, "Model soups"): good only where the members began at the same weights, and no ensemble in the
 strict sense. Every member counts with its calibrated logits (divided by its own temperature).
 
-A version that is an ensemble itself keeps the head that it was trained with in a file of its own (`keep_own_head`), so
+A version that is an ensemble itself keeps the head that it was trained with in a file of its own (`save_own_head`), so
 that the next night averages the last k trainings and not averages of averages; the weights of a soup are not kept
 twice, so there older trainings fade away. Trains nothing, judges nothing, and looks at no database.
 """
@@ -71,7 +71,7 @@ def last_versions(
     return tuple(models_dir / version for _, version in sorted(found)[-count:]) if count > 0 else ()
 
 
-def shape_of(folder: Path) -> tuple[int, ...]:
+def head_shape(folder: Path) -> tuple[int, ...]:
     """The shape of a version's head, [3, features]; empty where its weights cannot be read."""
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as weights:
@@ -101,7 +101,7 @@ def average_weights(
     return AveragedWeights.EXACT if shared else AveragedWeights.SOUP
 
 
-def keep_own_head(model: SentimentModel, folder: Path, *, temperature: float) -> None:
+def save_own_head(model: SentimentModel, folder: Path, *, temperature: float) -> None:
     """Write the head that was trained, before `average_weights` replaces it, into the folder that is being made."""
     cooled = _cooled(model.state_dict(), temperature)
     save_file({name: cooled[name].contiguous() for name in cooled if name.startswith(HEAD)}, folder / OWN_HEAD)

@@ -38,7 +38,7 @@ class ClassWeighting:
     """What is added to the logits while learning, [3], and to nothing afterwards."""
 
 
-def plan(truth: Integers, weights: Floats, *, method: Method, power: float) -> ClassWeighting:
+def class_weighting(truth: Integers, weights: Floats, *, method: Method, power: float) -> ClassWeighting:
     """How to learn from rows with class `truth` [n] and instance weights [n] whose weighted mix is the natural one.
 
     Raises `SnapshotError` where a class has no row.

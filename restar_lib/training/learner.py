@@ -28,7 +28,7 @@ from restar_lib.feature_scaling import Features
 from restar_lib.label_quality.doubted_labels import DoubtedLabels, most_doubted
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.calibration import fit_temperature
-from restar_lib.training.imbalance import ClassWeighting, plan
+from restar_lib.training.imbalance import ClassWeighting, class_weighting
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.linear_head.increment import fresh_rows, update_head
 from restar_lib.training.network import Progress, SentimentModel, features_of, logits_of
@@ -94,7 +94,7 @@ class Learner:
         history = self._fine_tune(train, weights, rows[Side.VALIDATION], checkpoints=checkpoints)
         return TrainingOutcome(history=history, doubted=doubted)
 
-    def move(self, train: Sequence[Example], *, seen: Sequence[Example]) -> None:
+    def update_champion_head(self, train: Sequence[Example], *, seen: Sequence[Example]) -> None:
         """Move the champion's head by the rows of `train` that are not in `seen`, what the champion learned from.
 
         Raises `NothingToDo` where all are.
@@ -106,7 +106,7 @@ class Learner:
         # The champion's head aims at the tilted mix already; the weights of all rows say what a fresh one counts.
         weights = np.array([row.weight for row in train])
         config = self._config
-        how = plan(truth_of(train), weights, method="reweight", power=config.class_weight_power)
+        how = class_weighting(truth_of(train), weights, method="reweight", power=config.class_weight_power)
         self._progress(f"moves the champion's head by {len(chosen):,} fresh rows of {len(train):,}")
         update_head(
             self._model,
@@ -167,11 +167,13 @@ class Learner:
 
     def _fit(self, features: Features, rows: Sequence[Example], weights: NDArray[np.float64]) -> None:
         truth = truth_of(rows)
-        fit_head(self._model, features, truth, self._plan(truth, weights), regularisation=self._config.regularisation)
+        fit_head(
+            self._model, features, truth, self._weighting(truth, weights), regularisation=self._config.regularisation
+        )
 
-    def _plan(self, truth: NDArray[np.int64], weights: NDArray[np.float64]) -> ClassWeighting:
+    def _weighting(self, truth: NDArray[np.int64], weights: NDArray[np.float64]) -> ClassWeighting:
         config = self._config
-        return plan(truth, weights, method=config.imbalance, power=config.class_weight_power)
+        return class_weighting(truth, weights, method=config.imbalance, power=config.class_weight_power)
 
     def _fine_tune(
         self,
@@ -189,7 +191,7 @@ class Learner:
             self._model,
             self._tokenizer,
             train=LabeledTexts(texts=texts_of(train), truth=truth),
-            plan=self._plan(truth, weights),
+            weighting=self._weighting(truth, weights),
             validation=LabeledTexts(texts=texts_of(validation), truth=truth_of(validation)),
             config=self._config,
             checkpoints=checkpoints,

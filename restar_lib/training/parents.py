@@ -16,7 +16,7 @@ from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.training.encoder import Encoder
-from restar_lib.training.ensemble import last_versions, shape_of
+from restar_lib.training.ensemble import head_shape, last_versions
 from restar_lib.training.network import SentimentModel, load_weights
 
 FROZEN: Final = frozenset({"head", "increment"})
@@ -28,7 +28,7 @@ def starts_from_champion(settings: Settings) -> bool:
     return settings.training.start_from == "champion" or settings.training.mode == "increment"
 
 
-def take_weights(model: SentimentModel, champion: Path, *, encoder: Encoder) -> ModelInfo:
+def load_champion_weights(model: SentimentModel, champion: Path, *, encoder: Encoder) -> ModelInfo:
     """Give `model` the champion's weights. Raises `ArtifactError` where it is of another encoder, or shape."""
     info = ModelInfo.read(champion)
     if info.encoder_sha256 != encoder.sha256:
@@ -40,7 +40,7 @@ def take_weights(model: SentimentModel, champion: Path, *, encoder: Encoder) -> 
     return info
 
 
-def seen_by(champion: Path | None, settings: Settings, snapshot: Snapshot) -> Sequence[Example]:
+def champion_training_rows(champion: Path | None, settings: Settings, snapshot: Snapshot) -> Sequence[Example]:
     """What the champion learned from, for an increment.
 
     Raises `SnapshotError` where there is none, nobody knows any more, or it reads otherwise than it would be taught.
@@ -61,7 +61,7 @@ def seen_by(champion: Path | None, settings: Settings, snapshot: Snapshot) -> Se
     return load(folder).examples(Side.TRAIN)
 
 
-def members(
+def ensemble_members(
     model: SentimentModel, settings: Settings, snapshot: Snapshot, *, encoder: Encoder, withdrawn: Collection[str] = ()
 ) -> tuple[Path, ...]:
     """The versions that the training is averaged with, the newest last; none where `training.ensemble` is 1.
@@ -73,7 +73,7 @@ def members(
         same_kind = (info.mode in FROZEN) == (settings.training.mode in FROZEN)
         same_reviews = info.simulated == (settings.simulated_notice is not None)
         reads_alike = _reading(info) == _configured(settings, snapshot)
-        return same_kind and same_reviews and reads_alike and shape_of(folder) == tuple(model.head.weight.shape)
+        return same_kind and same_reviews and reads_alike and head_shape(folder) == tuple(model.head.weight.shape)
 
     return last_versions(
         settings.models_dir,

@@ -28,12 +28,17 @@ from restar_lib.settings import Settings, TrainingSettings
 from restar_lib.stopwatch import Stopwatch
 from restar_lib.training import model_description
 from restar_lib.training.encoder import find_encoder
-from restar_lib.training.ensemble import average_weights, keep_own_head
+from restar_lib.training.ensemble import average_weights, save_own_head
 from restar_lib.training.export import export_onnx
 from restar_lib.training.imbalance import refuse_missing_classes
 from restar_lib.training.learner import Learner, TrainingOutcome
 from restar_lib.training.network import Progress, SentimentModel, load_model, load_tokenizer, save_weights
-from restar_lib.training.parents import members, seen_by, starts_from_champion, take_weights
+from restar_lib.training.parents import (
+    champion_training_rows,
+    ensemble_members,
+    load_champion_weights,
+    starts_from_champion,
+)
 from restar_lib.training.trained_model import TrainedModel
 
 logger = logging.getLogger(__name__)
@@ -64,17 +69,17 @@ def train(
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    older = members(model, settings, snapshot, encoder=encoder, withdrawn=withdrawn)
+    older = ensemble_members(model, settings, snapshot, encoder=encoder, withdrawn=withdrawn)
     built_on = [ModelInfo.read(folder) for folder in older]
     if champion_folder is not None and starts_from_champion(settings):
-        built_on.append(take_weights(model, champion_folder, encoder=encoder))
+        built_on.append(load_champion_weights(model, champion_folder, encoder=encoder))
         progress(f"starts from the champion {champion_folder.name}")
     watch.lap("load")
 
     unjudged = _unjudged(settings, champion_folder)
     learner = Learner(model, tokenizer, config, progress=progress, unjudged=unjudged)
     if config.mode == "increment":
-        learner.move(rows[Side.TRAIN], seen=seen_by(champion_folder, settings, snapshot))
+        learner.update_champion_head(rows[Side.TRAIN], seen=champion_training_rows(champion_folder, settings, snapshot))
         learned = TrainingOutcome(doubted=DoubtedLabels(unjudged=unjudged))
     else:
         with _checkpoints(checkpoints) as kept:
@@ -111,7 +116,7 @@ def _join_ensemble(
     model: SentimentModel, older: Sequence[Path], out: Path, *, temperature: float, progress: Progress
 ) -> None:
     """Average the network with older versions of its kind."""
-    keep_own_head(model, out, temperature=temperature)
+    save_own_head(model, out, temperature=temperature)
     kind = average_weights(older, model, own_temperature=temperature)
     progress(f"averaged with {', '.join(folder.name for folder in older)} ({kind})")
 

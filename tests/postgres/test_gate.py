@@ -213,12 +213,12 @@ def test_a_refusal_of_the_clock_is_measured_again(house: House) -> None:
     challenger = house.model(BETTER)
     slow = house.judge(challenger, max_latency_ms=1e-6)
     assert names(slow) == {"latency"}
-    assert slow.of_the_moment
+    assert slow.refusal_is_momentary
     again = house.judge(challenger, max_latency_ms=1e-6)
     assert (again.verdict_id, again.created_at > slow.created_at) == (slow.verdict_id, True)
     assert again.number("fresh_rows", "times") == slow.number("fresh_rows", "times")
     both = house.judge(challenger, max_latency_ms=1e-6, max_calibration_error=0.0001)
-    assert not both.of_the_moment
+    assert not both.refusal_is_momentary
     assert house.judge(challenger, max_latency_ms=1e-6, max_calibration_error=0.0001) == both
 
 

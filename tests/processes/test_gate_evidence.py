@@ -12,7 +12,7 @@ from restar_lib.dataset.snapshot_folder import read_side, write_folder
 from restar_lib.dataset.training_overlap import TrainingSet, find_leaks
 from restar_lib.domain import Example, Side, TruthSource, weak_label
 from restar_lib.gate.criteria.challenger import leakage_line
-from restar_lib.gate.isolated_probe import probe_cleanly
+from restar_lib.gate.isolated_probe import probe_in_isolation
 from restar_lib.gate.slice_changes import SLICES, gate_slices, slice_changes
 from tests.tiny_model import make_tiny_model
 
@@ -73,19 +73,19 @@ def test_a_training_set_that_is_gone_is_said(tmp_path: Path) -> None:
 
 def test_a_whole_model_answers_in_a_clean_process(tmp_path: Path) -> None:
     """In a second or two, with the inference engine alone."""
-    probe = probe_cleanly(make_tiny_model(tmp_path / "model"), timeout=60)
+    probe = probe_in_isolation(make_tiny_model(tmp_path / "model"), timeout=60)
     assert (probe.problem, 10 < probe.megabytes < 1000, probe.seconds < 30) == (None, True, True)
 
 
 def test_a_damaged_model_says_why_and_a_hanging_one_is_given_up(tmp_path: Path) -> None:
     """Both are reasons, not exceptions."""
     folder = make_tiny_model(tmp_path / "model")
-    assert "0.001 s" in str(probe_cleanly(folder, timeout=0.001).problem)
+    assert "0.001 s" in str(probe_in_isolation(folder, timeout=0.001).problem)
     probe = json.loads((folder / "probe.json").read_text())
     (folder / "probe.json").write_text(json.dumps(probe | {"texts": probe["texts"][::-1]}))
-    assert "away from the recorded ones" in str(probe_cleanly(folder, timeout=60).problem)
+    assert "away from the recorded ones" in str(probe_in_isolation(folder, timeout=60).problem)
     (folder / "model.onnx").unlink()
-    assert "model.onnx is missing" in str(probe_cleanly(folder, timeout=60).problem)
+    assert "model.onnx is missing" in str(probe_in_isolation(folder, timeout=60).problem)
 
 
 def test_every_slice_of_the_gate_is_computed_from_rows() -> None:

@@ -74,7 +74,7 @@ def learned(config: TrainingSettings, checkpoints: Path, *, processes: int, **op
     asked: dict[str, Any] = {
         "tokenizer": load_tokenizer(found, max_tokens=config.max_tokens),
         "train": texts(ROWS, seed=1),
-        "plan": ClassWeighting(weights=np.linspace(0.5, 1.5, ROWS), offset=np.array([0.1, 0.2, -0.3])),
+        "weighting": ClassWeighting(weights=np.linspace(0.5, 1.5, ROWS), offset=np.array([0.1, 0.2, -0.3])),
         "validation": texts(41, seed=2),
         "progress": lines.append,
     } | options
@@ -105,7 +105,7 @@ def test_a_failure_in_one_process_is_an_error_with_its_message(config: TrainingS
     poisoned = LabeledTexts(texts=["unheard", *rows.texts[1:]], truth=rows.truth)
     with pytest.raises(WorkLost, match=r"process [01] of the 2 that fine-tune failed: IndexError: index out of range"):
         learned(config, tmp_path, processes=2, train=poisoned, tokenizer=tokenizer)
-    assert not (tmp_path / "together").exists()
+    assert not (tmp_path / "processes").exists()
 
 
 def lives(process: str) -> bool:

@@ -24,7 +24,7 @@ from restar_lib.settings import Settings
 from restar_lib.settings import load as load_settings
 from restar_lib.training.checkpoints import checkpoints_of
 from restar_lib.training.encoder import PACKAGED, PACKAGED_SHA256, find_encoder
-from restar_lib.training.imbalance import plan
+from restar_lib.training.imbalance import class_weighting
 from restar_lib.training.learner import Learner
 from restar_lib.training.linear_head.head import fit_head
 from restar_lib.training.network import SentimentModel, load_model, load_tokenizer
@@ -448,7 +448,7 @@ def test_a_feature_that_does_not_vary_gets_no_weight(settings: Settings, encoder
     features = rng.normal(size=(300, 64)) + np.eye(3, 64)[truth]
     features[:, 5] = 0.25 + 1e-17 * rng.normal(size=300)
     features[:, 6] = 1e-32 * rng.normal(size=300)
-    how = plan(truth, np.ones(300), method="reweight", power=0.0)
+    how = class_weighting(truth, np.ones(300), method="reweight", power=0.0)
     fit_head(model, features, truth, how, regularisation=settings.training.regularisation)
     assert float(model.head.weight.detach().abs().max()) < 10
     assert float(model.head.weight.detach()[:, 5:7].abs().max()) < 0.1

@@ -14,11 +14,11 @@ from restar_lib.monitoring.drift.findings import (
     ColumnDrift,
     DriftMeasurements,
     FindingKind,
-    by_chance,
     judge,
     judge_queue,
     measure,
     subject,
+    within_sampling_noise,
 )
 from restar_lib.monitoring.drift.sampling_noise import BinnedColumn
 from restar_lib.settings import MonitoringSettings
@@ -83,7 +83,7 @@ def test_a_distance_that_chance_explains_is_said_and_is_no_finding() -> None:
     """The person who reads the report sees why 0.30 raised no alert."""
     window = replace(measured(), columns=(column(far(0.3, by_chance_up_to=0.4)),))
     assert kinds(window) == []
-    assert by_chance(window, LIMITS) == (
+    assert within_sampling_noise(window, LIMITS) == (
         "rating moved by 0.30 (limit 0.25), which so few rows show by chance, up to 0.40: no finding.",
     )
 
@@ -92,7 +92,7 @@ def test_a_class_shift_that_chance_explains_is_said_and_is_no_finding() -> None:
     """Twenty points mean little in a window of thirty reviews."""
     window = replace(measured(negative=0.4), shift_by_chance=0.25)
     assert kinds(window) == []
-    assert "20 points" in by_chance(window, LIMITS)[0]
+    assert "20 points" in within_sampling_noise(window, LIMITS)[0]
 
 
 def kinds(window: DriftMeasurements) -> list[FindingKind]:

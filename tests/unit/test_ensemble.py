@@ -11,7 +11,7 @@ import torch  # noqa: TID253 - it tests what is made of torch
 from restar_lib.artifacts import sealed_folder
 from restar_lib.errors import ArtifactError
 from restar_lib.training.encoder import Encoder
-from restar_lib.training.ensemble import AveragedWeights, average_weights, keep_own_head, last_versions
+from restar_lib.training.ensemble import AveragedWeights, average_weights, last_versions, save_own_head
 from restar_lib.training.network import SentimentModel, load_model, save_weights
 from tests.tiny_encoder import make_tiny_encoder
 from tests.tiny_model import sealed_tiny_model
@@ -74,7 +74,7 @@ def test_an_ensemble_is_averaged_by_the_head_it_was_trained_with(new_model: NewM
     """Else the oldest trainings would never leave the average."""
     trained, into = new_model(1), new_model(9)
     folder = folder_of(new_model(2), tmp_path / "ensemble", temperature=3)
-    keep_own_head(trained, folder, temperature=2)
+    save_own_head(trained, folder, temperature=2)
     average_weights([folder], into)
     assert answers(into) == pytest.approx(answers(trained) / 2, abs=1e-5)
 

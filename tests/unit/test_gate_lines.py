@@ -74,7 +74,7 @@ GOOD = Measurements(
     simulated=False,
     leakage=Leakage(test_rows=2000, learned_rows=4000, leaks=(), unread=()),
     judged_before=0,
-    clean_probe=IsolatedProbe(problem=None, seconds=1.0, megabytes=200),
+    isolated_probe=IsolatedProbe(problem=None, seconds=1.0, megabytes=200),
     artifact_mb=180.0,
     latency=Latency(requests=200, mean_ms=12.0, p99_ms=30.0),
 )
@@ -302,7 +302,7 @@ def test_a_folder_that_is_too_large_is_refused() -> None:
 
 def test_a_model_that_only_answers_where_it_was_trained_is_refused() -> None:
     """With the reason that the clean process gave."""
-    lines = all_lines(replace(GOOD, clean_probe=IsolatedProbe(problem="model.onnx is missing")), CONFIG)
+    lines = all_lines(replace(GOOD, isolated_probe=IsolatedProbe(problem="model.onnx is missing")), CONFIG)
     (line,) = [line for line in lines if not line.passed]
     assert (line.name, "model.onnx is missing" in line.detail) == ("clean_process", True)
 

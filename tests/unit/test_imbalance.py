@@ -8,7 +8,7 @@ import pytest
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.metrics import Floats, Integers
 from restar_lib.inference.engine import softmax
-from restar_lib.training.imbalance import Method, plan
+from restar_lib.training.imbalance import Method, class_weighting
 
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -28,7 +28,7 @@ def probabilities(method: Method, *, power: float) -> Floats:
     features, truth = rows(1, counts=(1500, 1500, 3000))
     natural = np.array([0.1, 0.1, 0.8])
     weights = (natural / np.array([0.25, 0.25, 0.5]))[truth]
-    how = plan(truth, weights, method=method, power=power)
+    how = class_weighting(truth, weights, method=method, power=power)
     model = LogisticRegression(C=100.0, max_iter=500)
     model.fit(features, truth, sample_weight=how.weights)
     seen, _ = rows(2, counts=(1000, 1000, 8000))
@@ -55,7 +55,7 @@ def test_a_label_of_people_keeps_its_weight_beside_stars_of_its_class(method: Me
     """Three times as much as a star before, three times as much after."""
     truth, weights = np.repeat(np.arange(3), (4, 4, 16)), np.ones(24)
     weights[0] = 3.0
-    how = plan(truth, weights, method=method, power=0.35)
+    how = class_weighting(truth, weights, method=method, power=0.35)
     of_people, of_stars = how.weights[0], how.weights[1]
     assert of_people / of_stars == pytest.approx(3)
     assert how.weights.mean() == pytest.approx(1)
@@ -64,4 +64,4 @@ def test_a_label_of_people_keeps_its_weight_beside_stars_of_its_class(method: Me
 def test_a_missing_class_is_refused_by_name() -> None:
     """A class without a row could never be said."""
     with pytest.raises(SnapshotError, match="no training row is neutral"):
-        plan(np.array([0, 2]), np.ones(2), method="reweight", power=0)
+        class_weighting(np.array([0, 2]), np.ones(2), method="reweight", power=0)

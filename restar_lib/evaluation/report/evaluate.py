@@ -31,8 +31,8 @@ from restar_lib.evaluation.curves import reliability, roc_curve, thinned
 from restar_lib.evaluation.intervals import wilson
 from restar_lib.evaluation.metrics import Floats, Integers, slices_of
 from restar_lib.evaluation.report import report_store, stars
-from restar_lib.evaluation.report.report_text import titles_apart
-from restar_lib.evaluation.report.systems import against, views
+from restar_lib.evaluation.report.report_text import titles_mismatch
+from restar_lib.evaluation.report.systems import differences_to_baselines, truth_views
 from restar_lib.evaluation.report_contents import (
     MODEL,
     TFIDF,
@@ -85,13 +85,13 @@ def evaluate_version(
         raise SnapshotError(f"snapshot {snapshot.snapshot_hash} has no test row: nothing to evaluate on")
     config, rng, watch = settings.evaluation, np.random.default_rng(SEED), Stopwatch()
     model = InferenceEngine.load(folder, threads=settings.scoring.threads)
-    test, validation = (_ask(model, snapshot.examples(side), settings) for side in (Side.TEST, Side.VALIDATION))
+    test, validation = (_answers_of(model, snapshot.examples(side), settings) for side in (Side.TEST, Side.VALIDATION))
     watch.lap("model")
     beside = baselines(snapshot, folder=report_store.baseline_folder(settings), max_rows=config.max_baseline_rows)
     answers = {MODEL: test.probabilities, **beside}
     watch.lap("baselines")
-    tables, people = views(test.rows, answers, resamples=config.resamples, seed=SEED)
-    compared = against(test.rows, answers, resamples=config.resamples, seed=SEED)
+    tables, people = truth_views(test.rows, answers, resamples=config.resamples, seed=SEED)
+    compared = differences_to_baselines(test.rows, answers, resamples=config.resamples, seed=SEED)
     values = _slices(test.rows, sources)
     sliced = slices.slice_figures(_answered(test, model), values, resamples=config.resamples, rng=rng)
     watch.lap("figures")
@@ -132,17 +132,17 @@ def evaluate_version(
         mistakes=tuple(mistakes[: config.worst]),
         mistakes_in_all=len(mistakes),
         warnings=_warnings(model, snapshot),
-        elsewhere=learned_elsewhere(settings, model.info.snapshot_hash, snapshot, test.rows),
+        elsewhere=foreign_rows(settings, model.info.snapshot_hash, snapshot, test.rows),
         notes=(*_notes(snapshot, settings, sources, model.info), *_missing(beside), *slices.left_out(values)),
     )
 
 
-def _ask(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Answers:
+def _answers_of(model: InferenceEngine, rows: Sequence[Example], settings: Settings) -> Answers:
     found = model.predict([row.text for row in rows], batch_size=settings.scoring.batch_size)
     return Answers(rows=rows, truth=truth_of(rows), probabilities=found.probabilities)
 
 
-def learned_elsewhere(
+def foreign_rows(
     settings: Settings, learned_from: str, snapshot: Snapshot, rows: Sequence[Example]
 ) -> ForeignRows | None:
     """What the model has learned of rows that are of another training set than its own.
@@ -211,7 +211,7 @@ def _mistakes(test: Answers) -> list[Mistake]:
 def _warnings(model: InferenceEngine, snapshot: Snapshot) -> tuple[str, ...]:
     if model.info.reads_titles == snapshot.titles:
         return ()
-    return (titles_apart(model.version, titles=snapshot.titles),)
+    return (titles_mismatch(model.version, titles=snapshot.titles),)
 
 
 def _notes(snapshot: Snapshot, settings: Settings, sources: Mapping[str, str] | None, info: ModelInfo) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from restar_lib.evaluation.report.report_text import words
+from restar_lib.evaluation.report.report_text import text_of
 from restar_lib.evaluation.report_contents import EvaluationReport, TruthView
 from restar_lib.evaluation.slices import is_judged
 from restar_lib.reports import plots
@@ -42,7 +42,7 @@ def draw(report: EvaluationReport) -> str:
     """The page."""
     return page_template("evaluation.html").render(
         report=report,
-        words=words(report),
+        words=text_of(report),
         shown_views=_shown_views(report),
         slices=[(name, list(rows)) for name, rows in groupby(report.slices, key=lambda one: one.slice)],
         plots=_plots(report),

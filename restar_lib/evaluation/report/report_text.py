@@ -48,7 +48,7 @@ class ReportText:
     behaviour: str
 
 
-def words(report: EvaluationReport) -> ReportText:
+def text_of(report: EvaluationReport) -> ReportText:
     """The sentences of a report."""
     return ReportText(
         headline=headline(report),
@@ -68,7 +68,7 @@ def headline(report: EvaluationReport) -> str:
     return f"{report.version} reads {_share(report.model.accuracy)} of {report.rows:,} reviews right"
 
 
-def titles_apart(version: str, *, titles: bool) -> str:
+def titles_mismatch(version: str, *, titles: bool) -> str:
     """That the rows, with `titles` in front of their texts or without, are not as this version learned to read them."""
     apart = (
         "learned from texts without titles, and these rows have them in front"
@@ -209,5 +209,5 @@ def _behaviour(report: EvaluationReport) -> str:
 def summary(report: EvaluationReport) -> list[str]:
     """A few lines for a terminal or a task's log."""
     marks = {"good": "+", "bad": "!", "plain": "-"}
-    found = words(report)
+    found = text_of(report)
     return [f"{found.headline}: {found.beside}", *(f" {marks[point.kind]} {point.text}" for point in found.points)]

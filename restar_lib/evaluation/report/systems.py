@@ -40,7 +40,7 @@ Answers = Mapping[str, Floats]
 """Probabilities [n, 3] by the name of the system."""
 
 
-def views(
+def truth_views(
     rows: Sequence[Example], answers: Answers, *, resamples: int, seed: int
 ) -> tuple[tuple[TruthView, ...], PeopleAndStars | None]:
     """Every table, and what the stars are worth where people answered too.
@@ -66,7 +66,9 @@ def views(
     return tables, _people_and_stars(truth[both], stars[both], answers[MODEL][both].argmax(axis=1))
 
 
-def against(rows: Sequence[Example], answers: Answers, *, resamples: int, seed: int) -> tuple[SystemDifference, ...]:
+def differences_to_baselines(
+    rows: Sequence[Example], answers: Answers, *, resamples: int, seed: int
+) -> tuple[SystemDifference, ...]:
     """This model minus each baseline, row by row."""
     truth, ours = truth_of(rows), answers[MODEL].argmax(axis=1)
     rivals = {name: of.argmax(axis=1) for name, of in answers.items() if name != MODEL}
@@ -79,7 +81,7 @@ def against(rows: Sequence[Example], answers: Answers, *, resamples: int, seed: 
     )
 
 
-def figures(system: str, truth: Integers, probabilities: Floats, *, resamples: int, seed: int) -> SystemFigures:
+def system_figures(system: str, truth: Integers, probabilities: Floats, *, resamples: int, seed: int) -> SystemFigures:
     """Every figure of one system, n > 0 rows."""
     rng = np.random.default_rng(seed)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
@@ -102,7 +104,9 @@ def _view(name: str, truth: Integers, answers: Answers, *, resamples: int, seed:
     return TruthView(
         name=name,
         rows=len(truth),
-        systems=tuple(figures(one, truth, found, resamples=resamples, seed=seed) for one, found in answers.items()),
+        systems=tuple(
+            system_figures(one, truth, found, resamples=resamples, seed=seed) for one, found in answers.items()
+        ),
     )
 
 

@@ -16,7 +16,6 @@ from restar_lib.evaluation.behaviour.case_results import Behaviour
 from restar_lib.evaluation.metrics import Metrics
 from restar_lib.gate.criteria.against_champion import PairedMeasurements, comparison_line, slice_lines
 from restar_lib.gate.criteria.behaviour_criteria import behaviour_lines
-from restar_lib.gate.criteria.phrases_of_lines import at_least, at_most, ordinal
 from restar_lib.gate.isolated_probe import IsolatedProbe
 from restar_lib.gate.verdict import VerdictLine
 from restar_lib.settings import GateSettings
@@ -47,7 +46,7 @@ class Measurements:
     leakage: Leakage
     judged_before: int
     """Earlier verdicts on at least half of these rows."""
-    clean_probe: IsolatedProbe
+    isolated_probe: IsolatedProbe
     artifact_mb: float
     latency: Latency
     unfair: tuple[str, ...] = ()
@@ -66,7 +65,7 @@ def all_lines(measured: Measurements, config: GateSettings) -> tuple[VerdictLine
         *behaviour_lines(measured.behaviour, measured.paired, config, simulated=measured.simulated),
         freshness_line(measured, config),
         VerdictLine(name="artifact", passed=True, detail="whole, loads, and answers its probe", numbers={}),
-        clean_probe_line(measured.clean_probe),
+        isolated_probe_line(measured.isolated_probe),
         size_line(measured.artifact_mb, config),
         latency_line(measured.latency, config),
     )
@@ -102,7 +101,7 @@ def floor_lines(metrics: Metrics, config: GateSettings) -> Iterator[VerdictLine]
     yield VerdictLine(
         name="calibration_error",
         passed=metrics.ece <= limit,
-        detail=f"calibration error {metrics.ece:.3f} ({at_most(metrics.ece, limit)} {limit:g})",
+        detail=f"calibration error {metrics.ece:.3f} ({_at_most(metrics.ece, limit)} {limit:g})",
         numbers={"value": metrics.ece, "limit": limit},
     )
 
@@ -111,14 +110,14 @@ def freshness_line(measured: Measurements, config: GateSettings) -> VerdictLine:
     """Rows that judge again and again are learned by selection, so they are used up after a while."""
     times, limit = measured.judged_before + 1, config.max_judgements
     fresh = times <= limit
-    detail = f"these rows judge for the {ordinal(times)} time (at most {limit})"
+    detail = f"these rows judge for the {_ordinal(times)} time (at most {limit})"
     remedy = "" if fresh else "; ingest newer reviews, so that fresh rows judge"
     return VerdictLine(
         name="fresh_rows", passed=fresh, detail=detail + remedy, numbers={"times": times, "limit": limit}
     )
 
 
-def clean_probe_line(probe: IsolatedProbe) -> VerdictLine:
+def isolated_probe_line(probe: IsolatedProbe) -> VerdictLine:
     """The artifact must answer its probe where nothing of the training helps it."""
     if probe.problem is not None:
         detail = f"does not answer its probe in a process of its own: {probe.problem}"
@@ -137,7 +136,7 @@ def size_line(megabytes: float, config: GateSettings) -> VerdictLine:
     return VerdictLine(
         name="size",
         passed=megabytes <= limit,
-        detail=f"artifact of {megabytes:.1f} MB ({at_most(megabytes, limit)} {limit:g})",
+        detail=f"artifact of {megabytes:.1f} MB ({_at_most(megabytes, limit)} {limit:g})",
         numbers={"megabytes": megabytes, "limit": limit},
     )
 
@@ -149,7 +148,7 @@ def latency_line(latency: Latency, config: GateSettings) -> VerdictLine:
         name="latency",
         passed=latency.p99_ms <= limit,
         detail=f"p99 {latency.p99_ms:.1f} ms, mean {latency.mean_ms:.1f} ms over {latency.requests} requests "
-        f"({at_most(latency.p99_ms, limit)} {limit:g})",
+        f"({_at_most(latency.p99_ms, limit)} {limit:g})",
         numbers={"p99_ms": latency.p99_ms, "mean_ms": latency.mean_ms, "limit": limit, "requests": latency.requests},
     )
 
@@ -184,7 +183,7 @@ def _floor(name: str, value: float, floor: float, *, majority: float) -> Verdict
     return VerdictLine(
         name=name,
         passed=value >= floor,
-        detail=f"{word} {value:.3f} ({at_least(value, floor)} {floor:g}; commonest class {majority:.3f})",
+        detail=f"{word} {value:.3f} ({_at_least(value, floor)} {floor:g}; commonest class {majority:.3f})",
         numbers={"value": value, "floor": floor, "majority": majority},
     )
 
@@ -195,6 +194,20 @@ def _recall(sentiment: str, recall: float, rows: int, floor: float) -> VerdictLi
     return VerdictLine(
         name=f"recall_{sentiment}",
         passed=floor == 0 or (rows > 0 and recall >= floor),
-        detail=f"{found} on {rows:,} rows ({at_least(recall, floor)} {floor:g})",
+        detail=f"{found} on {rows:,} rows ({_at_least(recall, floor)} {floor:g})",
         numbers={"value": recall, "floor": floor, "rows": rows},
     )
+
+
+def _at_least(value: float, floor: float) -> str:
+    return "at least" if value >= floor else "under"
+
+
+def _at_most(value: float, limit: float) -> str:
+    return "at most" if value <= limit else "above"
+
+
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..."""
+    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

@@ -143,7 +143,7 @@ def judge(measured: DriftMeasurements, limits: MonitoringSettings) -> tuple[Find
     return tuple(finding for finding in candidates if finding)
 
 
-def by_chance(measured: DriftMeasurements, limits: MonitoringSettings) -> tuple[str, ...]:
+def within_sampling_noise(measured: DriftMeasurements, limits: MonitoringSettings) -> tuple[str, ...]:
     """What is beyond a limit and yet no finding, because samples of these sizes show as much by chance."""
     notes = [
         f"{column.name} moved by {column.psi:.2f} (limit {limits.max_psi:g}), which so few rows show by chance, up to "

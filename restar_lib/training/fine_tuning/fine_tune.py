@@ -31,23 +31,23 @@ def fine_tune(
     tokenizer: PreTrainedTokenizerBase,
     *,
     train: LabeledTexts,
-    plan: ClassWeighting,
+    weighting: ClassWeighting,
     validation: LabeledTexts,
     config: TrainingSettings,
     checkpoints: Path,
     progress: Progress,
     processes: int | None = None,
 ) -> History:
-    """Train `model` on `train` by `plan`; the best state on `validation` stays in it. Goes on from `checkpoints`.
+    """Train `model` on `train` by `weighting`; the best state on `validation` stays in it. Goes on from `checkpoints`.
 
     By one process for each CUDA device, or by as many as `processes` says; each step learns from the same rows then.
     Raises `WorkLost` where one of several failed.
     """
     job = FineTuningJob(
-        train=dataset_of(tokenizer, train, plan.weights, config=config),
+        train=dataset_of(tokenizer, train, weighting.weights, config=config),
         rows=len(train.texts),
         validation=dataset_of(tokenizer, validation, np.ones(len(validation.texts)), config=config),
-        offset=plan.offset.tolist(),
+        offset=weighting.offset.tolist(),
         config=config,
         checkpoints=checkpoints,
         resume=last_checkpoint(checkpoints, progress=progress),

@@ -18,7 +18,7 @@ from restar_lib.training.fine_tuning.epoch_order import BLANK
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
-REST: Final = "lesson.json"
+REST: Final = "job.json"
 
 History = list[dict[str, float]]
 """One entry for each look at the validation rows: `step`, `epoch`, `loss` since the last one, `validation_macro_f1`."""

@@ -20,7 +20,7 @@ from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.fine_tuning.callbacks import EarlyStopping, ProgressReporter
 from restar_lib.training.fine_tuning.job import FineTuningJob, History
-from restar_lib.training.fine_tuning.trainer import PlannedTrainer, trainer_arguments
+from restar_lib.training.fine_tuning.trainer import WeightedTrainer, trainer_arguments
 from restar_lib.training.network import Progress, SentimentModel, tokens_of
 
 LORA_DROPOUT: Final = 0.05
@@ -45,7 +45,7 @@ def learn(
     set_seed(config.seed)
     if config.mode == "lora":
         _add_adapters(model, config)
-    trainer = PlannedTrainer(
+    trainer = WeightedTrainer(
         model=model,
         offset=torch.tensor(job.offset, dtype=torch.float32),
         config=config,
@@ -87,7 +87,7 @@ def dataset_of(
     )
 
 
-def _unprepare(trainer: PlannedTrainer) -> None:
+def _unprepare(trainer: WeightedTrainer) -> None:
     """Take off what `accelerate` put around the network.
 
     Half precision is wrapped around `forward`, and would be exported with it. And what was prepared for a look at the

@@ -31,7 +31,7 @@ from restar_lib.training.network import Progress, SentimentModel, load_weights, 
 
 log = logging.getLogger(__name__)
 
-FOLDER: Final = "together"
+FOLDER: Final = "processes"
 """In the folder of checkpoints, while the processes run."""
 START: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -106,11 +106,11 @@ def _learn_a_share(folder: Path, *, rank: int, processes: int) -> None:
             rank=rank,
             world_size=processes,
         )
-        _learn(folder, tells=rank == 0)
+        _learn(folder, reports=rank == 0)
         torch.distributed.destroy_process_group()
 
 
-def _learn(folder: Path, *, tells: bool) -> None:
+def _learn(folder: Path, *, reports: bool) -> None:
     from restar_lib.training.encoder import find_encoder
     from restar_lib.training.fine_tuning.learn import learn
     from restar_lib.training.network import load_model, load_tokenizer
@@ -121,12 +121,12 @@ def _learn(folder: Path, *, tells: bool) -> None:
     load_weights(model, folder)
     tokenizer = load_tokenizer(encoder, max_tokens=job.config.max_tokens)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         with (folder / PROGRESS).open("a", encoding="utf-8") as lines:
             lines.write(line + "\n")
 
-    history = learn(model, tokenizer, job, progress=tell if tells else log.debug)
-    if tells:
+    history = learn(model, tokenizer, job, progress=report if reports else log.debug)
+    if reports:
         save_weights(model.cpu(), folder / LEARNED)
         (folder / LEARNED / HISTORY).write_text(json.dumps(history), encoding="utf-8")
 
@@ -141,17 +141,17 @@ def _start(folder: Path, *, rank: int, processes: int) -> subprocess.Popen[bytes
 
 def _follow(team: Sequence[subprocess.Popen[bytes]], folder: Path, *, before: MemoryKills, progress: Progress) -> None:
     """Until process 0 has ended well; hands on what it tells."""
-    told = 0
+    forwarded = 0
     while True:
         done = team[0].poll() == 0
-        told += _tell(folder / PROGRESS, after=told, progress=progress)
+        forwarded += _forward_progress(folder / PROGRESS, after=forwarded, progress=progress)
         if done:
             return
         _refuse_failure(team, folder, before=before)
         time.sleep(PAUSE)
 
 
-def _tell(file: Path, *, after: int, progress: Progress) -> int:
+def _forward_progress(file: Path, *, after: int, progress: Progress) -> int:
     """Hand on the whole lines behind byte `after`; returns how many bytes they have."""
     if not file.is_file():
         return 0

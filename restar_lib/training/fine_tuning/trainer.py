@@ -30,7 +30,7 @@ LAYER: Final = re.compile(r"\blayers?\.(\d+)\.")
 """Where the number of a layer stands in the names of its parameters: BERT, DistilBERT, ModernBERT."""
 
 
-class PlannedTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to mypy here (pyproject)
+class WeightedTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to mypy here (pyproject)
     """The Trainer with one loss weight a row, an offset of the logits, and slower lower layers."""
 
     def __init__(self, *, offset: Tensor, config: TrainingSettings, **options: Any) -> None:

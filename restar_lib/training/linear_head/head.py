@@ -1,7 +1,7 @@
 """The cheap mode: the encoder stays as it is, a linear head is fitted on its features, in about a minute.
 
 Logistic regression on standardised features (convex: the same rows give the same head); its coefficients move into the
-torch head, so nothing of scikit-learn is in a model. How rare classes are learned is `imbalance`'s plan.
+torch head, so nothing of scikit-learn is in a model. How rare classes are learned is `imbalance`'s weighting.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ Floats = NDArray[np.float64]
 
 
 def fit_head(
-    model: SentimentModel, features: Features, truth: NDArray[np.int64], plan: ClassWeighting, *, regularisation: float
+    model: SentimentModel,
+    features: Features,
+    truth: NDArray[np.int64],
+    weighting: ClassWeighting,
+    *,
+    regularisation: float,
 ) -> None:
-    """Fit the head of `model` on `features` [n, d] and `truth` [n] by a plan for those n rows."""
+    """Fit the head of `model` on `features` [n, d] and `truth` [n] by the weights of those n rows."""
     from sklearn.linear_model import LogisticRegression
 
     centre, scale = centre_of(features), scale_of(features)
-    features = scaled(features, centre, scale)  # which lets go of the chosen rows: at 500,000 they are 4 GB
+    features = scaled(features, centre, scale)
     regression = LogisticRegression(C=regularisation, max_iter=MAX_ITERATIONS)
-    regression.fit(features, truth, sample_weight=plan.weights)
+    regression.fit(features, truth, sample_weight=weighting.weights)
     weight = regression.coef_ * scale
-    _set_head(model, weight=weight, bias=regression.intercept_ - weight @ centre - plan.offset)
+    _set_head(model, weight=weight, bias=regression.intercept_ - weight @ centre - weighting.offset)
 
 
 def _set_head(model: SentimentModel, *, weight: Floats, bias: Floats) -> None:
