@@ -83,6 +83,7 @@ class Turn:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        engine.home.mkdir(parents=True, exist_ok=True)
         self.airflow, self.gateway = engine.url("airflow-api"), engine.url("gateway")
         password = (engine.secrets / "airflow_admin_password").read_text(encoding="utf-8")
         self.admin = Person(self.airflow, "admin", password)

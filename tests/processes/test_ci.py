@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_the_script_of_the_composition_is_shell_and_names_what_is_there() -> Non
     text = script.read_text()
     composition = (PROJECT_ROOT / "docker-compose.yaml").read_text()
     questions = set(re.findall(r"\$\{(\w+):\?", composition))
-    answered = {line.partition("=")[0] for line in text.partition("'ANSWERS'\n")[2].splitlines() if "=" in line}
+    answered = {line.partition("=")[0] for line in text.partition("<< ANSWERS\n")[2].splitlines() if "=" in line}
     assert questions <= answered
     services = yaml.safe_load(composition)["services"]
     assert set(re.findall(r"exec --no-TTY ([\w-]+)", text)) <= set(services)
@@ -99,3 +100,68 @@ def test_the_script_of_the_composition_leaves_an_installation_alone(tmp_path: Pa
     assert done.returncode == 1
     assert "another checkout" in done.stderr
     assert (tmp_path / ".env").read_text() == "RESTAR_VERSION=1\n"
+
+
+STAND_IN = """#!/usr/bin/env bash
+echo "$COMPOSE_PROJECT_NAME: ${0##*/} $*" >> "$CALLS"
+exit "$([ "${0##*/}" = "$FAILS" ] && echo 1 || echo 0)"
+"""
+"""Writes down how it was called, and fails where it is told to."""
+
+
+def calls_of_the_composition(tmp_path: Path, *, fails: str = "nothing") -> tuple[int, list[str]]:
+    """Exit code and calls of `scripts/compose`, with stand-ins for Docker, curl and the turn."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("compose", "secrets"):
+        shutil.copy(PROJECT_ROOT / "scripts" / name, tmp_path / "scripts" / name)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("docker", "curl", "turn"):
+        (programs / name).write_text(STAND_IN)
+        (programs / name).chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHON": str(programs / "turn"),
+        "CALLS": str(tmp_path / "calls"),
+        "FAILS": fails,
+    }
+    done = subprocess.run(
+        [tmp_path / "scripts" / "compose"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert not (tmp_path / ".env").exists()
+    return done.returncode, (tmp_path / "calls").read_text().splitlines()
+
+
+def test_the_script_of_the_composition_removes_nothing_of_an_installation(tmp_path: Path) -> None:
+    """Every call of Docker is about a project of another name than that of docker-compose.yaml, the last one removes it."""
+    code, calls = calls_of_the_composition(tmp_path)
+    projects = {call.partition(":")[0] for call in calls}
+    assert code == 0
+    assert len(projects) == 1
+    assert projects.isdisjoint({"", yaml.safe_load((PROJECT_ROOT / "docker-compose.yaml").read_text())["name"]})
+    said = [call.partition(": ")[2] for call in calls]
+    assert said[0] == "docker compose build"
+    assert said[1].startswith("docker compose up --detach --wait")
+    assert said[2].startswith("turn scripts/production")
+    assert said[-1] == "docker compose down --volumes"
+
+
+def test_a_turn_that_fails_shows_the_logs_and_is_removed(tmp_path: Path) -> None:
+    """The exit code is that of the failure, whatever removing says."""
+    code, calls = calls_of_the_composition(tmp_path, fails="turn")
+    said = [call.partition(": ")[2] for call in calls]
+    assert code == 1
+    assert said[-2].startswith("docker compose logs")
+    assert said[-1] == "docker compose down --volumes"
+
+
+def test_the_mail_server_of_a_try_follows_the_schema_and_is_where_the_script_says() -> None:
+    """It listens on the port that the answers name, in the network of the relay."""
+    path = PROJECT_ROOT / "include" / "production" / "mail-server.yaml"
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*checker, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    service = yaml.safe_load(path.read_text())["services"]["mail-server"]
+    script = (PROJECT_ROOT / "scripts" / "compose").read_text()
+    assert service["network_mode"] == "service:mail-relay"
+    assert f"SMTP_PORT={service['environment']['RESTAR_EMBEDDED__MAIL_PORT']}\n" in script
