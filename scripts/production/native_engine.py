@@ -82,7 +82,7 @@ class NativeEngine:
                 cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
-            self._start_names_and_forwards(supervisor, listeners)
+            self._start_network(supervisor, listeners)
             self._start_all(supervisor)
             self._watch(supervisor)
         except KeyboardInterrupt:
@@ -94,7 +94,7 @@ class NativeEngine:
             forget_limits(self.composition.services)
         return 0
 
-    def _start_names_and_forwards(self, supervisor: subprocess.Popen[bytes], listeners: list[tuple[int, str, int]]) -> None:
+    def _start_network(self, supervisor: subprocess.Popen[bytes], listeners: list[tuple[int, str, int]]) -> None:
         self._add(supervisor, "names", (*self.ourselves("names"),))
         for descriptor, name, port in listeners:
             if name not in self.left_out:
