@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/gate_curves.py --measure A B --snapshot FOLDER
 
 The second form asks two model folders for the test rows of a snapshot and prints their cells for
-`gate_worlds.MEASURED`. The first writes results/gate_curves.json and docs/images/gate_curves.svg. `min_rows` is left
-out: the curves show why it is there.
+`gate_populations.MEASURED`. The first writes results/gate_curves.json and docs/images/gate_curves.svg. `min_rows` is
+left out: the curves show why it is there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-import gate_worlds as worlds
+import gate_populations as populations
 import numpy as np
 from measuring import read, save, table
 
@@ -42,24 +42,24 @@ LINES: Final = (
 
 def curves(runs: int) -> list[dict[str, Any]]:
     """One row for each number of test rows: what is promoted or refused in each population."""
-    rng, same = np.random.default_rng(SEED), worlds.equal()
+    rng, same = np.random.default_rng(SEED), populations.equal()
     not_worse, better = GateSettings(policy="not_worse"), GateSettings(policy="better")
-    lost, gained = worlds.worse(0.05, same), worlds.better(0.03, same)
+    lost, gained = populations.worse(0.05, same), populations.better(0.03, same)
     found = []
     for rows in ROWS:
         of_equal, of_worse, of_better = (
-            worlds.comparisons(world, rows=rows, runs=runs, resamples=RESAMPLES, rng=rng)
-            for world in (same, lost, gained)
+            populations.comparisons(population, rows=rows, runs=runs, resamples=RESAMPLES, rng=rng)
+            for population in (same, lost, gained)
         )
         found.append(
             {
                 "rows": rows,
-                "equal_promoted_by_better": worlds.share_promoted(of_equal, better),
+                "equal_promoted_by_better": populations.share_promoted(of_equal, better),
                 "equal_interval_above_zero": sum(one.lower > 0 for one in of_equal) / runs,
-                "worse_refused_by_not_worse": 1 - worlds.share_promoted(of_worse, not_worse),
-                "equal_refused_by_not_worse": 1 - worlds.share_promoted(of_equal, not_worse),
-                "gain_promoted_by_better": worlds.share_promoted(of_better, better),
-                "gain_promoted_by_not_worse": worlds.share_promoted(of_better, not_worse),
+                "worse_refused_by_not_worse": 1 - populations.share_promoted(of_worse, not_worse),
+                "equal_refused_by_not_worse": 1 - populations.share_promoted(of_equal, not_worse),
+                "gain_promoted_by_better": populations.share_promoted(of_better, better),
+                "gain_promoted_by_not_worse": populations.share_promoted(of_better, not_worse),
             }
         )
         print(found[-1], flush=True)
@@ -69,9 +69,9 @@ def curves(runs: int) -> list[dict[str, Any]]:
 def slices(runs: int) -> list[dict[str, Any]]:
     """How often some slice of two equal models refuses: models that are twins in their errors, and strangers."""
     rng, found = np.random.default_rng(SEED), []
-    for name, world in (("twins", worlds.equal()), ("strangers", worlds.strangers())):
+    for name, population in (("twins", populations.equal()), ("strangers", populations.strangers())):
         for rows in (1000, 2000, 5000):
-            plain, beyond = worlds.slices_refused(world, GateSettings(), rows=rows, runs=runs, rng=rng)
+            plain, beyond = populations.slices_refused(population, GateSettings(), rows=rows, runs=runs, rng=rng)
             found.append({"models": name, "rows": rows, "by_tolerance_alone": plain, "beyond_chance_too": beyond})
             print(found[-1], flush=True)
     return found
@@ -135,7 +135,7 @@ def main() -> None:
         measure(first, second, asked.snapshot)
         return
     if not asked.draw:
-        found = {"runs": asked.runs, "seed": SEED, "cells": list(worlds.MEASURED), "slices": slices(asked.runs)}
+        found = {"runs": asked.runs, "seed": SEED, "cells": list(populations.MEASURED), "slices": slices(asked.runs)}
         save("gate_curves", {**found, "curves": curves(asked.runs)})
     kept = read("gate_curves")
     for name in ("curves", "slices"):

@@ -18,13 +18,13 @@ EVERY_SIZE = (250, 500, 1000, 2000, 5000, 10_000)
 
 
 @pytest.fixture
-def worlds(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def populations(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The populations of the benchmark; its modules are siblings in one folder."""
     monkeypatch.syspath_prepend(str(PROJECT_ROOT / "benchmarks"))
-    import gate_worlds
+    import gate_populations
 
-    yield gate_worlds
-    sys.modules.pop("gate_worlds", None)
+    yield gate_populations
+    sys.modules.pop("gate_populations", None)
 
 
 def rng() -> np.random.Generator:
@@ -32,31 +32,35 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20261121)
 
 
-def test_the_populations_are_what_they_say(worlds: ModuleType) -> None:
+def test_the_populations_are_what_they_say(populations: ModuleType) -> None:
     """Equal, five points worse and three points better, exactly; and they are populations."""
-    same = worlds.equal()
-    for world, points in ((same, 0.0), (worlds.worse(0.05, same), -0.05), (worlds.better(0.03, same), 0.03)):
-        assert float(macro_f1_difference(world)) == pytest.approx(points, abs=1e-9)
-        assert (world.sum(), world.min() >= 0) == (pytest.approx(1), True)
+    same = populations.equal()
+    for population, points in (
+        (same, 0.0),
+        (populations.worse(0.05, same), -0.05),
+        (populations.better(0.03, same), 0.03),
+    ):
+        assert float(macro_f1_difference(population)) == pytest.approx(points, abs=1e-9)
+        assert (population.sum(), population.min() >= 0) == (pytest.approx(1), True)
 
 
 @pytest.mark.parametrize("rows", [1000, 2000])
-def test_two_equal_models_are_seldom_promoted_as_better(worlds: ModuleType, rows: int) -> None:
+def test_two_equal_models_are_seldom_promoted_as_better(populations: ModuleType, rows: int) -> None:
     """At most 5 % of the time."""
-    assert worlds.promoted(worlds.equal(), BETTER, rows=rows, runs=250, rng=rng()) <= 0.05
+    assert populations.promoted(populations.equal(), BETTER, rows=rows, runs=250, rng=rng()) <= 0.05
 
 
-def test_a_model_five_points_worse_is_refused(worlds: ModuleType) -> None:
+def test_a_model_five_points_worse_is_refused(populations: ModuleType) -> None:
     """At least 95 % of the time at 2,000 rows, though `not_worse` allows a margin."""
-    lost = worlds.worse(0.05, worlds.equal())
-    assert worlds.promoted(lost, NOT_WORSE, rows=2000, runs=200, rng=rng()) <= 0.05
+    lost = populations.worse(0.05, populations.equal())
+    assert populations.promoted(lost, NOT_WORSE, rows=2000, runs=200, rng=rng()) <= 0.05
 
 
-def test_the_gate_does_not_refuse_everything(worlds: ModuleType) -> None:
+def test_the_gate_does_not_refuse_everything(populations: ModuleType) -> None:
     """With enough rows equal models pass `not_worse`, and one that is three points better passes `better`."""
-    same = worlds.equal()
-    assert worlds.promoted(same, NOT_WORSE, rows=10_000, runs=60, rng=rng()) >= 0.9
-    assert worlds.promoted(worlds.better(0.03, same), BETTER, rows=10_000, runs=60, rng=rng()) >= 0.9
+    same = populations.equal()
+    assert populations.promoted(same, NOT_WORSE, rows=10_000, runs=60, rng=rng()) >= 0.9
+    assert populations.promoted(populations.better(0.03, same), BETTER, rows=10_000, runs=60, rng=rng()) >= 0.9
 
 
 def test_a_model_that_answers_the_same_is_not_better_and_not_worse() -> None:
@@ -80,10 +84,10 @@ def test_swapping_finds_a_plain_gain_and_has_no_side() -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("rows", EVERY_SIZE)
-def test_the_error_rates_hold_at_every_size(worlds: ModuleType, rows: int) -> None:
+def test_the_error_rates_hold_at_every_size(populations: ModuleType, rows: int) -> None:
     """The long version: 2,000 samples of each size; what is five points worse is refused from 2,000 rows on."""
-    same, draws = worlds.equal(), rng()
+    same, draws = populations.equal(), rng()
     better, not_worse = GateSettings(policy="better"), GateSettings(policy="not_worse")
-    assert worlds.promoted(same, better, rows=rows, runs=2000, rng=draws) <= 0.05
-    lost = worlds.promoted(worlds.worse(0.05, same), not_worse, rows=rows, runs=2000, rng=draws)
+    assert populations.promoted(same, better, rows=rows, runs=2000, rng=draws) <= 0.05
+    lost = populations.promoted(populations.worse(0.05, same), not_worse, rows=rows, runs=2000, rng=draws)
     assert lost <= 0.05 or rows < 2000

@@ -56,10 +56,10 @@ def better(points: float, start: Shares) -> Shares:
 
 
 def comparisons(
-    world: Shares, *, rows: int, runs: int, resamples: int, rng: np.random.Generator
+    population: Shares, *, rows: int, runs: int, resamples: int, rng: np.random.Generator
 ) -> list[PairedComparison]:
     """What the gate finds in each of `runs` samples of so many rows."""
-    samples = rng.multinomial(rows, world, size=runs)
+    samples = rng.multinomial(rows, population, size=runs)
     return [compare_cells(cells, resamples=resamples, rng=rng) for cells in samples]
 
 
@@ -68,9 +68,9 @@ def share_promoted(found: list[PairedComparison], config: GateSettings) -> float
     return sum(holds(one, config) for one in found) / len(found)
 
 
-def promoted(world: Shares, config: GateSettings, *, rows: int, runs: int, rng: np.random.Generator) -> float:
+def promoted(population: Shares, config: GateSettings, *, rows: int, runs: int, rng: np.random.Generator) -> float:
     """Both at once, for one policy."""
-    return share_promoted(comparisons(world, rows=rows, runs=runs, resamples=config.resamples, rng=rng), config)
+    return share_promoted(comparisons(population, rows=rows, runs=runs, resamples=config.resamples, rng=rng), config)
 
 
 SLICE_SHARES = {
@@ -82,12 +82,12 @@ SLICE_SHARES = {
 
 
 def slices_refused(
-    world: Shares, config: GateSettings, *, rows: int, runs: int, rng: np.random.Generator
+    population: Shares, config: GateSettings, *, rows: int, runs: int, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Share of samples in which some slice refuses: by its tolerance alone, and beyond chance as the gate does."""
     plain = beyond = 0
     for _ in range(runs):
-        cell = rng.choice(27, size=rows, p=world)
+        cell = rng.choice(27, size=rows, p=population)
         truth, before, now = cell // 9, cell // 3 % 3, cell % 3
         slices = {
             name: rng.choice(len(shares), size=rows, p=shares).astype(str).tolist()
