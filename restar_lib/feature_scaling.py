@@ -1,7 +1,7 @@
 """How features are scaled before a linear model is fitted on them: one rule for the head, its increment and the doubt.
 
 Features are single precision, as the network gives them, and 500,000 rows of them are 4 GB: what is computed about them
-is computed in double precision, some columns or rows at a time, so no second copy is made on the way. Pure arithmetic,
+is computed in double precision, some columns or rows at a time, so that no second full copy is made. Pure arithmetic,
 needs no torch. It fits nothing.
 """
 

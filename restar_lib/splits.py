@@ -1,8 +1,8 @@
-"""Which side of the split a text is on: decided by a keyed hash of its normalised text, once and for good.
+"""Which side of the split a text is on: decided by a keyed hash of its normalised text, and never changed.
 
-So every copy of a text is on the same side, the side does not depend on what else was read or when, and a row
-that may judge a model is in no model's training set. It looks at nothing but the hash: no stratification, no time.
-`ingest.load` stores the side with the review; `dataset.snapshot` reads it from there.
+So every copy of a text is on the same side, the side does not depend on what else was read or when, and a row of the
+test side is in no model's training set. It uses the hash only: no stratification, no time. `ingest.load` stores the
+side with the review; `dataset.snapshot` reads it from there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Held-out rows with the mix of categories and stars that all reviews have: for sets that others compare models on.
+"""Held-out rows with the mix of categories and stars of all reviews, for published sets on which models are compared.
 
 `dataset.candidates.newest` is the other way to choose them. It reads every rated original of a side, so it is for
 publishing now and then, not for every training.

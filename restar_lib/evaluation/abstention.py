@@ -1,7 +1,7 @@
-"""What abstaining buys on a model: what its threshold means, and which one a target needs.
+"""Abstention: what the configured threshold gives, and which threshold reaches a target accuracy.
 
 The target's threshold is chosen on the validation rows and its accuracy measured on the test rows: chosen on the same
-rows it would promise too much. Pure.
+rows the accuracy would be too optimistic. Pure.
 """
 
 from __future__ import annotations

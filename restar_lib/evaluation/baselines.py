@@ -2,9 +2,8 @@
 
 The bag of words learns from the snapshot's training side, with its weights, so from exactly what the model could learn
 from; its answers to the test rows are stored beside the reports under the snapshot's hash, so that the next version is
-compared with the same ones at once. Where the training side has nothing to tell apart (one class, or no word that two
-rows share) there is no bag of words. Called by `evaluation.report.evaluate`; scikit-learn is loaded only where nothing
-is stored yet.
+compared with the same ones at once. Where the training side has one class only, or no word that two rows share, there
+is no bag of words. Called by `evaluation.report.evaluate`; scikit-learn is loaded only where nothing is stored yet.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def _spread(rows: Sequence[Example], limit: int) -> list[Example]:
 
 
 def _read(path: Path, *, rows: int) -> dict[str, Floats] | None:
-    """What is kept; None where there is nothing, where it is damaged, and where it is not for these rows."""
+    """What is stored; None where there is nothing, where it is damaged, and where it is not for these rows."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             names = (MAJORITY, TFIDF, TFIDF_BALANCED) if TFIDF in kept.files else (MAJORITY,)

@@ -1,6 +1,7 @@
-"""Curves of a model that knows how sure it is: ROC, reliability, and what abstaining buys.
+"""Curves of a classifier with confidences: ROC, reliability, and risk against coverage.
 
-Pure functions on arrays, classes and probabilities as in `metrics`. No interval, no plot, no threshold of ours.
+Pure functions on arrays, classes and probabilities as in `metrics`. It computes no interval, draws nothing, and knows
+no configured threshold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a figure may be off: 95 % intervals of proportions, of figures of a confusion matrix, and of any statistic.
+"""95 % confidence intervals of proportions, of figures of a confusion matrix, and of any statistic of rows.
 
 Pure functions; the generator is passed in. Proportions (accuracy, precision, recall, coverage) get Wilson's interval,
 which needs no resampling and stays inside [0, 1]. Figures that a confusion matrix decides (macro-F1, differences of two
@@ -6,8 +6,8 @@ systems on the same rows) are resampled over its cells: drawing n rows with repl
 them. What needs the probabilities (calibration error, ROC AUC, area under the curve) is resampled over rows.
 
 Ends are percentiles, but for the calibration error: chance only adds to it, in the rows and once more in each resample,
-so percentiles lie above the truth (at a true 0.010 and 2,000 rows they held it in 42 of 100 simulations). It has the
-basic interval, which takes off what resampling added: it holds a true error of 0.01 to 0.05 in 86 to 92 of 100
+so percentiles lie above the truth (at a true 0.010 and 2,000 rows they contained it in 42 of 100 simulations). It has
+the basic interval, which subtracts what resampling added: it contains a true error of 0.01 to 0.05 in 86 to 92 of 100
 simulations (500 and 2,000 rows), and one of nothing at all in 72 to 77. So its ends are still a little narrow.
 """
 
@@ -59,7 +59,7 @@ class Difference(BaseModel):
 
 
 def wilson(hits: int, rows: int) -> Measure:
-    """A proportion with its score interval (Wilson 1927); without any row it is 0 and may be anything."""
+    """A proportion with its score interval (Wilson 1927); without any row it is 0, with an interval from 0 to 1."""
     if rows == 0:
         return Measure(value=0.0, low=0.0, high=1.0)
     from scipy.stats import binomtest
@@ -88,8 +88,8 @@ def calibration_error_interval(
 def basic(value: float, drawn: Sequence[float]) -> Measure:
     """A figure that is never under 0 with the basic interval of its resamples (Davison & Hinkley 1997, section 5.2).
 
-    What resampling adds to the figure is taken off it at both ends: right where chance can only add, as it does to the
-    calibration error, of which the figure itself is therefore an estimate from above.
+    What resampling adds to the figure is subtracted at both ends. That is right where chance can only add, as it does
+    to the calibration error, which the figure itself therefore overestimates.
     """
     low, high = np.quantile(drawn, TAILS)
     return Measure(value=value, low=min(value, max(0.0, 2 * value - high)), high=max(value, 2 * value - low))

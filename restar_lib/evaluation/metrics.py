@@ -1,4 +1,4 @@
-"""What a model is worth on rows with a truth: numbers that a report prints and the gate judges.
+"""Metrics of a classifier on rows with a known truth, as reports print them and the gate judges them.
 
 Pure functions on arrays: classes are 0 negative, 1 neutral, 2 positive, probabilities are [rows, 3]. Natural streams
 are about 80 % positive, so accuracy never stands alone: macro-F1, recall per class and the majority baseline stand
@@ -18,7 +18,7 @@ from restar_lib.domain import SENTIMENTS, Example
 
 CLASSES: Final = len(SENTIMENTS)
 SMALLEST_PROBABILITY: Final = 1e-12
-"""One confident mistake must not decide the mean."""
+"""A single confident mistake must not dominate the mean."""
 ECE_BINS: Final = 15
 """The number of bins of Guo et al. 2017."""
 LENGTH_BUCKETS: Final = ((25, "under 25 words"), (60, "25-59 words"), (150, "60-149 words"))
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassMetrics:
-    """One class against the rest; a ratio with nothing below the line is 0."""
+    """One class against the rest; a ratio whose denominator is 0 is 0."""
 
     sentiment: str
     rows: int

@@ -61,5 +61,5 @@ def _are_similar(one: frozenset[int], other: frozenset[int]) -> bool:
 def _runs(text: str) -> frozenset[int]:
     words = WORD.findall(text.lower())
     if not words:
-        return frozenset()  # a text of emoji alone is nobody's copy
+        return frozenset()  # a text without words is no copy of another
     return frozenset(hash(tuple(words[start : start + RUN])) for start in range(max(1, len(words) - RUN + 1)))

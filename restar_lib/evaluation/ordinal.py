@@ -1,7 +1,7 @@
 """Stars as an order: how far expected stars are from the given ones, and whether they stand in the right order.
 
-Pure functions on arrays [n]. Accuracy of three classes does not see that four stars instead of five is a smaller
-mistake than one; these do.
+Pure functions on arrays [n]. Accuracy of three classes does not distinguish four stars instead of five from one instead
+of five; these figures do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def mean_absolute_error(stars: Floats, expected: Floats) -> float:
 
 
 def rank_correlation(stars: Floats, expected: Floats) -> float:
-    """Spearman's rho in [-1, 1], ties at their mean rank; 0 where one side never changes (it orders nothing)."""
+    """Spearman's rho in [-1, 1], ties at their mean rank; 0 where one side is constant."""
     from scipy.stats import rankdata
 
     if len(stars) < 2 or np.ptp(stars) == 0 or np.ptp(expected) == 0:
@@ -33,7 +33,7 @@ def rank_correlation(stars: Floats, expected: Floats) -> float:
 def rank_agreement(stars: Floats, expected: Floats) -> float:
     """Kendall's tau-b in [-1, 1]: of pairs of reviews with other stars, how many more are in the right order than not.
 
-    Ties are made up for; 0 where one side never changes.
+    Corrected for ties; 0 where one side is constant.
     """
     from scipy.stats import kendalltau
 
@@ -45,9 +45,9 @@ def rank_agreement(stars: Floats, expected: Floats) -> float:
 def stars_of_classes(probabilities: Floats, stars: Floats, *, means: Floats) -> Floats:
     """The stars of each class, [3], that make `probabilities @ stars_of_classes` come nearest to `stars` [n].
 
-    Least squares on rows that taught nothing: the mean stars of each class (`means`, [3]) would be right for a model
-    that is sure, and are too far out for one that hedges. Held to [1, 5] and to the order of the classes; with fewer
-    than `MIN_ROWS` rows, or of fewer than three values, the means stay.
+    Least squares on rows that were not trained on: the mean stars of each class (`means`, [3]) would be right for a
+    model that is always certain, and are too extreme for one that is not. Held to [1, 5] and to the order of the
+    classes; with fewer than `MIN_ROWS` rows, or of fewer than three values, the means stay.
     """
     if len(stars) < MIN_ROWS or len(np.unique(stars)) < len(means):
         return means

@@ -222,9 +222,9 @@ class EvaluationReport(ReportPart):
     mistakes: tuple[Mistake, ...]
     mistakes_in_all: int
     warnings: tuple[str, ...] = ()
-    """What makes these figures others than those that the version serves with: said above all else."""
+    """Why these figures differ from those that the version has in service; shown first."""
     elsewhere: ForeignRows | None = None
-    """None on the model's own snapshot: no model has learned from its test rows."""
+    """None on the model's own snapshot, whose test rows it has not learned from."""
     notes: tuple[str, ...]
     """What was left out or capped, in words."""
 

@@ -1,4 +1,4 @@
-"""What a snapshot does not hold of its reviews (source, title, user): asked of the database, where there is one."""
+"""Fields of reviews that a snapshot does not hold (source, title, user), read from the database where there is one."""
 
 from __future__ import annotations
 

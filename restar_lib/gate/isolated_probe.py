@@ -1,7 +1,7 @@
-"""The probe from a clean process: the artifact must answer where nothing of the training is left to help it.
+"""The probe in a process of its own: the artifact must answer without anything that training left in memory.
 
 A fresh interpreter with an environment of four fixed variables runs `isolated_probe_script.py`, which imports what a
-serving process imports. What goes wrong there is an answer with its reason, never an exception here.
+serving process imports. A failure there is returned with its reason and raises nothing here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ENVIRONMENT: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class IsolatedProbe:
-    """How a model did in a process of its own."""
+    """The result of the probe."""
 
     problem: str | None
     """Why it did not answer; None where it did."""

@@ -86,7 +86,7 @@ def judge(
         return verdict_log.assign_to_run(engine, known, run_key=run_key)
     side = _TestSide(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
     lines, provisional = _lines(engine, side, challenger_folder, champion_folder, replaced=known)
-    read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has used no row up
+    read = [line.name for line in lines] != ["artifact"]  # a model that cannot be loaded has not used the rows
     verdict = verdict_log.record(
         engine,
         key,
@@ -104,7 +104,7 @@ def judge(
 
 @dataclass(frozen=True, kw_only=True)
 class _TestSide:
-    """What both models are asked, and by which rules."""
+    """The rows and cases that both models answer, and the settings that judge them."""
 
     settings: Settings
     cases: tuple[Case, ...]
@@ -120,7 +120,7 @@ class _TestSide:
 def _lines(
     engine: Engine, side: _TestSide, challenger: Path, champion: Path | None, *, replaced: Verdict | None
 ) -> tuple[tuple[VerdictLine, ...], bool]:
-    """The lines, and whether the model may serve as provisional."""
+    """The lines of the verdict, and whether the model may serve as provisional."""
     settings = side.settings
     try:
         model = load_verified(challenger, threads=settings.scoring.threads)
@@ -145,8 +145,8 @@ def _refuse_unknown_groups(settings: Settings, cases: Sequence[Case]) -> None:
 
 
 def _is_provisional(engine: Engine, champion: str) -> bool:
-    # A provisional champion is under the floors itself. One that is not worse on the same rows may follow it, or the
-    # loop would stand still until a single training reached the floors.
+    # A provisional champion is under the floors itself. A challenger that is not worse on the same rows may follow it;
+    # else nothing could be released until a single training reached the floors.
     serving = current(engine)
     return serving is not None and serving.model_version == champion and serving.provisional
 
@@ -190,7 +190,7 @@ def _pair(serving: InferenceEngine, side: _TestSide, truth: Integers, answers: F
 
 
 def _leakage(model: InferenceEngine, serving: InferenceEngine | None, side: _TestSide) -> Leakage:
-    """The test rows beside what both models learned from: the challenger's own training set, whoever asks."""
+    """The test rows beside what both models learned from: always including the challenger's own training set."""
     snapshots = side.settings.snapshots_dir
     own = side.snapshot.folder if model.info.snapshot_hash == side.snapshot.snapshot_hash else None
     sets = [TrainingSet(whose="challenger", folder=own or what_is_left(snapshots / model.info.snapshot_hash))]
@@ -216,8 +216,8 @@ def measure_latency(
 ) -> Latency:
     """Answer up to 200 real texts one at a time, after a short warm-up.
 
-    Above the ceiling it is measured again, three times at most, and the best counts: what else this machine was doing
-    is not the model's fault.
+    Above the ceiling it is measured again, three times at most, and the best counts, because other load on the machine
+    also slows the model down.
     """
     for text in texts[:WARM_UP]:
         model.predict([text])

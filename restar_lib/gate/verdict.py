@@ -1,4 +1,4 @@
-"""The verdict as data and as text: every line with its numbers, so that a person can disagree with it.
+"""The verdict as data and as text: every line with its numbers, so that a person can check it.
 
 Pure: it measures nothing and stores nothing.
 """
@@ -20,7 +20,7 @@ FLOORS: Final = frozenset(
 )
 """The lines that a first model may miss and still serve as provisional."""
 MOMENTARY: Final = frozenset({"artifact", "clean_process", "latency"})
-"""The lines that tell of this machine and this moment. None of them is a floor: such a refusal has released nothing."""
+"""The lines that depend on the state of this machine at this moment. None of them is a floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class VerdictLine:
     detail: str
     numbers: Mapping[str, Number]
     table: tuple[Mapping[str, Number], ...] = ()
-    """What stands behind the line, for its page: every value of a slice, every group and failed behaviour case."""
+    """The details behind the line, for its page: every value of a slice, every group and failed behaviour case."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -55,7 +55,7 @@ class Verdict:
     run_key: str | None
     passed: bool
     provisional: bool
-    """Under the floors, better than the commonest class, and the configuration lets such a first model serve."""
+    """Under the floors, better than always predicting the commonest class, and the configuration allows it to serve."""
     lines: tuple[VerdictLine, ...]
     created_at: datetime
 
@@ -71,7 +71,7 @@ class Verdict:
 
     @property
     def refusal_is_momentary(self) -> bool:
-        """Whether nothing but the machine or the disk refused: asked again, it is measured again."""
+        """Whether only the machine or the disk refused it: then judging again measures again."""
         return bool(self.refusing) and {line.name for line in self.refusing} <= MOMENTARY
 
     @property
@@ -127,7 +127,7 @@ def render_markdown(verdict: Verdict) -> str:
 
 
 def may_be_provisional(lines: Sequence[VerdictLine], *, beats_majority: bool) -> bool:
-    """Whether only floors refused, and the model says more than the commonest class would."""
+    """Whether only floors refused, and the model is better than always predicting the commonest class."""
     refusing = {line.name for line in lines if not line.passed}
     return bool(refusing) and refusing <= FLOORS and beats_majority
 

@@ -1,4 +1,4 @@
-"""Verdicts in the database: one for each question, and the rows that each has used.
+"""Verdicts in the database: one for each `VerdictKey`, and the test rows that each has used.
 
 Owns tables `verdict` and `verdict_review`; judges nothing.
 """
@@ -31,7 +31,7 @@ class VerdictKey:
 
 
 RULES: Final = 2
-"""Counts up when the same figures are judged otherwise, so that the question is asked anew."""
+"""Raise it when the same figures are judged differently, so that earlier verdicts are not reused."""
 
 
 def rules_hash(rules: GateSettings, *, cases_hash: str) -> str:
@@ -41,7 +41,7 @@ def rules_hash(rules: GateSettings, *, cases_hash: str) -> str:
 
 
 def find(engine: Engine, key: VerdictKey) -> Verdict | None:
-    """The verdict on exactly this question; None where it was not asked yet."""
+    """The verdict with exactly this key; None where there is none yet."""
     statement = select(*_COLUMNS).where(
         VerdictRow.challenger == key.challenger,
         VerdictRow.champion.is_not_distinct_from(key.champion),
@@ -100,7 +100,7 @@ def times_used(engine: Engine, review_ids: Sequence[str], *, but: Verdict | None
 
 
 def assign_to_run(engine: Engine, verdict: Verdict, *, run_key: str | None) -> Verdict:
-    """A verdict that was given before, now the answer to the run `run_key` as well: who asked last is kept."""
+    """The stored verdict, now with `run_key` as the run that asked for it last."""
     if run_key is None or run_key == verdict.run_key:
         return verdict
     with engine.begin() as connection:
@@ -119,9 +119,9 @@ def record(
     review_ids: Sequence[str],
     instead_of: Verdict | None = None,
 ) -> Verdict:
-    """Store a verdict with its rows, in one commit; where the question was answered meanwhile, that answer stands.
+    """Store a verdict with its rows, in one commit; if another process was first with the same key, its verdict stays.
 
-    `instead_of` is the refusal of the moment that it replaces, in its row.
+    `instead_of` is the momentary refusal whose row it replaces.
     """
     answer = {
         "run_key": run_key,

@@ -1,7 +1,7 @@
 """How much each star rating is to be doubted, by confident learning (Northcutt, Jiang and Chuang 2021, `cleanlab`).
 
 A logistic regression on the frozen encoder's features answers for rows that it has not learned from (out of fold).
-Where such answers contradict the given label more surely than they usually do for that class, the label is doubted.
+Where such answers contradict the given label with more confidence than is usual for that class, the label is doubted.
 Pure functions on arrays, the same rows give the same answer. They change no label: a training takes `doubt_weights`,
 the audit (`label_audit.audit`) takes `doubt`. Loads scikit-learn and cleanlab (seconds) when called, not when imported.
 """
@@ -72,10 +72,10 @@ def doubt_weights(
     seed: int,
     groups: Groups | None = None,
 ) -> Floats:
-    """The row weights [n] of a training that copes with lying stars: less for labels that are doubted.
+    """The row weights [n] of a training with partly wrong stars: lower for labels that are doubted.
 
     `people` [n] marks labels that people gave: they keep their weight whatever the features say. Where a class has
-    fewer rows than there are folds, nothing can be said and every weight stays. `groups`: see `out_of_sample`.
+    fewer rows than there are folds, nothing is judged and every weight stays. `groups`: see `out_of_sample`.
     """
     if _fewest(truth, groups) < folds:
         return weights
@@ -84,7 +84,7 @@ def doubt_weights(
 
 
 def reduced_weights(given: Integers, probabilities: Floats, weights: Floats, people: Flags) -> Floats:
-    """The row weights that are left, by out-of-sample `probabilities` [n, 3]."""
+    """The row weights after doubted labels were reduced, by out-of-sample `probabilities` [n, 3]."""
     from cleanlab.filter import find_label_issues
 
     doubted = find_label_issues(given, _evened(probabilities), filter_by="confident_learning", n_jobs=1)

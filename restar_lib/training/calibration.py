@@ -1,8 +1,8 @@
-"""Temperature scaling: makes a confidence of 0.9 mean right nine times in ten.
+"""Temperature scaling, so that predictions with confidence 0.9 are right nine times in ten.
 
 One number, fitted on the validation rows (the natural class mix, never rows that were selected for being doubtful). It
-changes no decision of the model, only how sure it says it is (Guo et al. 2017, "On Calibration of Modern Neural
-Networks", section 4.2).
+changes no predicted class, only the confidence (Guo et al. 2017, "On Calibration of Modern Neural Networks", section
+4.2).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def fit_temperature(
 ) -> float:
     """The temperature that minimises the log loss of `softmax(logits / temperature)`, [n, 3], on `truth` [n], n > 0.
 
-    Where it stops at a bound, `progress` hears of it: the confidences of such a model are not to be believed.
+    Where it stops at a bound, `progress` gets a warning: the confidences of such a model are unreliable.
     """
     from scipy.optimize import minimize_scalar
 

@@ -1,8 +1,8 @@
-"""Where a long training keeps what it has learned, so that a second try goes on: one folder for one question.
+"""Checkpoints of a long training, so that a retry resumes: one folder for each training (`training_key`).
 
-A process that trains holds the folder by a lock that ends with it. Whoever asks the same at the same time (a task that
-was cleared while it ran, a worker that was thought dead) trains in a folder of its own: twice the work, the same model.
-What a checkpoint holds is the Trainer's business; whether it is whole is asked here. Needs no torch.
+A process that trains holds a lock on the folder, which ends with the process. Another process with the same training (a
+task that was cleared while it ran, a worker that was thought dead) uses a folder of its own: twice the work, the same
+model. The Trainer decides what a checkpoint holds; whether it is complete is checked here. Needs no torch.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ RANDOM_STATES: Final = "rng_state*.pth"
 
 
 @contextmanager
-def checkpoints_of(models_dir: Path, question: str) -> Iterator[Path]:
-    """The folder of the training that answers `question`; gone afterwards, unless that failed.
+def checkpoints_of(models_dir: Path, training_key: str) -> Iterator[Path]:
+    """The folder of the training with this key; deleted afterwards, unless the training failed.
 
-    Then the next try finds it, and housekeeping takes it for the work of a dead training after two days.
+    Then the next try finds it, and housekeeping deletes it after two days.
     """
-    folder = models_dir / f"{WORK_PREFIX}checkpoints-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
+    folder = models_dir / f"{WORK_PREFIX}checkpoints-{hashlib.sha256(training_key.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(held)
-        log.warning("another process trains on the same question; this one keeps its checkpoints elsewhere")
+        log.warning("another process runs the same training; this one keeps its checkpoints elsewhere")
         with tempfile.TemporaryDirectory(prefix=f"{WORK_PREFIX}checkpoints-", dir=models_dir) as own:
             yield Path(own)
         return
@@ -50,13 +50,13 @@ def checkpoints_of(models_dir: Path, question: str) -> Iterator[Path]:
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
     finally:
-        with suppress(OSError):  # where it holds something to go on from, or is gone
+        with suppress(OSError):  # where it holds a checkpoint, or is gone
             folder.rmdir()
         os.close(held)
 
 
 def last_checkpoint(folder: Path, *, progress: Callable[[str], None] = log.info) -> Path | None:
-    """The newest whole checkpoint in `folder`; halves, left by a kill while one was written, are removed."""
+    """The newest complete checkpoint in `folder`; incomplete ones, left by a kill during writing, are removed."""
     whole = []
     for path in folder.glob(CHECKPOINT):
         if _is_whole(path):

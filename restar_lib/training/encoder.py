@@ -1,8 +1,8 @@
 """Where the pre-trained encoder comes from: the packaged one, a local folder, or the hub.
 
 Returns a folder with `config.json`, `model.safetensors` and a tokenizer, and the checksum of the weights; refuses
-pickled weights, and a packaged encoder whose weights are not the ones that this project was built with. Loads no
-network (`model` does). The packaged encoder needs no network at all; a hub name needs it once, then the local cache.
+pickled weights, and a packaged encoder whose weights do not have the recorded checksum. Loads no network
+(`training.network` does). The packaged encoder needs no network at all; a hub name needs it once, then the local cache.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ a head is linear: a real ensemble in the size of one model. Where the encoders w
 strict sense. Every member counts with its calibrated logits (divided by its own temperature).
 
 A version that is an ensemble itself keeps the head that it was trained with in a file of its own (`save_own_head`), so
-that the next night averages the last k trainings and not averages of averages; the weights of a soup are not kept
-twice, so there older trainings fade away. Trains nothing, judges nothing, and looks at no database.
+that the next training averages the last k trainings and not averages of averages; the weights of a soup are not stored
+twice, so there the share of older trainings decreases. Trains nothing, judges nothing, and looks at no database.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def last_versions(
 ) -> tuple[Path, ...]:
     """Up to `count` sealed folders to average with, the newest last.
 
-    Only versions that grew from the same encoder, that the gate let pass (also as provisional), and that were not
-    trained on the snapshot `but`: the snapshot of this training, so that a second try finds the same members. Nor those
-    `withdrawn` from service, whose faults would come back through the average. `fits` may ask for more.
+    Only versions of the same encoder, that the gate let pass (also as provisional), and that were not trained on the
+    snapshot `but`: the snapshot of this training, so that a second try finds the same members. Nor those `withdrawn`
+    from service, whose faults would come back through the average. `fits` is a further condition.
     """
     found = []
     for version in sealed_folder.versions(models_dir):

@@ -1,7 +1,6 @@
-"""From the torch network to `model.onnx`: batch and length stay free, and the answers must stay the same.
+"""Export of the torch network to `model.onnx`, with dynamic batch size and length.
 
-Exports float32 only; quantised variants are no business of this module. What it wrote is compared with torch before
-anybody relies on it.
+The file is compared with torch before it is used. Exports float32 only; it makes no quantised variants.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def export_onnx(
 
 def _compare(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, path: Path, texts: Sequence[str]) -> float:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    # All at once and one by one: the network must not remember the batch that it was exported with.
+    # All at once and one by one: the answers must not depend on the batch size of the export.
     groups = [list(texts), *([text] for text in texts)]
     gap = max(_gap(model, tokenizer, session, group) for group in groups)
     if not gap <= TOLERANCE:  # a NaN must fail as well

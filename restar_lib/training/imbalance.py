@@ -1,4 +1,4 @@
-"""Rare classes: how they get their say in training, and how the answer is set right for the mix that the stream has.
+"""Rare classes: how training weights them, and how predictions are corrected for the class mix of the stream.
 
 Streams are 80 to 95 % positive. A network that learns as if classes were more even finds more of the rare ones; what it
 says is then wrong by a known factor, the ratio of two priors, which is added to the logits (King & Zeng 2001, "Logistic
@@ -30,7 +30,7 @@ CLASSES: Final = len(SENTIMENTS)
 
 @dataclass(frozen=True, kw_only=True)
 class ClassWeighting:
-    """What is learned from n rows."""
+    """How n rows are weighted in training."""
 
     weights: Floats
     """Weight of each row in the loss, [n], mean 1."""

@@ -1,12 +1,12 @@
-"""What is learned, from which rows: the one path that every mode of training takes.
+"""The training procedure that all modes share: which rows are learned from, with which weights.
 
     head        frozen encoder, a head fitted on its features
     fine_tune   the same head as a start, then the whole network
     lora        the same head as a start, then adapters
     increment   the champion, its head moved by the rows that it has not learned from
 
-It prepares the rows (sentences, doubted stars, rare classes), fits and calibrates, and says on the way which stars are
-doubted most (`label_quality.doubted_labels`), from features that are there anyway. The export is `train`'s.
+It prepares the rows (sentences, doubted stars, rare classes), fits and calibrates, and returns which stars are doubted
+most (`label_quality.doubted_labels`), from the same features. The export is done in `train`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from restar_lib.training.linear_head.increment import fresh_rows, update_head
 from restar_lib.training.network import Progress, SentimentModel, features_of, logits_of
 
 START_ROWS: Final = 4000
-"""Rows that the head is fitted on before fine-tuning: it only has to point somewhere sensible. Of so many the stars are
-judged too, whatever the mode: that takes seconds however large the training set is."""
+"""Rows that the head is fitted on before fine-tuning: it is only a starting point. The stars of so many rows are judged
+too, in every mode: that takes seconds however large the training set is."""
 RARE_ROWS: Final = 50
 """Of each class among them, where there are so many."""
 History = Sequence[Mapping[str, float]]
@@ -43,7 +43,7 @@ History = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """What a training leaves beside the network."""
+    """What a training returns beside the network."""
 
     history: History = ()
     """The curves."""
@@ -103,7 +103,7 @@ class Learner:
         if not fresh.any():
             raise NothingToDo("the champion has learned from every row of this snapshot: there is nothing to add")
         chosen = [row for row, is_fresh in zip(train, fresh, strict=True) if is_fresh]
-        # The champion's head aims at the tilted mix already; the weights of all rows say what a fresh one counts.
+        # The champion's head was trained for the re-weighted mix; a fresh row gets its weight from the mix of all rows.
         weights = np.array([row.weight for row in train])
         config = self._config
         how = class_weighting(truth_of(train), weights, method="reweight", power=config.class_weight_power)
@@ -117,7 +117,7 @@ class Learner:
         )
 
     def calibrate(self, validation: Sequence[Example]) -> tuple[NDArray[np.float64], float]:
-        """The network's logits on the validation rows, [n, 3], and the temperature that they ask for."""
+        """The network's logits on the validation rows, [n, 3], and the temperature fitted on them."""
         config = self._config
         texts = texts_of(validation)
         logits = logits_of(self._model, self._tokenizer, texts, long_texts=config.long_texts, progress=self._progress)

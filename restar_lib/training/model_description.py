@@ -1,6 +1,6 @@
-"""What lies in a model folder beside the network: its description, the drift reference, the metrics, the probe's texts.
+"""The files of a model folder beside the network: its description, the drift reference, the metrics, the probe's texts.
 
-Written by `train` before the folder is sealed; read by the engine, by drift and by people. Decides nothing.
+Written by `train` before the folder is sealed; read by the engine, by the drift watch and by people. Decides nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ PROBE_TEXTS: Final = (
     "Three of the five bulbs were dead on arrival, the other two are very bright and look great. " * 12,
     "ok",
 )
-"""Our own words: short, long, mixed, negated. One is longer than most windows, so that cutting is probed too."""
+"""Written for this project: short, long, mixed, negated. One is longer than most windows, so that truncation is
+probed."""
 
 
 def describe(

@@ -1,8 +1,9 @@
 """The network: a pre-trained encoder, mean pooling of its last layers, a linear head with three outputs.
 
-One module for both modes of training, for the safetensors file and for the ONNX export. It reads the text only: titles
-leak the stars. Pooling five layers instead of the last one is worth 3 points of accuracy and 6 of macro-F1 on a frozen
-encoder (hair dryer reviews, 3,000 rows): the last layer of a sentence encoder has forgotten much of a text's tone.
+Shared by all modes of training, the safetensors file and the ONNX export. It reads the texts of the snapshot, which
+begin with titles only where `dataset.titles` is on. Pooling five layers instead of the last one is worth 3 points of
+accuracy and 6 of macro-F1 on a frozen encoder (hair dryer reviews, 3,000 rows): the last layer of a sentence encoder
+holds less of a text's tone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from restar_lib.training.encoder import WEIGHTS, Encoder
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
-"""Takes one line for the person who waits."""
+"""Takes one line about the progress."""
 BATCH: Final = 16
 """Rows of like length in one forward pass; larger ones are not faster on CPU."""
 PROGRESS_SECONDS: Final = 10.0

@@ -1,7 +1,7 @@
 """Which earlier models a training builds on: the champion that it starts from, the versions that it is averaged with.
 
-Only models that read the same way may be built on: the same encoder, window and titles. Whoever builds on a model of
-made-up reviews is one itself, and says so. It neither averages (`ensemble`) nor moves a head (`increment`).
+Only models with the same encoder, window and use of titles qualify. A model that is built on one of simulated reviews
+is marked as simulated too. It neither averages (`ensemble`) nor moves a head (`increment`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def load_champion_weights(model: SentimentModel, champion: Path, *, encoder: Enc
 def champion_training_rows(champion: Path | None, settings: Settings, snapshot: Snapshot) -> Sequence[Example]:
     """What the champion learned from, for an increment.
 
-    Raises `SnapshotError` where there is none, nobody knows any more, or it reads otherwise than it would be taught.
+    Raises `SnapshotError` where there is none, where its snapshot is gone, or where its window or titles differ from
+    the configured ones.
     """
     if champion is None:
         raise SnapshotError("training.mode = increment moves a champion's head, and there is none: train one by `head`")
@@ -66,7 +67,7 @@ def ensemble_members(
 ) -> tuple[Path, ...]:
     """The versions that the training is averaged with, the newest last; none where `training.ensemble` is 1.
 
-    None that is `withdrawn`: that was rolled back from, or that serving refused.
+    No version that is `withdrawn`: one that was rolled back from, or that serving refused.
     """
 
     def fits(folder: Path, info: ModelInfo) -> bool:

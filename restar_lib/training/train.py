@@ -1,8 +1,8 @@
 """From a snapshot to a complete model folder: train, calibrate, export, describe.
 
-Fills a work folder with everything that an artifact holds; sealing, naming, judging and logging it are others' work
-(`artifacts.sealed_folder`, the gate, `tracking.mlflow_log`). The test rows teach and calibrate nothing: they only
-appear, with out-of-sample predictions, among the rows that drift is later compared with.
+Fills a work folder with everything that an artifact holds; sealing, naming, judging and logging it are done elsewhere
+(`artifacts.sealed_folder`, the gate, `tracking.mlflow_log`). The test rows are neither trained nor calibrated on: they
+only appear, with out-of-sample predictions, among the rows that drift is later compared with.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _join_ensemble(
 
 @contextmanager
 def _checkpoints(folder: Path | None) -> Iterator[Path]:
-    """The folder that a training which is killed goes on from; without one, one that nobody will find again."""
+    """The folder from which a killed training resumes; without one, a temporary folder."""
     if folder is not None:
         yield folder
         return
@@ -167,7 +167,7 @@ def _trained(
 
 
 def _unjudged(settings: Settings, champion_folder: Path | None) -> str:
-    """Why a training is not to say which stars it doubts; empty where it is."""
+    """Why a training does not judge stars; empty where it does."""
     if settings.selection.doubted_tasks == 0:
         return "selection.doubted_tasks is 0"
     if champion_folder is not None and starts_from_champion(settings):

@@ -1,4 +1,4 @@
-"""What a training hands on: a model folder that is complete but not sealed, and what is known about it so far."""
+"""The result of a training: a model folder that is complete but not sealed, and what is known about it so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TrainedModel:
     info: ModelInfo
     train_rows: int
     validation: Metrics
-    """On the validation rows, which also chose the temperature: a little flattering, the gate judges on others."""
+    """On the validation rows, which also chose the temperature: slightly optimistic; the gate uses the test rows."""
     validation_against_stars: Metrics
     """The same predictions with the stars alone as truth."""
     doubted: DoubtedLabels

@@ -1,9 +1,9 @@
 """How a model answers the behaviour cases: which hold, and what share of each group does.
 
 `run_cases` asks a loaded model once for every text and judges each case by itself; what share is enough is decided by
-`gate.criteria.behaviour_criteria`. The score of a text is P(positive) - P(negative), from -1 to 1. Abstaining excuses
-nothing: the most probable sentiment counts. Needs ONNX Runtime through the engine, nothing else. Called by the gate and
-by reports.
+`gate.criteria.behaviour_criteria`. The score of a text is P(positive) - P(negative), from -1 to 1. Whether the model
+abstains does not matter: the most probable sentiment counts. Needs ONNX Runtime through the engine, nothing else.
+Called by the gate and by reports.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CaseResult:
     answered: str
     """What the model said, for people."""
     wanted: str
-    """What was asked of it."""
+    """The expected answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class GroupResult:
 
     group: str
     hard: bool
-    """Reported, never judged."""
+    """Reported, but not judged."""
     cases: int
     passed: int
 

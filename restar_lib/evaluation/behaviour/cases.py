@@ -86,7 +86,7 @@ def load_cases(folder: Path = FOLDER) -> tuple[Case, ...]:
 
 
 def refuse_missing_groups(cases: Sequence[Case]) -> None:
-    """Raises `ConfigurationError` where a group has no case that may refuse: what nobody asked must not look right."""
+    """Raises `ConfigurationError` where a group has no judged case: it would count as passed without a test."""
     judged = {case.group for case in cases if not case.hard}
     missing = [group for group in GROUPS if group not in judged]
     if missing:

@@ -1,9 +1,9 @@
-"""Looking at a snapshot before believing what was learned from it: classes, lengths, words, copies, leaks, time.
+"""The profile of a snapshot: classes, lengths, words, near copies, leaks, and class shares over time.
 
 Reads the snapshot, and where there is a database the titles and users of its reviews, which a snapshot does not hold.
 What costs more than a pass over the rows (words, near copies) looks at an even spread of at most
-`evaluation.max_explored_rows` and says so. No text of a review leaves here, and no word that fewer than five reviews
-use. It judges nothing. Called by `restar explore`; `profile.page` writes it down.
+`evaluation.max_explored_rows` and says so. The profile holds no text of a review, and no word that fewer than five
+reviews use. It judges nothing. Called by `restar explore`; `profile.page` writes it down.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FEWEST_REVIEWS: Final = 5
 WORDS_SHOWN: Final = 20
 SURE_Z: Final = 2.0
 PRIOR: Final = 500.0
-"""Imaginary reviews of the common mix that each class begins with: rare words must earn their place."""
+"""Pseudo-counts of the common mix that each class begins with, so that rare words do not come first."""
 MOST_PERIODS: Final = 40
 WORD: Final = re.compile(r"[a-z][a-z']+")
 
@@ -135,7 +135,7 @@ def _lengths(sentiment: Sentiment, rows: Sequence[Example]) -> Lengths:
 
 
 def _words(rows: Sequence[Example]) -> tuple[ClassWords, ...]:
-    """By reviews that have a word, not by how often they say it: one shouting review is one review."""
+    """Counts reviews that have a word, not how often they repeat it."""
     found = {
         sentiment: Counter(word for row in _of(rows, sentiment) for word in set(WORD.findall(row.text.lower())))
         for sentiment in SENTIMENTS

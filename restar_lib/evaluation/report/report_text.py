@@ -1,4 +1,4 @@
-"""The sentences of an evaluation page: the answer first, and what a person should know before believing it. Pure."""
+"""The sentences of an evaluation page: the result first, then what limits it. Pure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def headline(report: EvaluationReport) -> str:
 
 
 def titles_mismatch(version: str, *, titles: bool) -> str:
-    """That the rows, with `titles` in front of their texts or without, are not as this version learned to read them."""
+    """A sentence for rows that differ in having `titles` in front of their texts from those that a version learned."""
     apart = (
         "learned from texts without titles, and these rows have them in front"
         if titles
@@ -133,7 +133,7 @@ def _points(report: EvaluationReport) -> Iterator[ReportNote]:
 
 
 def _elsewhere(found: ForeignRows) -> ReportNote:
-    """No verdict on the simple rivals stands beside it: they learned from this snapshot, the model from another."""
+    """The baselines are not compared then: they learned from this snapshot, the model from another."""
     rows = f"These rows are of another training set than the model's own ({found.learned_from}), "
     if found.seen is None:
         unknown = "which is not on this disk: nobody knows how many of them it has learned from."

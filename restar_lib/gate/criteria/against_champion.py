@@ -46,7 +46,7 @@ def comparison_line(
 ) -> VerdictLine:
     """Against the champion: the lower end of the interval of the macro-F1 difference decides.
 
-    What is `unfair` about these rows decides nothing and is said: who approves must know.
+    What is `unfair` about these rows does not decide, but the line names it for the person who approves.
     """
     said = "".join(f"; {one}" for one in unfair)
     if paired is None:

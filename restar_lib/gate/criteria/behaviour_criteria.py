@@ -1,6 +1,6 @@
 """The lines of the behaviour cases: a floor for each group, and no large drop against the champion.
 
-Pure functions of what was measured. Hard groups are reported and refuse nobody; so are all of them where the
+Pure functions of what was measured. Hard groups are reported and never refuse a model; nor does any group where the
 configuration says that the cases do not decide for such a model.
 """
 
@@ -40,7 +40,7 @@ def _floor_line(found: Behaviour, config: GateSettings, *, judged: bool) -> Verd
     under = [group for group in found.judged if group.rate < floor_of(group.group, config)]
     held, cases = sum(one.passed for one in found.judged), sum(one.cases for one in found.judged)
     missing = [group for group in GROUPS if group not in {one.group for one in found.judged}]
-    if missing:  # a group that nobody asked for must not look like one that held, whoever is judged
+    if missing:  # a group without judged cases must not count as one that held
         verdict = f"no judged case in: {', '.join(missing)}"
     else:
         verdict = _under(under, config) if under else f"all {len(found.judged)} groups reach their floors"

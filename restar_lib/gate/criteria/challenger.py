@@ -1,7 +1,8 @@
-"""The lines of a verdict, each a pure function of what was measured (DESIGN section 8).
+"""The lines that judge the challenger by itself, and the order of all lines of a verdict (DESIGN section 8).
 
-Every line says its numbers whether it passes or not. Nothing is measured here, and there is no I/O. The lines against a
-champion are in `gate.criteria.against_champion`, those of the behaviour cases in `gate.criteria.behaviour_criteria`.
+Each line is a pure function of what was measured, and gives its numbers whether it passes or not. There is no I/O. The
+lines against a champion are in `gate.criteria.against_champion`, those of the behaviour cases in
+`gate.criteria.behaviour_criteria`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def all_lines(measured: Measurements, config: GateSettings) -> tuple[VerdictLine
 
 
 def artifact_refusal(reason: str) -> tuple[VerdictLine, ...]:
-    """The only line where the challenger cannot be asked at all."""
+    """The only line where the challenger cannot be loaded."""
     return (VerdictLine(name="artifact", passed=False, detail=reason, numbers={}),)
 
 
@@ -92,7 +93,7 @@ def leakage_line(found: Leakage) -> VerdictLine:
 
 
 def floor_lines(metrics: Metrics, config: GateSettings) -> Iterator[VerdictLine]:
-    """What a model must reach whatever served before it; the majority baseline stands beside each figure."""
+    """What a model must reach whatever served before it; each line also gives the majority baseline."""
     yield _floor("accuracy", metrics.accuracy, config.min_accuracy, majority=metrics.majority_accuracy)
     yield _floor("macro_f1", metrics.macro_f1, config.min_macro_f1, majority=metrics.majority_macro_f1)
     for one in metrics.per_class:
@@ -107,7 +108,7 @@ def floor_lines(metrics: Metrics, config: GateSettings) -> Iterator[VerdictLine]
 
 
 def freshness_line(measured: Measurements, config: GateSettings) -> VerdictLine:
-    """Rows that judge again and again are learned by selection, so they are used up after a while."""
+    """Each verdict selects models by its test rows, so the same rows may judge only a limited number of times."""
     times, limit = measured.judged_before + 1, config.max_judgements
     fresh = times <= limit
     detail = f"these rows judge for the {_ordinal(times)} time (at most {limit})"
@@ -118,7 +119,7 @@ def freshness_line(measured: Measurements, config: GateSettings) -> VerdictLine:
 
 
 def isolated_probe_line(probe: IsolatedProbe) -> VerdictLine:
-    """The artifact must answer its probe where nothing of the training helps it."""
+    """The artifact must answer its probe in a process that holds nothing of the training."""
     if probe.problem is not None:
         detail = f"does not answer its probe in a process of its own: {probe.problem}"
         return VerdictLine(name="clean_process", passed=False, detail=detail, numbers={})

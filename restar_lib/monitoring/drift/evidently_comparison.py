@@ -1,14 +1,14 @@
-"""Evidently's part of the watch: how far each column moved, and the HTML report that shows it.
+"""Drift measured by Evidently: how far each column moved, and the HTML report that shows it.
 
 The one module that knows Evidently; nothing of its types leaves it. The first measure is the population stability
 index, PSI = sum over bins of (r - w) ln(r / w) with the shares r of the reference and w of the window (Siddiqi, Credit
 Risk Scorecards, 2006; above 0.25 counts as a major shift). Evidently takes Sturges' equal-width bins over both samples,
-and one bin a value for categories; an empty bin counts as a share of 0.0001. Columns of numbers are besides compared
-by their Kolmogorov-Smirnov distance, which needs no bins: long tails hide changes in equal-width ones. What chance
-alone makes of samples of these sizes is `monitoring.chance`'s.
+and one bin a value for categories; an empty bin counts as a share of 0.0001. Columns of numbers are also compared by
+their Kolmogorov-Smirnov distance, which needs no bins: long tails hide changes in equal-width ones. How far samples of
+these sizes differ by chance is computed in `monitoring.drift.sampling_noise`.
 
-Evidently's reports send nothing anywhere (its telemetry belongs to its server, which is not used; `make run` sets
-DO_NOT_TRACK besides), and the HTML carries its scripts in itself. It decides nothing: `monitoring.drift.findings` does.
+Evidently's reports send nothing anywhere (its telemetry belongs to its server, which is not used; `make run` also sets
+DO_NOT_TRACK), and the HTML contains its scripts. It decides nothing: `monitoring.drift.findings` does.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What the watch makes of its measurements: findings, and the words that a person on call reads.
+"""Drift findings: which measurements exceed their limits, and the sentences that the person on call reads.
 
 Pure functions over numbers, with the thresholds of DESIGN section 9 (`monitoring` in the configuration): how far a
 column moved, the share of drifted columns, mean confidence, the mix of predicted classes, the age of the oldest open
-task. A difference that samples of these sizes show by chance is noted, not found. The bodies of alerts are
-`monitoring.alerts.alert_text`'s. It reads nothing and stores nothing; a window that is too small never comes here.
+task. A difference that samples of these sizes show by chance becomes a note, not a finding. The bodies of alerts are
+`monitoring.alerts.alert_text`'s. It reads nothing and stores nothing; a window that is too small is not judged.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class DriftMeasurements:
         return self._shift(self.shifted_class)
 
     def _shift(self, name: Sentiment) -> float:
-        # Rounded, so that two classes that swap the same reviews do move alike.
+        # Rounded, so that two classes that exchange the same reviews have equal shifts.
         return round(abs(self.class_shares[name] - self.reference_shares[name]), 6)
 
 
@@ -144,7 +144,7 @@ def judge(measured: DriftMeasurements, limits: MonitoringSettings) -> tuple[Find
 
 
 def within_sampling_noise(measured: DriftMeasurements, limits: MonitoringSettings) -> tuple[str, ...]:
-    """What is beyond a limit and yet no finding, because samples of these sizes show as much by chance."""
+    """Notes on what exceeds a limit and is no finding, because samples of these sizes differ as much by chance."""
     notes = [
         f"{column.name} moved by {column.psi:.2f} (limit {limits.max_psi:g}), which so few rows show by chance, up to "
         f"{column.psi_by_chance:.2f}: no finding."

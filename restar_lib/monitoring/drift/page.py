@@ -1,7 +1,7 @@
-"""The drift report as a page: the verdict of the watch in words, above Evidently's charts.
+"""The drift report as a page: the findings in words, above Evidently's charts.
 
-One HTML file that loads nothing from anywhere, written so that a reader sees all of it or none. It measures and judges
-nothing. Called by `monitoring.watch`.
+One HTML file that loads nothing from anywhere, written atomically. It measures and judges nothing. Called by
+`monitoring.watch`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""How far two samples of one column lie apart, and how far they would by chance alone.
+"""How far two samples of one column differ, and how far they would by chance alone.
 
 Small samples differ even where nothing has changed: from two samples of n and m rows over B bins one expects a
 population stability index of about (B - 1)(1/n + 1/m) (Yurdakul 2018), and more where tails leave bins empty. So each
 index stands beside the value that chance alone exceeds with a given probability: the rows of both sides are pooled and
-dealt out again many times (a permutation test; Good, Permutation Tests, 2000), which needs no formula and is right for
-empty bins too. Dealing is seeded: the same samples give the same limit.
+split at random many times (a permutation test; Good, Permutation Tests, 2000), which needs no formula and is right for
+empty bins too. The splits are seeded: the same samples give the same limit.
 
 Pure arithmetic on numpy arrays. Evidently computes one index a report; the limit needs hundreds for each column, from
-counts alone, so the formula stands here too, over all deals at once. The bins are Evidently's (a test holds the index
-against Evidently's own); which distance is too far is `monitoring.drift.findings`' to say.
+counts alone, so the formula is here too, vectorised over all splits. The bins are Evidently's, and a test compares the
+index with Evidently's own. Which distance is too far is decided in `monitoring.drift.findings`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FEW_VALUES = 20
 EMPTY = 0.0001
 """The share of an empty bin; where a sample is so large that full bins come near it, a millionth of the smallest."""
 BEYOND = 20
-"""Deals that are expected beyond the limit: so few would be noise, more would cost time for no better answer."""
+"""Random splits expected beyond the limit: fewer would make the limit noisy, more would only cost time."""
 SEED = 20_260_101
 
 Floats = NDArray[np.float64]
@@ -103,7 +103,7 @@ def _shares(counts: Floats) -> Floats:
 
 
 def _psi(before: Floats, now: Floats) -> Floats:
-    """One index a row, from counts [deals, bins]."""
+    """One index a row, from counts [splits, bins]."""
     r, w = _filled(_shares(before)), _filled(_shares(now))
     index: Floats = ((r - w) * np.log(r / w)).sum(axis=1)
     return index

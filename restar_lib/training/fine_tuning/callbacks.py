@@ -1,4 +1,4 @@
-"""What happens beside the steps of a fine-tuning: it stops when it gets no better, and says how far it is."""
+"""Callbacks of a fine-tuning: early stopping and progress lines."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from restar_lib.training.network import PROGRESS_SECONDS, Progress
 
 
 class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]  # transformers is Any to mypy here (pyproject)
-    """Stops where the patience is at its end, also where a kill came between that and the end of the training."""
+    """Early stopping that also ends a resumed training whose patience had run out before it was killed."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
-        """The patience that is left is restored from the checkpoint by now."""
+        """The counter has been restored from the checkpoint by now."""
         super().on_train_begin(args, state, control, **rest)
         if self.early_stopping_patience_counter >= self.early_stopping_patience:
             control.should_training_stop = True
 
 
 class ProgressReporter(TrainerCallback):  # type: ignore[misc]  # as above
-    """Tells the person who waits how far it is, and what each evaluation found."""
+    """Reports progress and the result of each evaluation."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

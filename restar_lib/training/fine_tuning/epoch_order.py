@@ -1,4 +1,4 @@
-"""In which order the rows of an epoch are learned: of like length together, as the seed and the epoch alone decide.
+"""The order of the rows of an epoch: grouped by length, and determined by the seed and the epoch alone.
 
 The Trainer's own order is drawn from the global generator, so a training that is resumed in its second epoch would go
 on in the order of another one: some rows twice, others never. Its loader does not always say which epoch it is in

@@ -1,12 +1,12 @@
-"""The thorough modes: the whole network learns, or adapters in a frozen one (LoRA), by the Hugging Face Trainer.
+"""Fine-tuning: the whole network is trained, or adapters in a frozen one (LoRA), by the Hugging Face Trainer.
 
-It starts from a fitted head, because a random one would first destroy what the encoder knows (Kumar et al. 2022,
+It starts from a fitted head, because a random one would first distort the encoder's features (Kumar et al. 2022,
 "Fine-Tuning can Distort Pretrained Features"). Early stopping on the macro-F1 of the validation rows, batches of like
-length, half precision where the hardware computes in it; where the machine has several devices, each takes its part of
+length, half precision where the hardware supports it; where the machine has several devices, each computes a part of
 every batch (`multi_device`), so the steps are the same on any machine.
 
-What it has learned so far lies in a folder of checkpoints: a training that is killed goes on from there. It saves no
-model (`train` does) and does not choose the rows or their weights (`imbalance` does).
+Its state is saved in a folder of checkpoints: a training that is killed resumes from there. It saves no model (`train`
+does) and does not choose the rows or their weights (`imbalance` does).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a fine-tuning learns from, as one value: rows, configuration, checkpoints. It can be written down and read back.
+"""A fine-tuning job as one value: rows, configuration, checkpoints. It can be written to a folder and read back.
 
-So that other processes can learn from the same (`together`): rows as Arrow tables, the rest as JSON, nothing pickled.
+So that several processes can run the same job (`multi_device`): rows as Arrow tables, the rest as JSON, no pickle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ VALIDATION: Final = "validation"
 REST: Final = "job.json"
 
 History = list[dict[str, float]]
-"""One entry for each look at the validation rows: `step`, `epoch`, `loss` since the last one, `validation_macro_f1`."""
+"""One entry for each evaluation on the validation rows: `step`, `epoch`, `loss` since the last one,
+`validation_macro_f1`."""
 
 
 @dataclass(frozen=True, kw_only=True)

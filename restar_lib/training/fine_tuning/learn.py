@@ -1,7 +1,7 @@
 """One process that fine-tunes: the Hugging Face Trainer over one `FineTuningJob`, from its last checkpoint on.
 
-It learns what the job says and nothing else; how many processes there are is `fine_tune`'s decision, and how several
-of them work together is `multi_device`'s. It saves no model.
+How many processes there are is decided in `fine_tune`, and how several of them cooperate in `multi_device`. It saves no
+model.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def learn(
         callbacks=[EarlyStopping(config.early_stopping_patience), ProgressReporter(progress)],
     )
     trainer.remove_callback(PrinterCallback)
-    # The Trainer compares its looks with each other alone: whether any is better than the fitted head is decided here.
+    # The Trainer compares its evaluations with each other only: whether any beats the fitted head is decided here.
     fitted = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     start = trainer.evaluate()["eval_macro_f1"]
     _unprepare(trainer)

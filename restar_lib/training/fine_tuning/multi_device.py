@@ -1,9 +1,9 @@
-"""One fine-tuning by several processes on this machine, one for each device; `accelerate` parts every batch among them.
+"""One fine-tuning by several processes on this machine, one a device; `accelerate` divides every batch among them.
 
-Each process is a fresh interpreter that reads the job from a folder: a fork would inherit torch's threads and
-half of CUDA (accelerate's own launchers fork), and below a Celery worker, which is daemonic, `multiprocessing` starts
-nothing. They find each other by a file and talk over the loopback interface. All do the same (`fine_tune.learn`);
-process 0 alone writes checkpoints, tells how far it is, and writes down what was learned.
+Each process is a fresh interpreter that reads the job from a folder: a fork would inherit torch's threads and half of
+CUDA (accelerate's own launchers fork), and below a Celery worker, which is daemonic, `multiprocessing` starts nothing.
+They meet through a file and communicate over the loopback interface. All run `fine_tuning.learn.learn`; only process 0
+writes checkpoints, reports progress, and saves the result.
 
 A failure of one ends all and is raised here; and they end with this process, however it ends. Not for several machines.
 """
@@ -53,7 +53,7 @@ def processes_for(config: TrainingSettings, *, devices: int) -> int:
 
 
 def learn_on_devices(model: SentimentModel, job: FineTuningJob, *, processes: int, progress: Progress) -> History:
-    """`fine_tune.learn` by several processes; `model` has the weights of the best state afterwards.
+    """`learn` by several processes; `model` has the weights of the best state afterwards.
 
     Raises `WorkLost` with the message of the process that failed first.
     """
@@ -140,7 +140,7 @@ def _start(folder: Path, *, rank: int, processes: int) -> subprocess.Popen[bytes
 
 
 def _follow(team: Sequence[subprocess.Popen[bytes]], folder: Path, *, before: MemoryKills, progress: Progress) -> None:
-    """Until process 0 has ended well; hands on what it tells."""
+    """Wait until process 0 has succeeded, forwarding its progress lines."""
     forwarded = 0
     while True:
         done = team[0].poll() == 0
@@ -152,7 +152,7 @@ def _follow(team: Sequence[subprocess.Popen[bytes]], folder: Path, *, before: Me
 
 
 def _forward_progress(file: Path, *, after: int, progress: Progress) -> int:
-    """Hand on the whole lines behind byte `after`; returns how many bytes they have."""
+    """Forward the complete lines behind byte `after`; returns how many bytes they have."""
     if not file.is_file():
         return 0
     with file.open("rb") as lines:

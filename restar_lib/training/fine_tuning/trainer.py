@@ -1,6 +1,6 @@
 """The Hugging Face Trainer as this project uses it: weighted rows, an offset of the logits, slower lower layers.
 
-The loss is the same whether one process learns or several share each batch (`together`): the mean over all rows of
+The loss is the same whether one process learns or several share each batch (`multi_device`): the mean over all rows of
 the batch, wherever they lie. It chooses neither rows nor weights (`imbalance` does) and starts nothing.
 """
 

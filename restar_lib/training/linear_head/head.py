@@ -1,7 +1,7 @@
-"""The cheap mode: the encoder stays as it is, a linear head is fitted on its features, in about a minute.
+"""Mode `head`: the encoder stays as it is, a linear head is fitted on its features, in about a minute.
 
 Logistic regression on standardised features (convex: the same rows give the same head); its coefficients move into the
-torch head, so nothing of scikit-learn is in a model. How rare classes are learned is `imbalance`'s weighting.
+torch head, so nothing of scikit-learn is in a model. How rare classes are weighted is decided in `imbalance`.
 """
 
 from __future__ import annotations

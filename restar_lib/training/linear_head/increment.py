@@ -1,10 +1,10 @@
-"""The nightly update: the champion's head moves towards the newest rows, the encoder and everything older stay.
+"""Mode `increment`: the champion's head is updated by the newest rows; the encoder stays as it is.
 
 Logistic regression with a Gaussian prior around the champion's head: the loss of the new rows plus `strength` times
-half the squared distance from where the head stood, so a night with few labels changes little, and what they say
-nothing about stays as it was. Convex: the same rows give the same head. It takes seconds, because only the new rows are
-read. It does not see the old rows again, so it can forget them where `strength` is small; `benchmarks/loop.py` compares
-it with training on everything.
+half the squared distance from where the head stood, so few labels change little, and directions that they do not cover
+stay as they were. Convex: the same rows give the same head. It takes seconds, because only the new rows are read. It
+does not see the old rows again, so it can forget them where `strength` is small; `benchmarks/loop.py` compares it with
+training on everything.
 """
 
 from __future__ import annotations
