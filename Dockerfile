@@ -1,5 +1,5 @@
 # Three images from one file; docker-compose.yaml builds them. None runs as root, none holds a secret.
-#   airflow     every process of Airflow, `restar migrate`, `restar metrics`, MLflow: the whole house
+#   airflow     every process of Airflow, `restar migrate`, `restar metrics`, MLflow: all of Re*Star
 #   serving     `restar serve` alone: the inference engine and HTTP, no Airflow, no training code, no database driver
 #   mail-relay  hands mails to your mail server
 # The pins in requirements/*.txt are the ones that were tested. Base images are named by version; pin their digests too
@@ -63,7 +63,7 @@ USER 65534:65534
 EXPOSE 8025
 CMD ["/opt/restar/include/mail/relay"]
 
-# --- the house; the last stage, so that a plain `docker build .` makes it
+# --- Airflow and all of Re*Star; the last stage, so that a plain `docker build .` makes it
 FROM base AS airflow
 ENV AIRFLOW_HOME=/var/lib/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/restar/dags \

@@ -31,7 +31,7 @@ RESAMPLES = 1000
 COVERAGES = (1.0, 0.9, 0.8)
 CURVE = tuple(round(0.05 * step, 2) for step in range(1, 21))
 SMALLEST_CATEGORY = 100
-"""Categories with fewer test rows are told of together."""
+"""Categories with fewer test rows are counted as one group."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,7 +141,7 @@ def configured(folder: Path) -> Settings:
 
 
 def fill(engine: Engine, settings: Settings, *, rows: int) -> str:
-    """A house that has run for long: returns its champion."""
+    """An installation that has run for long: returns its champion."""
     file = Path(settings.source.path)
     base = min(rows, BASE_ROWS)
     measuring.write_lines(file, measuring.raw_rows(measuring.settings_for(file.parent), ""), count=base)

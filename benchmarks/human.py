@@ -2,14 +2,14 @@
 
 Movie snippets (Hutto & Gilbert 2014): sentences that 15 to 29 people rated from -4 to 4. Truth is the mean of the
 others: each rating of a person is held against the mean of all other people who rated that sentence (leave one out),
-each system's answer against the mean of all. Means up to 0.5 away from 0 are neutral, so are ratings of 0. Told are
+each system's answer against the mean of all. Means up to 0.5 away from 0 are neutral, so are ratings of 0. Reported are
 accuracy, Cohen's kappa and macro-F1 on three classes, Pearson's and Spearman's correlation of the graded answer (a
 person's rating, VADER's compound, a model's positive minus negative probability), and Krippendorff's alpha among
 the people.
 
 Sentences of the UCI (Kotzias et al. 2015): clear-cut ones, one label each, two classes; so nothing can be said about
 agreement among people. A system must choose the likelier of negative and positive; how often its own answer is neutral
-is told beside.
+is reported beside it.
 
 None of these sentences is in anybody's training data, but snippets and sentences about films are not product reviews,
 and VADER's lexicon was made by the people who rated the snippets.

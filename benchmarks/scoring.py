@@ -82,7 +82,7 @@ def configured(folder: Path, arguments: argparse.Namespace) -> Settings:
 
 
 def model_of(engine: Engine, settings: Settings, arguments: argparse.Namespace) -> Path:
-    """The champion of the given house, or a small model that is trained on the first reviews."""
+    """The champion of the given state folder, or a small model that is trained on the first reviews."""
     if arguments.home:
         pointer = read_pointer(arguments.home / settings.pointer_path.relative_to(settings.home))
         if pointer is None:

@@ -3,7 +3,7 @@
 Heads on the frozen encoder's features, three ways to learn from the same real reviews: whole texts (the default), whole
 texts and their sentences (`training.sentences`), sentences alone. Judged on sentences that people labelled and nobody
 learned from (UCI: two clear-cut classes; movie snippets: 15 to 29 raters, cut into three classes as in `human.py`), and
-on whole reviews, which must not suffer. Probabilities are calibrated on whole reviews, as in the house. Differences to
+on whole reviews, which must not suffer. Probabilities are calibrated on whole reviews, as in training. Differences to
 whole texts are paired bootstraps, 95 %.
 
     nice python benchmarks/sentences.py --reviews FOLDER [--rows N] [--test-rows N]

@@ -22,7 +22,7 @@ from engine import Engine
 PEOPLE = {"lara": "Labeler", "leo": "Lead", "olga": "Operator"}
 HISTORY, PORTION = 8000, 1500
 TEXT = "Great battery, but the screen cracked after two days and nobody answers my mails."
-PATIENCE = 1800.0
+WAIT_SECONDS = 1800.0
 Answer = dict[str, Any]
 
 
@@ -57,7 +57,7 @@ class Person:
 
 @dataclass
 class Caller:
-    """Asks the API for predictions without a pause, until it is told to stop."""
+    """Asks the API for predictions without a pause, until `stopping` is set."""
 
     url: str
     codes: Counter[int | str] = field(default_factory=Counter)
@@ -230,9 +230,9 @@ class Turn:
         return {task["task_id"]: f"{task['state']} on {task['hostname']} (try {task['try_number']})" for task in tasks}
 
     def _until(self, look: Callable[[], Answer | None]) -> Answer:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_SECONDS
         while (found := look()) is None:
             if time.monotonic() > deadline:
-                raise OSError(f"waited {PATIENCE:.0f} s in vain")
+                raise OSError(f"waited {WAIT_SECONDS:.0f} s in vain")
             time.sleep(2)
         return found

@@ -1,4 +1,4 @@
-"""`house`: a real Airflow API server under FAB's login, with our roles, one person in each, and something to look at."""
+"""`airflow_with_roles`: a real Airflow API server under FAB's login, with our roles, one person in each, and something to look at."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class AirflowWithRoles:
     """The running server and its people."""
 
     airflow: RunningAirflow
@@ -54,7 +54,9 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def house(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def airflow_with_roles(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowWithRoles]:
     """Started once a session: migrated, initialised, DAGs known, server answering."""
     home = tmp_path_factory.mktemp("airflow-fab")
     postgres.create_databases("airflow_fab", "restar_fab")
@@ -73,7 +75,7 @@ def house(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     for command in (["db", "migrate"], ["dags", "reserialize"]):
         subprocess.run([BIN / "airflow", *command], env=environment, check=True, capture_output=True)
     airflow = RunningAirflow(url=f"http://127.0.0.1:{port}", database_url=postgres.url("restar_fab"), home=home)
-    made = House(airflow=airflow, environment=environment)
+    made = AirflowWithRoles(airflow=airflow, environment=environment)
     made.init()
     with serving(airflow, environment):
         for person, role in PEOPLE.items():
@@ -82,10 +84,10 @@ def house(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         yield made
 
 
-def register(house: House, person: str, role: str) -> None:
+def register(airflow_with_roles: AirflowWithRoles, person: str, role: str) -> None:
     """An administrator makes an account."""
     body = {
         "username": person, "first_name": person, "last_name": role, "email": f"{person}@example.com",
         "password": PASSWORD, "roles": [{"name": role}],
     }  # fmt: skip
-    house.ask("ann", "POST", "/auth/fab/v1/users", body).raise_for_status()
+    airflow_with_roles.ask("ann", "POST", "/auth/fab/v1/users", body).raise_for_status()
