@@ -53,7 +53,7 @@ def running() -> EmbeddedPostgres:
     folder = Path(os.environ[VARIABLE])
     server = _server(folder)
     with _locked(folder):
-        if not (folder / "postgres.pid").exists():
+        if not (folder / "postgres.ready").exists():
             _start(server, folder)
     return server
 
@@ -94,10 +94,11 @@ def _start(server: EmbeddedPostgres, folder: Path) -> None:
             [*server.command(), "-c", "fsync=off"],
             user=server.user, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+    (folder / "postgres.pid").write_text(str(process.pid))  # at once: whatever fails now, it is stopped in the end
     server.wait_ready()
     server.create_databases(OURS)
     migrate(server.url(OURS))
-    (folder / "postgres.pid").write_text(str(process.pid))
+    (folder / "postgres.ready").touch()
 
 
 def _migrate_airflow(server: EmbeddedPostgres, folder: Path) -> None:
