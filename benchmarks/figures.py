@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from restar_lib.dataset.arrays import truth_of
 from restar_lib.domain import SENTIMENTS, Example
+from restar_lib.evaluation import intervals
 from restar_lib.evaluation.intervals import basic
 from restar_lib.evaluation.metrics import (
     CLASSES,
@@ -101,12 +102,9 @@ def per_category(examples: Sequence[Example], answers: Answers) -> dict[str, dic
 
 
 def wilson(hits: int, rows: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
-    z = 1.959964
-    share, spread = hits / rows, 1 + z * z / rows
-    middle = (share + z * z / (2 * rows)) / spread
-    half = z * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))) / spread
-    return middle - half, middle + half
+    """The two ends of Wilson's 95 % interval of a share."""
+    found = intervals.wilson(hits, rows)
+    return found.low, found.high
 
 
 def _category(truth: Integers, classes: Integers) -> dict[str, Any]:
