@@ -23,7 +23,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import Engine, func, select
 
-from restar_lib.embedded.airflow_api import PATIENCE_SECONDS, AirflowApi, DagRun
+from restar_lib.embedded.airflow_api import AWAY_SECONDS, AirflowApi, DagRun
 from restar_lib.embedded.dag_runs import DagRuns
 from restar_lib.embedded.feeds import SimulatedFeed
 from restar_lib.embedded.progress import ProgressView, Step
@@ -101,7 +101,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
         assert runner.poll() is None, installation.output()
         house = EmbeddedInstallation.of(load(environment=installation.environment).settings)
         api = AirflowApi(base_url=house.airflow_url, user=ADMIN, password=house.secrets.airflow_password)
-        engine = wait_for_server(engine_for(house.postgres.url(DATABASE)), seconds=PATIENCE_SECONDS)
+        engine = wait_for_server(engine_for(house.postgres.url(DATABASE)), seconds=AWAY_SECONDS)
         yield Standing(installation=installation, house=house, api=api, engine=engine)
         engine.dispose()
         api.close()
