@@ -13,8 +13,11 @@ alert where configured, and by hand. Automatic runs respect `training.cooldown_m
 **Again**: safe. Labels are merged once, a snapshot is found by its content, a verdict is given once per challenger,
 champion and snapshot, releasing what serves changes nothing, and no person is asked twice.
 
-**Approval**: in Required Actions. Silence rejects: after `release.approval_timeout_hours` the answer is Reject. Until
-then the next training waits.
+**Approval**: in Required Actions; a mail says that it waits. Silence rejects: after
+`release.approval_timeout_hours` the answer is Reject. Until then the next training waits. A version that somebody
+rolled back from, that serving refused, or that a person rejected is never released by policy again: a person is asked,
+and the form, the verdict and the mail say when, by whom and why it was withdrawn. With nothing new since then, no
+automatic run trains at all.
 
 **When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
 clear it to train again on the same snapshot. Where the operating system killed it for memory, the mail and the last
@@ -69,7 +72,8 @@ def retrain_sentiment() -> None:
     def freeze_snapshot(ctx: TaskContext) -> Snapshot:
         from restar_lib.retraining import pipeline
 
-        return pipeline.freeze_snapshot(ctx.engine, ctx.settings, force=ctx.params["force"], now=ctx.now)
+        force = ctx.params["force"]
+        return pipeline.freeze_snapshot(ctx.engine, ctx.settings, force=force, trigger=ctx.trigger, now=ctx.now)
 
     @task(execution_timeout=timedelta(minutes=config.orchestration.training_timeout_minutes))
     @step
@@ -114,7 +118,7 @@ def retrain_sentiment() -> None:
         from restar_lib.retraining import pipeline
 
         asks = pipeline.needs_person(judgement, policy=ctx.params["approval"], settings=ctx.settings)
-        return branch(needs_person=asks)
+        return branch(judgement, needs_person=asks, settings=ctx.settings)
 
     @task(trigger_rule="none_failed_min_one_success")
     @step

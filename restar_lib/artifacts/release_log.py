@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,8 +55,7 @@ def current(engine: Engine) -> Release | None:
 def history(engine: Engine) -> tuple[Release, ...]:
     """The whole log, oldest first."""
     with engine.connect() as connection:
-        rows = connection.execute(select(*_COLUMNS).order_by(ReleaseRow.release_id))
-        return tuple(_release(row) for row in rows)
+        return _all_rows(connection)
 
 
 def champion_folder(engine: Engine, settings: Settings) -> Path | None:
@@ -71,13 +70,31 @@ def line_of_succession(log_rows: Sequence[Release]) -> tuple[Release, ...]:
     A release is appended to the line; a roll back or a return first removes its own version and all after it. So
     rolling back twice goes back two versions, and never to one that was rolled back from or refused.
     """
+    return tuple(_walk(log_rows)[0])
+
+
+def withdrawals(log_rows: Sequence[Release]) -> dict[str, Release]:
+    """By version that was rolled back from, or that serving refused, the row of the log that took it out of service.
+
+    A version that somebody has released again since is not among them.
+    """
+    line, taken_out = _walk(log_rows)
+    in_line = {row.model_version for row in line}
+    return {version: row for version, row in taken_out.items() if version not in in_line}
+
+
+def _walk(log_rows: Sequence[Release]) -> tuple[list[Release], dict[str, Release]]:
+    """The line of succession, and by version the last row that took it out of the line."""
     line: list[Release] = []
+    taken_out: dict[str, Release] = {}
     for row in log_rows:
         versions = [earlier.model_version for earlier in line]
         if row.kind is not ReleaseKind.RELEASE and row.model_version in versions:
-            del line[len(versions) - 1 - versions[::-1].index(row.model_version) :]
+            begin = len(versions) - 1 - versions[::-1].index(row.model_version)
+            taken_out |= dict.fromkeys(versions[begin:], row)
+            del line[begin:]
         line.append(row)
-    return tuple(line)
+    return line, taken_out
 
 
 def predecessor(log_rows: Sequence[Release]) -> Release | None:
@@ -99,15 +116,16 @@ def in_use(engine: Engine) -> frozenset[str]:
 
 def withdrawn(engine: Engine) -> frozenset[str]:
     """The versions that were rolled back from, or that serving refused, and that nobody has released again since."""
-    rows = history(engine)
-    remaining = {row.model_version for row in line_of_succession(rows)}
-    return frozenset(row.model_version for row in rows) - remaining
+    return frozenset(withdrawals(history(engine)))
 
 
-def append(engine: Engine, change: ChampionChange, *, expected_previous: str | None) -> Release:
+def append(
+    engine: Engine, change: ChampionChange, *, expected_previous: str | None, by_policy: bool = False
+) -> Release:
     """Commit `change` as the newest row; where its version is the champion already, return that row unchanged.
 
-    Raises `ReleaseConflict` where the champion is not `expected_previous` (None: no champion, `ANY`: whatever it is).
+    Raises `ReleaseConflict` where the champion is not `expected_previous` (None: no champion, `ANY`: whatever it is),
+    and where a withdrawn version would be released `by_policy`: only a person may take back what a person decided.
     """
     with engine.begin() as connection:
         lock(connection, LOCK)
@@ -115,6 +133,8 @@ def append(engine: Engine, change: ChampionChange, *, expected_previous: str | N
         if before is not None and before.model_version == change.model_version:
             return before
         _refuse_unexpected(before, expected_previous, change.model_version)
+        if by_policy:
+            _refuse_withdrawn(connection, change.model_version)
         values = {name: getattr(change, name) for name in ChampionChange.__dataclass_fields__}
         values["previous_release_id"] = None if before is None else before.release_id
         return _release(connection.execute(insert(ReleaseRow).values(values).returning(*_COLUMNS)).one())
@@ -131,6 +151,27 @@ _COLUMNS = tuple(ReleaseRow.__table__.columns[name] for name in Release.__datacl
 
 def _release(row: Row[Any]) -> Release:
     return Release(**row._asdict())
+
+
+def _all_rows(connection: Connection) -> tuple[Release, ...]:
+    return tuple(_release(row) for row in connection.execute(select(*_COLUMNS).order_by(ReleaseRow.release_id)))
+
+
+def _refuse_withdrawn(connection: Connection, version: str) -> None:
+    taken_out = withdrawals(_all_rows(connection)).get(version)
+    if taken_out is not None:
+        raise ReleaseConflict(
+            f"{version} is not released by policy: {withdrawal_in_words(version, taken_out)}. A person may release it "
+            "again: DAG `release`, or `restar release`"
+        )
+
+
+def withdrawal_in_words(version: str, taken_out: Release) -> str:
+    """When, by whom and why a version was taken out of service."""
+    when = f"{taken_out.released_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if taken_out.kind is ReleaseKind.ROLL_BACK:
+        return f"{taken_out.released_by} rolled back from {version} on {when}: {taken_out.reason}"
+    return f"{version} was taken out of service on {when}: {taken_out.reason}"
 
 
 def _refuse_unexpected(before: Release | None, expected: str | None, version: str) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.dataset import candidates
@@ -27,7 +27,7 @@ from restar_lib.dataset.snapshot_folder import Sides, SnapshotManifest, read_sid
 from restar_lib.dataset.stratified_sample import stratified
 from restar_lib.domain import SENTIMENTS, Example, Review, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import SnapshotError
-from restar_lib.labeling.queue import MergedTask, merged_truths
+from restar_lib.labeling.queue import MergedTask, merged_truths, merged_until
 from restar_lib.settings import DatasetSettings, Settings
 from restar_lib.store.tables import SnapshotLabel, SnapshotRow
 
@@ -67,11 +67,12 @@ def freeze(engine: Engine, settings: Settings, *, now: datetime) -> Snapshot:
     # One state of the tables for all statements: what arrives meanwhile must not show up on one side only.
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         truths = merged_truths(connection)
+        labels_until = merged_until(connection)
         sides = _collect(connection, truths, settings.dataset)
     _refuse_empty(sides)
     refuse_leaks(sides)
     snapshot = load(write_folder(settings.snapshots_dir, sides, now=now, titles=settings.dataset.titles))
-    _record(engine, snapshot, tasks=_tasks_in(sides, truths), now=now)
+    _record(engine, snapshot, tasks=_tasks_in(sides, truths), labels_until=labels_until, now=now)
     logger.info(
         "snapshot %s: %s train, %s validation, %s test rows; people gave the truth of %s",
         snapshot.snapshot_hash,
@@ -173,18 +174,25 @@ def _tasks_in(sides: Sides, truths: Truths) -> list[int]:
     return sorted(truths[review_id].task_id for review_id in rows if review_id in truths)
 
 
-def _record(engine: Engine, snapshot: Snapshot, *, tasks: Sequence[int], now: datetime) -> None:
-    """One row for the snapshot and one for each label in it; a snapshot that is known already stays as it is."""
+def _record(
+    engine: Engine, snapshot: Snapshot, *, tasks: Sequence[int], labels_until: datetime | None, now: datetime
+) -> None:
+    """One row for the snapshot and one for each label in it; one that is known already has looked at newer labels."""
     row = {
         "snapshot_hash": snapshot.snapshot_hash,
         "train_rows": snapshot.train_rows,
         "validation_rows": snapshot.validation_rows,
         "test_rows": snapshot.test_rows,
         "people_rows": snapshot.people_rows,
+        "labels_until": labels_until,
         "created_at": now,
     }
     labels = [{"snapshot_hash": snapshot.snapshot_hash, "task_id": task} for task in tasks]
     with engine.begin() as connection:
-        connection.execute(insert(SnapshotRow).on_conflict_do_nothing(), [row])
+        made = insert(SnapshotRow)
+        later = func.greatest(SnapshotRow.labels_until, made.excluded.labels_until)
+        connection.execute(
+            made.on_conflict_do_update(index_elements=["snapshot_hash"], set_={"labels_until": later}), [row]
+        )
         if labels:
             connection.execute(insert(SnapshotLabel).on_conflict_do_nothing(), labels)

@@ -42,6 +42,7 @@ from restar_lib.gate.criteria.challenger import Latency, Measurements, all_lines
 from restar_lib.gate.isolated_probe import probe_in_isolation
 from restar_lib.gate.slice_changes import gate_slices, slice_changes
 from restar_lib.gate.verdict import Verdict, VerdictLine, may_be_provisional
+from restar_lib.gate.withdrawal import why_withdrawn
 from restar_lib.inference.engine import InferenceEngine
 from restar_lib.settings import Settings
 
@@ -77,11 +78,14 @@ def judge(
         challenger=challenger,
         champion=champion,
         snapshot_hash=snapshot.snapshot_hash,
-        rules_hash=verdict_log.rules_hash(settings.gate, cases_hash=cases_hash(cases)),
+        rules_hash=_rules_hash(settings, cases),
     )
+    withdrawal = why_withdrawn(engine, challenger)
     known = verdict_log.find(engine, key)
     if known is not None and not known.refusal_is_momentary:
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
+        if withdrawal:  # said since the page was written
+            page.write(settings, known, withdrawal=withdrawal)
         page.write_missing(settings, known)  # a run was killed between the table and the files
         return verdict_log.assign_to_run(engine, known, run_key=run_key)
     side = _TestSide(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
@@ -96,10 +100,26 @@ def judge(
         review_ids=[row.review_id for row in side.rows] if read else [],
         instead_of=known,
     )
-    page.write(settings, verdict)
+    page.write(settings, verdict, withdrawal=withdrawal)
     log.info("verdict %d: %s", verdict.verdict_id, verdict.headline)
     log.info("its page: %s", page.verdict_page(settings, verdict).url)
     return verdict
+
+
+def refused_before(engine: Engine, settings: Settings, *, snapshot_hash: str, champion: str | None) -> Verdict | None:
+    """The newest verdict on a snapshot, where it refused by the rules and against the champion of now; else None.
+
+    Where only the machine or the disk refused, judging again may end otherwise: None too.
+    """
+    rules = _rules_hash(settings, load_cases())
+    newest = verdict_log.newest_on(engine, snapshot_hash, rules_hash=rules)
+    if newest is None or newest.champion != champion or newest.may_serve or newest.refusal_is_momentary:
+        return None
+    return newest
+
+
+def _rules_hash(settings: Settings, cases: Sequence[Case]) -> str:
+    return verdict_log.rules_hash(settings.gate, cases_hash=cases_hash(cases))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,18 +50,21 @@ TITLES: Final = {
 """What people read; the keys are the names of the lines."""
 
 
-def write(settings: Settings, verdict: Verdict) -> Path:
-    """Write JSON and page beside the model folder, and the page among the reports; returns the last one."""
-    return _write(settings, verdict, again=True)
+def write(settings: Settings, verdict: Verdict, *, withdrawal: str | None = None) -> Path:
+    """Write JSON and page beside the model folder, and the page among the reports; returns the last one.
+
+    `withdrawal` says who said no to the challenger before.
+    """
+    return _write(settings, verdict, withdrawal=withdrawal, again=True)
 
 
 def write_missing(settings: Settings, verdict: Verdict) -> None:
     """Write what a kill between the table and the files has lost; what is there may be a newer verdict's."""
-    _write(settings, verdict, again=False)
+    _write(settings, verdict, withdrawal=None, again=False)
 
 
-def _write(settings: Settings, verdict: Verdict, *, again: bool) -> Path:
-    html = render(verdict, notice=settings.simulated_notice)
+def _write(settings: Settings, verdict: Verdict, *, withdrawal: str | None, again: bool) -> Path:
+    html = render(verdict, notice=settings.simulated_notice, withdrawal=withdrawal)
     beside = sealed_folder.sibling(settings.models_dir, verdict.challenger, "verdict.json")
     report = verdict_page(settings, verdict).html
     # No page is removed first: all three are drawn from the verdict in the table, and hold no text of a review.
@@ -81,7 +84,7 @@ def verdict_page(settings: Settings, verdict: Verdict) -> ReportFiles:
     return report_files(settings, KIND, f"{verdict.challenger}-verdict-{verdict.verdict_id}")
 
 
-def render(verdict: Verdict, *, notice: str | None) -> str:
+def render(verdict: Verdict, *, notice: str | None, withdrawal: str | None = None) -> str:
     """The page."""
     lines = {line.name: line for line in verdict.lines}
     behaviour = lines.get("behaviour")
@@ -94,6 +97,7 @@ def render(verdict: Verdict, *, notice: str | None) -> str:
         titles=TITLES,
         judged_at=f"{verdict.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         notice=notice,
+        withdrawal=withdrawal,
         interval=_interval(lines.get("comparison")),
         slices=[line for line in verdict.lines if line.name.startswith("slice_") and line.table],
         groups=[row for row in table if "case" not in row],

@@ -108,22 +108,23 @@ class Verdict:
         return ", ".join(line.detail for line in wanted)
 
 
-def render(verdict: Verdict) -> str:
-    """The verdict for a log, a mail or a terminal."""
+def render(verdict: Verdict, *, withdrawal: str | None = None) -> str:
+    """The verdict for a log, a mail or a terminal; `withdrawal` says who said no to the challenger before."""
     against = verdict.champion or "no champion"
     lines = [f"verdict {verdict.verdict_id}: {verdict.challenger} against {against}: {verdict.word.upper()}"]
     width = max((len(line.name) for line in verdict.lines), default=0)
     lines += [f"  {_mark(line.passed)} {line.name:<{width}}  {line.detail}" for line in verdict.lines]
-    return "\n".join([*lines, f"  {_consequence(verdict)}"])
+    return "\n".join([*lines, f"  {_consequence(verdict)}", *([f"  {_asks_person(withdrawal)}"] if withdrawal else [])])
 
 
-def render_markdown(verdict: Verdict) -> str:
-    """The verdict as Airflow's approval form shows it: a list, the lines that say no in bold and first."""
+def render_markdown(verdict: Verdict, *, withdrawal: str | None = None) -> str:
+    """The verdict as Airflow's approval form shows it: who said no before, the lines that say no in bold and first."""
     against = verdict.champion or "no champion"
     lines = sorted(verdict.lines, key=lambda line: line.passed)
     listed = [f"- {'ok' if line.passed else '**NO**'} {_escaped(line.detail)}" for line in lines]
     head = f"Verdict {verdict.verdict_id}, {verdict.challenger} against {against}: **{verdict.word}**"
-    return "\n".join([head, "", *listed, "", _escaped(_consequence(verdict))])
+    before = [f"**Withdrawn before**: {_escaped(withdrawal)}", ""] if withdrawal else []
+    return "\n".join([*before, head, "", *listed, "", _escaped(_consequence(verdict))])
 
 
 def may_be_provisional(lines: Sequence[VerdictLine], *, beats_majority: bool) -> bool:
@@ -135,6 +136,10 @@ def may_be_provisional(lines: Sequence[VerdictLine], *, beats_majority: bool) ->
 def _escaped(text: str) -> str:
     # Names of categories come from reviews: they must not turn into links or markup.
     return re.sub(r"([\\`*_\[\]<>|#!])", r"\\\1", text)
+
+
+def _asks_person(withdrawal: str) -> str:
+    return f"withdrawn before: {withdrawal}. No policy releases it again, only a person may"
 
 
 def _mark(passed: bool) -> str:

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, delete, func, select, update
+from sqlalchemy import Connection, Engine, Row, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.settings import GateSettings
 from restar_lib.store.conditions import one_of
-from restar_lib.store.tables import VerdictReview, VerdictRow
+from restar_lib.store.tables import SnapshotRow, VerdictReview, VerdictRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,50 @@ def latest_verdict(engine: Engine, *, challenger: str) -> Verdict | None:
         return _verdict(connection.execute(statement.order_by(VerdictRow.verdict_id.desc()).limit(1)).one_or_none())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A person was asked whether a challenger may serve, and said no."""
+
+    challenger: str
+    verdict_id: int
+    rejected_by: str
+    rejected_at: datetime
+
+
+def reject(engine: Engine, *, verdict_id: int, by: str, now: datetime) -> None:
+    """Keep it that a person rejected the challenger of this verdict."""
+    statement = update(VerdictRow).where(VerdictRow.verdict_id == verdict_id).values(rejected_by=by, rejected_at=now)
+    with engine.begin() as connection:
+        connection.execute(statement)
+
+
+def last_rejection(engine: Engine, *, challenger: str) -> Rejection | None:
+    """The newest rejection of a version by a person; None where there is none."""
+    statement = (
+        select(*(getattr(VerdictRow, name) for name in Rejection.__dataclass_fields__))
+        .where(VerdictRow.challenger == challenger, VerdictRow.rejected_at.is_not(None))
+        .order_by(VerdictRow.rejected_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else Rejection(**row._asdict())
+
+
+def newest_on(engine: Engine, snapshot_hash: str, *, rules_hash: str) -> Verdict | None:
+    """The newest verdict by these rules on a snapshot, whatever the challenger; None where there is none."""
+    statement = select(*_COLUMNS).where(VerdictRow.snapshot_hash == snapshot_hash, VerdictRow.rules_hash == rules_hash)
+    with engine.connect() as connection:
+        return _verdict(connection.execute(statement.order_by(VerdictRow.verdict_id.desc()).limit(1)).one_or_none())
+
+
+def last_challenger_on(engine: Engine, snapshot_hash: str) -> str | None:
+    """The version that was judged last on this snapshot; None where none was."""
+    statement = select(VerdictRow.challenger).where(VerdictRow.snapshot_hash == snapshot_hash)
+    with engine.connect() as connection:
+        return connection.scalar(statement.order_by(VerdictRow.verdict_id.desc()).limit(1))
+
+
 def is_provisional(engine: Engine, *, version: str) -> bool:
     """Whether a version that is released now must be marked: unless its newest verdict passed it, it must."""
     verdict = latest_verdict(engine, challenger=version)
@@ -85,6 +129,12 @@ def is_provisional(engine: Engine, *, version: str) -> bool:
 def last_judged_at(connection: Connection) -> datetime | None:
     """When the newest challenger was judged; None where none was."""
     return connection.execute(select(func.max(VerdictRow.created_at))).scalar_one()
+
+
+def labels_judged_until(connection: Connection) -> datetime | None:
+    """Labels merged up to this moment were looked at for a snapshot that was judged; None where there is none."""
+    judged = exists().where(VerdictRow.snapshot_hash == SnapshotRow.snapshot_hash)
+    return connection.execute(select(func.max(SnapshotRow.labels_until)).where(judged)).scalar_one()
 
 
 def times_used(engine: Engine, review_ids: Sequence[str], *, but: Verdict | None = None) -> int:

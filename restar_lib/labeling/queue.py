@@ -140,10 +140,23 @@ def counts(engine: Engine) -> QueueCounts:
         return QueueCounts(**connection.execute(select(*by_status, oldest)).one()._asdict())
 
 
-def finished_unmerged(connection: Connection) -> int:
-    """How many tasks are answered but in no training set yet."""
-    statement = select(func.count()).select_from(LabelTask).where(LabelTask.status == TaskStatus.DONE)
-    return connection.execute(statement).scalar_one()
+def finished_since(connection: Connection, judged_until: datetime | None) -> int:
+    """How many tasks are answered and not yet merged, or were merged after `judged_until` (None: ever)."""
+    merged = [LabelTask.status == TaskStatus.MERGED]
+    if judged_until is not None:
+        merged.append(LabelTask.merged_at > judged_until)
+    # Two counts, so that each reads its own small index.
+    counts = (
+        select(func.count()).select_from(LabelTask).where(*condition).scalar_subquery()
+        for condition in ([LabelTask.status == TaskStatus.DONE], merged)
+    )
+    return sum(connection.execute(select(*counts)).one())
+
+
+def merged_until(connection: Connection) -> datetime | None:
+    """When the newest merged task was merged; None where there is none."""
+    newest = select(func.max(LabelTask.merged_at)).where(LabelTask.status == TaskStatus.MERGED)
+    return connection.execute(newest).scalar_one()
 
 
 def merge_finished(connection: Connection, *, now: datetime) -> list[MergedTask]:

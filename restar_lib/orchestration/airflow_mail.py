@@ -1,9 +1,10 @@
-"""Mail over Airflow's SMTP connection, and the mail and webhook message about a task that failed for good."""
+"""Mail over Airflow's SMTP connection; mail and webhook message about a task that failed for good, or an approval."""
 
 from __future__ import annotations
 
 import logging
 import smtplib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from restar_lib.settings import settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from restar_lib.monitoring.alerts.mail import TaskFailure
+    from restar_lib.monitoring.alerts.mail import ApprovalRequest, TaskFailure
 
 log = logging.getLogger(__name__)
 
@@ -55,23 +56,53 @@ def mail_failure(context: Context) -> None:
         log_url=getattr(task, "log_url", None),
         error=str(context.get("exception") or "no message: the task was killed, or lost its worker"),
     )
-    for send in (_mail, _post):
+    # The task has failed already and its log says why; a broken channel must not hide that.
+    _over_each_channel(
+        mail=lambda: _failure_mail(failure),
+        content=lambda: _failure_content(failure),
+        news=f"that {task.dag_id}.{task.task_id} failed",
+    )
+
+
+def ask_for_approval(request: ApprovalRequest) -> None:
+    """Tell people over each channel that a challenger waits. The question itself waits in Airflow, whatever fails."""
+    from restar_lib.monitoring.alerts.mail import build_approval_message
+    from restar_lib.monitoring.alerts.webhook import approval_content
+
+    _over_each_channel(
+        mail=lambda: build_approval_message(request, settings(), now=datetime.now(UTC)),
+        content=lambda: approval_content(request),
+        news=f"that {request.challenger} waits for approval",
+    )
+
+
+def _over_each_channel(*, mail: Callable[[], EmailMessage], content: Callable[[], dict[str, Any]], news: str) -> None:
+    """Mail, and post where there is a webhook; a channel that fails is logged and holds up nothing."""
+
+    def send_by_mail() -> None:
+        send_mail(mail())
+
+    def post_content() -> None:
+        from restar_lib.monitoring.alerts.webhook import post
+
+        if settings().webhook.url is not None:
+            post(content(), settings().webhook)
+
+    for send in (send_by_mail, post_content):
         try:
-            send(failure)
+            send()
         except Exception:
-            # The task has failed already and its log says why; a broken channel must not hide that.
-            log.exception("a channel did not take it that %s.%s failed", task.dag_id, task.task_id)
+            log.exception("a channel did not take it %s", news)
 
 
-def _mail(failure: TaskFailure) -> None:
+def _failure_mail(failure: TaskFailure) -> EmailMessage:
     from restar_lib.monitoring.alerts.mail import build_failure_message
 
-    send_mail(build_failure_message(failure, settings(), now=datetime.now(UTC)))
+    return build_failure_message(failure, settings(), now=datetime.now(UTC))
 
 
-def _post(failure: TaskFailure) -> None:
-    from restar_lib.monitoring.alerts.webhook import failure_content, post
+def _failure_content(failure: TaskFailure) -> dict[str, Any]:
+    from restar_lib.monitoring.alerts.webhook import failure_content
 
-    if settings().webhook.url is not None:
-        title = f"{failure.dag_id}: {failure.task_id} failed on try {failure.try_number}"
-        post(failure_content(title, failure.error, log_url=failure.log_url), settings().webhook)
+    title = f"{failure.dag_id}: {failure.task_id} failed on try {failure.try_number}"
+    return failure_content(title, failure.error, log_url=failure.log_url)

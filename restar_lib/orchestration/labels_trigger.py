@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class LabelsReadyTrigger(BaseEventTrigger):  # type: ignore[misc]
-    """Looks at the database and announces finished labels that are in no snapshot yet.
+    """Looks at the database and announces finished labels that no judged training set has yet.
 
     The run that an announcement starts counts again. So a restart of the triggerer, which forgets what was announced,
     at worst starts a run that skips. A database that is away is waited for.

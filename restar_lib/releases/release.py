@@ -35,6 +35,7 @@ from restar_lib.artifacts.release_log import (
 )
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
+from restar_lib.gate.withdrawal import why_withdrawn
 from restar_lib.releases import confirmation
 from restar_lib.settings import Settings
 from restar_lib.store.database import lock
@@ -67,14 +68,17 @@ def release(
     provisional: bool | None = None,
     kind: ReleaseKind = ReleaseKind.RELEASE,
     expected_previous: str | None = ANY,
+    by_policy: bool = False,
 ) -> Release:
     """Make `version` the champion and wait until the serving API answers with it.
 
     Releasing what serves already adds nothing. `expected_previous` is the version that this one was judged against
     (None: there was none). By default it is `provisional` where its newest verdict did not pass. Raises
     `ArtifactError` or `ProbeFailed` before anything is written, `ReleaseConflict` where the champion has changed
-    meanwhile, and `ProbeFailed` after returning to the old champion where serving refused.
+    meanwhile, and `ProbeFailed` after returning to the old champion where serving refused. A withdrawn version is not
+    released `by_policy` (`ReleaseConflict`); for a person it is, and the log says who had withdrawn it.
     """
+    withdrawal = why_withdrawn(engine, version)
     _verify_or_return(engine, settings, version, now=now)
     change = ChampionChange(
         model_version=version,
@@ -84,7 +88,9 @@ def release(
         reason=reason,
         released_at=now,
     )
-    released = append(engine, change, expected_previous=expected_previous)
+    released = append(engine, change, expected_previous=expected_previous, by_policy=by_policy)
+    if withdrawal and released.kind is ReleaseKind.RELEASE:
+        log.warning("%s is released again although %s", version, withdrawal)
     log.info(
         "release %d: %s is the champion (%s by %s: %s)",
         released.release_id,

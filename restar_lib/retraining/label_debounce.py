@@ -17,7 +17,7 @@ REMIND_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class LabelDebounce:
-    """What is remembered between two counts of the finished labels that are in no snapshot yet."""
+    """What is remembered between two counts of the finished labels that no judged training set has yet."""
 
     enough: int
     finished: int = 0

@@ -25,14 +25,16 @@ from restar_lib.dataset.snapshot import Snapshot, freeze, load
 from restar_lib.errors import NothingToDo
 from restar_lib.gate import page
 from restar_lib.gate.judge import judge as judge_challenger
+from restar_lib.gate.judge import refused_before
 from restar_lib.gate.verdict import render, render_markdown
-from restar_lib.gate.verdict_log import challengers_on
+from restar_lib.gate.verdict_log import challengers_on, last_challenger_on, reject
+from restar_lib.gate.withdrawal import why_withdrawn
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.label_audit.ask_people import ask_doubted
 from restar_lib.label_quality import doubted_labels
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.releases.release import Release, champion_folder, release
-from restar_lib.retraining.policy import Approval, TrainingTrigger, reason_to_train
+from restar_lib.retraining.policy import BY_POLICY, Approval, TrainingTrigger, reason_to_train
 from restar_lib.retraining.training_state import training_cooldown, training_state
 from restar_lib.settings import Settings
 from restar_lib.tracking import mlflow_log
@@ -72,16 +74,38 @@ def merge_labels(
     return MergedLabels(reason=reason, merged=len(merged))
 
 
-def freeze_snapshot(engine: Engine, settings: Settings, *, force: bool, now: datetime) -> Snapshot:
-    """Freeze what is known now. Raises `NothingToDo` where the champion learned from exactly that, unless forced."""
+def freeze_snapshot(
+    engine: Engine, settings: Settings, *, force: bool, trigger: TrainingTrigger, now: datetime
+) -> Snapshot:
+    """Freeze what is known now. Raises `NothingToDo` where the champion learned from exactly that, unless forced.
+
+    Also where a challenger from exactly that was refused before, or withdrawn: training is seeded, so it would only
+    come back. A person who triggers a training by hand wants it all the same.
+    """
     snapshot = freeze(engine, settings, now=now)
-    champion = champion_folder(engine, settings)
-    if champion and not force and ModelInfo.read(champion).snapshot_hash == snapshot.snapshot_hash:
-        raise NothingToDo(
-            f"snapshot {snapshot.snapshot_hash} is what the champion {champion.name} learned from: nothing is new. "
-            "Trigger by hand with `force` to train on it again"
-        )
+    if not force:
+        why = _why_not_again(engine, settings, snapshot_hash=snapshot.snapshot_hash, trigger=trigger)
+        if why:
+            raise NothingToDo(f"{why}: nothing is new. Trigger by hand with `force` to train on it again")
     return snapshot
+
+
+def _why_not_again(engine: Engine, settings: Settings, *, snapshot_hash: str, trigger: TrainingTrigger) -> str | None:
+    champion = champion_folder(engine, settings)
+    if champion and ModelInfo.read(champion).snapshot_hash == snapshot_hash:
+        return f"snapshot {snapshot_hash} is what the champion {champion.name} learned from"
+    challenger = None if trigger is TrainingTrigger.HAND else last_challenger_on(engine, snapshot_hash)
+    if challenger is None:
+        return None
+    learned = f"snapshot {snapshot_hash} is what {challenger} learned from, and"
+    if withdrawal := why_withdrawn(engine, challenger):
+        return f"{learned} {withdrawal}"
+    refusal = refused_before(
+        engine, settings, snapshot_hash=snapshot_hash, champion=champion.name if champion else None
+    )
+    if refusal is None:
+        return None
+    return f"{learned} the gate refused it (verdict {refusal.verdict_id}): {refusal.headline}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +233,8 @@ class Judgement:
     provisional: bool
     refused_by: tuple[str, ...]
     """The lines of the verdict that say no."""
+    withdrawal: str | None
+    """Who said no to this version before, when and why; None where nobody did."""
     text: str
     """All lines as Markdown, for the person who approves."""
     url: str
@@ -226,7 +252,8 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         snapshot=load(settings.snapshots_dir / snapshot_hash),
         run_key=run_key,
     )
-    log.info("%s", render(verdict))
+    withdrawal = why_withdrawn(engine, version)
+    log.info("%s", render(verdict, withdrawal=withdrawal))
     mlflow_log.log_training(settings, settings.models_dir / version)  # the run learns of the report and the verdict
     return Judgement(
         verdict_id=verdict.verdict_id,
@@ -235,7 +262,8 @@ def judge(engine: Engine, settings: Settings, *, version: str, snapshot_hash: st
         may_serve=verdict.may_serve,
         provisional=verdict.provisional,
         refused_by=tuple(f"{line.name}: {line.detail}" for line in verdict.refusing),
-        text=render_markdown(verdict),
+        withdrawal=withdrawal,
+        text=render_markdown(verdict, withdrawal=withdrawal),
         url=page.verdict_page(settings, verdict).url,
     )
 
@@ -296,11 +324,23 @@ def ask_people(engine: Engine, settings: Settings, *, version: str, snapshot_has
 
 
 def needs_person(judgement: Mapping[str, Any], *, policy: str, settings: Settings) -> bool:
-    """Whether a person must approve the release. Raises `NothingToDo` with the lines that refused the challenger."""
+    """Whether a person must approve the release. Raises `NothingToDo` with the lines that refused the challenger.
+
+    Whatever the policy, a version that was withdrawn before is a person's to release.
+    """
     if not judgement["may_serve"]:
         refusals = "\n".join(f"- {line}" for line in judgement["refused_by"])
         raise NothingToDo(f"{judgement['challenger']} was refused, the champion keeps serving:\n{refusals}")
+    if withdrawal := judgement.get("withdrawal"):  # absent where the run was judged before an upgrade
+        log.warning("a person is asked, whatever the policy: %s", withdrawal)
+        return True
     return (settings.release.approval if policy == AS_CONFIGURED else policy) == "person"
+
+
+def reject_challenger(engine: Engine, *, judgement: Mapping[str, Any], by: str, now: datetime) -> None:
+    """Keep it that a person who was asked said no: no policy releases this version later."""
+    reject(engine, verdict_id=judgement["verdict_id"], by=by, now=now)
+    log.info("%s rejected %s; only a person may release it now", by, judgement["challenger"])
 
 
 def release_challenger(
@@ -317,5 +357,6 @@ def release_challenger(
         reason=f"verdict {judgement['verdict_id']}",
         provisional=judgement["provisional"],
         expected_previous=judgement["champion"],
+        by_policy=approval == BY_POLICY,
         now=now,
     )

@@ -27,7 +27,7 @@ class TrainingState:
     """What the rule for trainings looks at."""
 
     finished: int
-    """Finished labels that are in no snapshot yet."""
+    """Finished labels that no judged training set has yet: those of a training that failed count on."""
     has_champion: bool
     judged_at: datetime | None
     """When the newest challenger was judged."""
@@ -53,7 +53,7 @@ def reason_to_train(
     if trigger is TrainingTrigger.LABELS and state.finished < enough:
         raise NothingToDo(f"{state.finished} of {enough} finished labels (labeling.enough): waiting for more")
     return (
-        f"asked {trigger}, {state.finished} of them in no snapshot yet"
+        f"asked {trigger}, {state.finished} of them in no judged training set yet"
         if trigger is TrainingTrigger.LABELS
         else f"asked {trigger}"
     )

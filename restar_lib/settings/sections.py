@@ -35,7 +35,10 @@ class SourceSettings(Section):
 
     kind: Literal["simulated", "files", "hub", "snapshot"] = "simulated"
     name: str = Field(default="simulated", min_length=1, max_length=100)
-    """Key of the cursor: two sources never share one."""
+    """Key of the cursor, and with its ids the key of its reviews: two sources never share one."""
+    stable_ids: bool = False
+    """Whether a review keeps its id when its author edits it. Then the same id with another text is an edit: the newer
+    text counts, the older one stays with its predictions and labels. Otherwise they are two reviews."""
     path: str = ""
     """`files`: a file, glob or folder, or a URL of one (s3://bucket/folder/): JSON Lines, JSON, CSV, TSV or Parquet."""
     by: Literal["cursor", "window"] = "cursor"
@@ -208,7 +211,7 @@ class LabelingSettings(Section):
     labels_per_task: int = Field(default=1, ge=1, le=9)
     undo_seconds: int = Field(default=600, ge=0)
     enough: int = Field(default=50, ge=1)
-    """Finished labels that are in no snapshot yet, at which a retraining starts."""
+    """Finished labels that no judged training set has yet, at which a retraining starts."""
     show_hints: bool = False
     """Show the labeler the model's opinion and the stars before answering (anchors people: off)."""
     labelers: tuple[str, ...] = ()

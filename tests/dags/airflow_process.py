@@ -8,18 +8,20 @@ goes to stderr. `house` in conftest.py starts it. It asserts nothing.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from sqlalchemy import event as orm_event
 from sqlalchemy import select
 
 FIRST_ENVIRONMENT = dict(os.environ)
@@ -59,6 +61,10 @@ def parsed() -> Any:
     """All DAGs of the project, parsed afresh."""
     from airflow.dag_processing.dagbag import DagBag
 
+    from restar_lib.orchestration import trigger_forms
+
+    # A run's own values are written into the fields of its form; with Airflow, each task is a process of its own.
+    importlib.reload(trigger_forms)
     return DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], bundle_name="dags-folder")
 
 
@@ -108,14 +114,39 @@ def _task(task: Any) -> dict[str, Any]:
     }
 
 
-def run(dag_id: str, conf: Mapping[str, Any], person: str | None = None) -> dict[str, Any]:
-    """Run one DAG as if triggered by hand; every task's state and answer. `person` approves what waits for approval."""
+def run(
+    dag_id: str,
+    conf: Mapping[str, Any],
+    person: str | None = None,
+    answer: str = "Approve",
+    by_hand: bool = True,
+) -> dict[str, Any]:
+    """Run one DAG; every task's state and answer. `person` gives the `answer` to what waits for approval.
+
+    Not `by_hand`, its tasks see a run that the schedule started.
+    """
     dag = parsed().dags[dag_id]
-    with _scheduler_beside(person):
+    with _scheduler_beside(person, answer), nullcontext() if by_hand else _scheduled():
         made = dag.test(logical_date=None, run_conf=dict(conf))
     tasks = {task.task_id: {"state": str(task.state), "try": task.try_number} for task in made.get_task_instances()}
     answers = {task_id: _answer(made, task_id) for task_id in tasks}
     return {"run_id": made.run_id, "state": str(made.state.value), "tasks": tasks, "answers": answers}
+
+
+@contextmanager
+def _scheduled() -> Iterator[None]:
+    """Runs are stored as scheduled ones: `dag.test()` makes runs by hand alone."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.types import DagRunType
+
+    def as_scheduled(_mapper: Any, _connection: Any, run: Any) -> None:
+        run.run_type = DagRunType.SCHEDULED
+
+    orm_event.listen(DagRun, "before_insert", as_scheduled)
+    try:
+        yield
+    finally:
+        orm_event.remove(DagRun, "before_insert", as_scheduled)
 
 
 def _answer(made: Any, task_id: str) -> Any:
@@ -128,7 +159,7 @@ def _answer(made: Any, task_id: str) -> Any:
 
 
 @contextmanager
-def _scheduler_beside(person: str | None) -> Iterator[None]:
+def _scheduler_beside(person: str | None, answer: str) -> Iterator[None]:
     """The scheduler's own look at approvals whose time is up, which `dag.test()` leaves out."""
     from airflow.jobs.job import Job
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
@@ -138,7 +169,7 @@ def _scheduler_beside(person: str | None) -> Iterator[None]:
     def sweep() -> None:
         while not stop.wait(0.2):
             if person:
-                _approve(person)
+                _respond(person, answer)
             scheduler.check_awaiting_input_timeouts()
 
     thread = threading.Thread(target=sweep)
@@ -150,14 +181,19 @@ def _scheduler_beside(person: str | None) -> Iterator[None]:
         thread.join()
 
 
-def _approve(person: str) -> None:
-    """What the button in Required Actions writes; the scheduler's sweep takes it up."""
+def _respond(person: str, answer: str) -> None:
+    """What a button in Required Actions writes; the scheduler's sweep takes it up."""
     from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
 
+    # Not before the task is parked: `dag.test()` waits for ever for one that was answered earlier.
+    parked = select(TaskInstance.id).where(TaskInstance.state == TaskInstanceState.AWAITING_INPUT)
+    unanswered = select(HITLDetail).where(HITLDetail.responded_at.is_(None), HITLDetail.ti_id.in_(parked))
     with create_session() as session:
-        for waiting in session.scalars(select(HITLDetail).where(HITLDetail.responded_at.is_(None))):
-            waiting.chosen_options, waiting.params_input = ["Approve"], {}
+        for waiting in session.scalars(unanswered):
+            waiting.chosen_options, waiting.params_input = [answer], {}
             waiting.responded_by = {"id": person, "name": person}
             waiting.responded_at = datetime.now(UTC)
 

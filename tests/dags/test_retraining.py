@@ -1,13 +1,15 @@
 """The retraining runs for real, tiny: a frozen encoder, some dozens of reviews, the gate, the approval, the release.
 
-One story in five runs on one database: refused, left unanswered, approved, nothing new, forced.
+One story on one database: refused, left unanswered, approved, nothing new, forced; then what people decided stands:
+rolled back from, rejected, and released again by a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -39,6 +41,9 @@ TINY = {
     # A second: the scheduler's sweep finds that the time is up.
     "RESTAR_RELEASE__APPROVAL_TIMEOUT_HOURS": "0.0003",
 }
+
+
+SCHEDULED = {"by_hand": False}
 
 
 @dataclass(frozen=True)
@@ -73,24 +78,40 @@ def story(house: AirflowHouse, engine: Engine, tmp_path_factory: pytest.TempPath
         "RESTAR_HOME": str(tmp_path_factory.mktemp("story")),
     }
 
-    def retrain(conf: dict[str, Any], *, person: str | None = None, **other: str) -> Told:
+    def retrain(conf: dict[str, Any], *, how: Mapping[str, Any] = MappingProxyType({}), **other: str) -> Told:
         environment = place | TINY | other
-        run = house.ask("run", dag_id="retrain_sentiment", conf=conf, person=person, environment=environment)
+        run = house.ask("run", dag_id="retrain_sentiment", conf=conf, environment=environment, **how)
         return Told(run=run, verdict=verdict_of(engine, run_key=run["run_id"]), log=history(engine))
 
     def ingest() -> None:
         house.ask("run", dag_id="ingest_reviews", conf={"max_rows": 250}, environment=place | TINY)
 
+    def roll_back() -> None:
+        conf = {"reason": "it calls complaints praise"}
+        house.ask("run", dag_id="roll_back", conf=conf, environment=place | TINY)
+
     ingest()
-    refused = retrain({"approval": "auto"}, RESTAR_GATE__MIN_ACCURACY="1.0")
+    told = {"refused": retrain({"approval": "auto"}, RESTAR_GATE__MIN_ACCURACY="1.0")}
+    told["refused, by the schedule"] = retrain({}, how=SCHEDULED, RESTAR_GATE__MIN_ACCURACY="1.0")
     ingest()
-    return {
-        "refused": refused,
-        "unanswered": retrain({"approval": "person"}),
-        "approved": retrain({"approval": "person"}, person="ada"),
-        "nothing new": retrain({}),
-        "forced": retrain({"approval": "auto", "force": True}),
-    }
+    told["unanswered"] = retrain({"approval": "person"})
+    told["approved"] = retrain({"approval": "person"}, how={"person": "ada"})
+    told["nothing new"] = retrain({})
+    told["forced"] = retrain({"approval": "auto", "force": True})
+    ingest()
+    told["second"] = retrain({"approval": "auto"})
+    roll_back()
+    told["rolled back, nothing new"] = retrain({}, how=SCHEDULED)
+    told["rolled back, forced"] = retrain({"approval": "auto", "force": True})
+    told["rolled back, rejected"] = retrain({"force": True}, how={"person": "ben", "answer": "Reject"})
+    told["rolled back, approved"] = retrain({"approval": "auto", "force": True}, how={"person": "cyd"})
+    ingest()
+    told["rejected"] = retrain({"approval": "person"}, how={"person": "ben", "answer": "Reject"})
+    told["rejected, by the schedule"] = retrain({}, how=SCHEDULED)
+    told["rejected, forced"] = retrain({"approval": "auto", "force": True})
+    ingest()
+    told["something new"] = retrain({"approval": "auto"}, how=SCHEDULED)
+    return told
 
 
 def test_a_refusal_is_a_completed_run_that_releases_nothing(story: dict[str, Told], house: AirflowHouse) -> None:
@@ -139,6 +160,55 @@ def test_nothing_is_trained_on_the_champions_own_snapshot(story: dict[str, Told]
     assert told.run["state"] == "success"
     assert told.states("judge", "ask_people", "release_challenger") == ["skipped"] * 3
     assert told.verdict is None
+
+
+def test_what_was_refused_is_not_trained_again_by_the_schedule(story: dict[str, Told], house: AirflowHouse) -> None:
+    """With nothing new the same challenger would come back: the run skips before the heavy task and says why."""
+    told = story["refused, by the schedule"]
+    assert told.states("freeze_snapshot", "train_challenger", "judge") == ["skipped"] * 3
+    assert f"{story['refused'].verdict.challenger} learned from, and the gate refused it" in house.log.read_text()  # type: ignore[union-attr]
+
+
+def test_what_was_rolled_back_does_not_come_back_by_itself(story: dict[str, Told], house: AirflowHouse) -> None:
+    """Nothing new: no training; forced by hand with policy `auto`: a person is asked, and told who withdrew it and why."""
+    second = story["second"].verdict
+    assert second is not None
+    assert story["second"].log[-1].model_version == second.challenger
+    assert story["rolled back, nothing new"].states("freeze_snapshot", "train_challenger") == ["skipped"] * 2
+    first = story["approved"].log[-1].model_version
+    told = story["rolled back, forced"]
+    assert told.states("judge", "approve", "release_challenger") == ["success", "success", "skipped"]
+    assert told.log[-1].model_version == first
+    assert told.run["answers"]["choose_approval"] is None or "approve" in str(told.run["answers"]["choose_approval"])
+    assert "rolled back from" in house.log.read_text()
+    assert "it calls complaints praise" in house.log.read_text()
+
+
+def test_a_person_may_release_again_what_was_rolled_back(story: dict[str, Told]) -> None:
+    """After somebody rejected it once more another person approves: it serves, and in that person's name."""
+    assert story["rolled back, rejected"].log == story["rolled back, forced"].log
+    last = story["rolled back, approved"].log[-1]
+    assert (last.model_version, last.released_by) == (story["second"].log[-1].model_version, "cyd")
+
+
+def test_a_rejection_stands_against_every_later_policy(story: dict[str, Told]) -> None:
+    """What a person rejected is not trained again with nothing new, and not released when it is forced."""
+    assert story["rejected"].states("approve", "release_challenger") == ["success", "skipped"]
+    assert story["rejected, by the schedule"].states("freeze_snapshot", "train_challenger") == ["skipped"] * 2
+    forced = story["rejected, forced"]
+    assert forced.verdict is not None
+    assert forced.verdict.challenger == story["rejected"].verdict.challenger  # type: ignore[union-attr]
+    assert forced.states("approve", "release_challenger") == ["success", "skipped"]
+    assert forced.log == story["rejected"].log
+
+
+def test_something_new_is_trained_and_released_as_ever(story: dict[str, Told]) -> None:
+    """A no to one version is no no to the next: its policy releases it."""
+    told = story["something new"]
+    assert told.states("train_challenger", "judge") == ["success"] * 2
+    assert told.verdict is not None
+    if told.verdict.may_serve:
+        assert told.log[-1].model_version == told.verdict.challenger
 
 
 def test_people_are_asked_about_doubted_stars_whatever_the_gate_said(

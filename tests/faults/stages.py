@@ -72,7 +72,7 @@ def merge_labels(call: Call) -> Any:
 
 def freeze_snapshot(call: Call) -> Any:
     """`retrain_sentiment`, second task."""
-    return pipeline.freeze_snapshot(call.engine, call.settings, force=False, now=call.now)
+    return pipeline.freeze_snapshot(call.engine, call.settings, force=False, trigger=TrainingTrigger.HAND, now=call.now)
 
 
 def train_challenger(call: Call) -> Any:

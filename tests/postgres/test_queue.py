@@ -111,7 +111,7 @@ def test_finished_tasks_are_merged_once(engine: Engine, smoke: Settings) -> None
     answer(engine, smoke, sentiment=Sentiment.NEUTRAL)
     answer(engine, smoke, sentiment=Sentiment.POSITIVE, labeler="demo-1", source=LabelSource.DEMO)
     with engine.begin() as connection:
-        assert queue.finished_unmerged(connection) == 2
+        assert queue.finished_since(connection, NOON) == 2
         merged = queue.merge_finished(connection, now=NOON)
     assert [(one.review_id, one.sentiment, one.label_source) for one in merged] == [
         ("r0", Sentiment.NEUTRAL, LabelSource.PERSON),
@@ -119,7 +119,8 @@ def test_finished_tasks_are_merged_once(engine: Engine, smoke: Settings) -> None
     ]
     with engine.begin() as connection:
         assert queue.merge_finished(connection, now=NOON) == []
-        assert queue.finished_unmerged(connection) == 0
+        assert queue.finished_since(connection, NOON) == 0
+        assert queue.finished_since(connection, NOON - timedelta(seconds=1)) == 2, "merged, and not judged"
         assert queue.merged_truths(connection) == {one.review_id: one for one in merged}
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
+from restar_lib.gate.verdict_log import reject
+from restar_lib.gate.withdrawal import why_withdrawn
 from restar_lib.releases.release import (
     Release,
     champion_folder,
@@ -36,7 +38,7 @@ from restar_lib.releases.release import (
 from restar_lib.serving.api import create_app
 from restar_lib.settings import ServingSettings, Settings
 from restar_lib.store.database import engine_for, lock
-from restar_lib.store.tables import ReleaseRow
+from restar_lib.store.tables import ReleaseRow, SnapshotRow, VerdictRow
 from tests.tiny_model import sealed_tiny_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,6 +62,16 @@ def make(engine: Engine, settings: Settings, version: str, *, expected: str | No
         now=NOW,
         expected_previous=expected,
     )
+
+
+def stored_verdict(engine: Engine, version: str) -> int:
+    """A verdict that passed this version; its id."""
+    sizes = {"train_rows": 1, "validation_rows": 1, "test_rows": 1, "people_rows": 0}
+    asked = {"challenger": version, "snapshot_hash": "0" * 16, "rules_hash": "0" * 16}
+    with engine.begin() as connection:
+        connection.execute(insert(SnapshotRow).values(snapshot_hash="0" * 16, **sizes))
+        verdict = insert(VerdictRow).values(**asked, passed=True, provisional=False, lines=[])
+        return connection.execute(verdict.returning(VerdictRow.verdict_id)).scalar_one()
 
 
 def back(engine: Engine, settings: Settings) -> Release:
@@ -164,6 +176,37 @@ def test_rolling_back_goes_back_one_version_at_a_time(engine: Engine, smoke: Set
     make(engine, smoke, versions[2])
     assert release_log.withdrawn(engine) == {versions[1]}, "somebody wants the other one again"
     assert back(engine, smoke).model_version == versions[0]
+
+
+def test_no_policy_releases_what_a_person_rolled_back(
+    engine: Engine, smoke: Settings, versions: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is refused under the lock of the log, and says who took it out when and why; a person may, and is told."""
+    make(engine, smoke, versions[0])
+    make(engine, smoke, versions[1])
+    roll_back(engine, smoke, by="ada", reason="it praises what is broken", now=NOW)
+    by_policy = {"by": "policy auto", "reason": "verdict 1", "now": NOW, "by_policy": True}
+    with pytest.raises(ReleaseConflict, match=rf"ada rolled back from {versions[1]} on .*: it praises what is broken"):
+        release(engine, smoke, version=versions[1], **by_policy)  # type: ignore[arg-type]
+    assert history(engine)[-1].model_version == versions[0]
+    assert release(engine, smoke, version=versions[2], **by_policy).model_version == versions[2]  # type: ignore[arg-type]
+    make(engine, smoke, versions[1])
+    assert f"{versions[1]} is released again although ada rolled back" in caplog.text
+    assert why_withdrawn(engine, versions[1]) is None
+
+
+def test_a_rejection_is_kept_until_a_person_releases_the_version(
+    engine: Engine, smoke: Settings, versions: list[str]
+) -> None:
+    """It names who rejected it and the verdict that was asked about."""
+    verdict_id = stored_verdict(engine, versions[1])
+    reject(engine, verdict_id=verdict_id, by="ben", now=NOW)
+    assert why_withdrawn(engine, versions[1]) == (
+        f"ben rejected {versions[1]} on {NOW:%Y-%m-%d %H:%M} UTC, asked about verdict {verdict_id}"
+    )
+    assert why_withdrawn(engine, versions[0]) is None
+    release(engine, smoke, version=versions[1], by="cyd", reason="it is better", now=NOW + timedelta(hours=1))
+    assert why_withdrawn(engine, versions[1]) is None
 
 
 def test_a_roll_back_to_a_damaged_model_keeps_the_champion(

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, insert, update
 from restar_lib.artifacts.release_log import ANY, ChampionChange, append
 from restar_lib.domain import ReleaseKind, Sentiment, TaskStatus
 from restar_lib.errors import NothingToDo
+from restar_lib.labeling.queue import merge_finished
 from restar_lib.retraining.pipeline import merge_labels
 from restar_lib.retraining.policy import TrainingState, TrainingTrigger
 from restar_lib.retraining.training_state import labels_waiting, training_state
@@ -72,6 +73,24 @@ def test_without_a_champion_there_is_nothing_to_rest_from(engine: Engine, settin
     """The first model is never put off."""
     finish_tasks(engine, 3)
     assert labels_waiting(engine, settings, now=NOON) == 3
+
+
+def test_labels_of_a_training_that_failed_are_announced_again(engine: Engine, settings: Settings) -> None:
+    """They are merged and frozen, but no challenger was judged on that set; judged, they are news no more."""
+    finish_tasks(engine, 3)
+    later = NOON + timedelta(hours=3)
+    make_champion(engine, judged_at=NOON)
+    with engine.begin() as connection:
+        merge_finished(connection, now=later)
+        sizes = {"train_rows": 1, "validation_rows": 1, "test_rows": 1, "people_rows": 3}
+        connection.execute(insert(SnapshotRow).values(snapshot_hash="1" * 16, labels_until=later, **sizes))
+    assert labels_waiting(engine, settings, now=later) == 3
+    assert training_state(engine).finished == 3
+    judged = {"challenger": "rs-1111111111", "snapshot_hash": "1" * 16, "rules_hash": "0" * 16}
+    with engine.begin() as connection:
+        verdict = judged | {"passed": False, "provisional": False, "lines": [], "created_at": NOON}
+        connection.execute(insert(VerdictRow).values(**verdict))
+    assert labels_waiting(engine, settings, now=later) == 0
 
 
 def test_too_few_labels_stay_unmerged(engine: Engine, settings: Settings) -> None:

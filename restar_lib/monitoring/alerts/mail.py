@@ -1,4 +1,4 @@
-"""The mails of Re*Star: an alert, and a task that failed for good; each as text and as HTML.
+"""The mails of Re*Star: an alert, a task that failed for good, a release to approve; each as text and as HTML.
 
 Building is pure: the same alert gives the same mail, Message-ID included, so a mail program shows a repeated one once;
 the mails of one incident stand in one thread. Templates are in `include/email`; whatever stands in them from outside is
@@ -51,6 +51,12 @@ FAILURE_ACTIONS = (
     "Nothing is lost meanwhile: the champion keeps serving, and what was not read, scored or merged waits.",
 )
 
+APPROVAL_ACTIONS = (
+    "Open the run: the question waits in Airflow under Required Actions, with every line of the verdict.",
+    "Approve releases it at once. Reject keeps the champion, and no policy releases this version later.",
+    "Without an answer nothing is released, and the next training waits until then.",
+)
+
 Sender = Callable[[EmailMessage], None]
 """Sends one mail, or raises `MailFailed`."""
 
@@ -65,6 +71,22 @@ class TaskFailure:
     try_number: int
     log_url: str | None
     error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalRequest:
+    """A challenger that passed the gate and waits for a person."""
+
+    challenger: str
+    champion: str | None
+    verdict: str
+    """`passed` or `provisional`."""
+    withdrawal: str | None
+    """Who said no to it before, when and why; None where nobody did."""
+    verdict_url: str
+    run_url: str
+    run_id: str
+    answer_by: datetime
 
 
 def build_message(alert: Alert, settings: Settings, links: Links) -> EmailMessage:
@@ -111,6 +133,14 @@ def build_failure_message(failure: TaskFailure, settings: Settings, *, now: date
     message = _message(settings, "failure", title=title, content=content)
     key = f"failure {failure.dag_id} {failure.task_id} {failure.run_id} {failure.try_number}"
     _identify(message, key, when=now)
+    return message
+
+
+def build_approval_message(request: ApprovalRequest, settings: Settings, *, now: datetime) -> EmailMessage:
+    """The mail that asks a person whether a challenger may serve."""
+    content = {"request": request, "actions": APPROVAL_ACTIONS, "eyebrow": "approval", "accent": AMBER}
+    message = _message(settings, "approval", title=f"release {request.challenger}? It waits for you", content=content)
+    _identify(message, f"approval {request.challenger} {request.run_id}", when=now)
     return message
 
 

@@ -18,6 +18,7 @@ from restar_lib.errors import ConfigurationError, WebhookFailed
 from restar_lib.monitoring.alerts.alert_log import Alert
 from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.monitoring.alerts.links import Links
+from restar_lib.monitoring.alerts.mail import ApprovalRequest
 from restar_lib.settings import Settings, WebhookSettings
 
 Content = dict[str, Any]
@@ -52,6 +53,14 @@ def failure_content(title: str, error: str, *, log_url: str | None) -> Content:
         "text": f"[Re*Star] {_escaped(title)}",
         "blocks": [_section(f":red_circle: *{_escaped(title)}*"), _section(_escaped(error)), *where],
     }
+
+
+def approval_content(request: ApprovalRequest) -> Content:
+    """The message that asks a person whether a challenger may serve."""
+    title = f"Release {request.challenger}? It waits for you in Required Actions"
+    before = [_section(f"*Withdrawn before.* {_escaped(request.withdrawal)}")] if request.withdrawal else []
+    where = _section(f"<{request.run_url}|Open the run> | <{request.verdict_url}|Read the verdict>")
+    return {"text": f"[Re*Star] {title}", "blocks": [_section(f":raised_hand: *{title}*"), *before, where]}
 
 
 def post(content: Content, webhook: WebhookSettings) -> None:

@@ -31,6 +31,7 @@ class LabelTask(Base):
         Index("ix_label_task_open", text("priority desc"), "task_id", postgresql_where=text("status = 'open'")),
         Index("ix_label_task_claimed", "lease_expires_at", postgresql_where=text("status = 'claimed'")),
         Index("ix_label_task_done", "task_id", postgresql_where=text("status = 'done'")),
+        Index("ix_label_task_merged_at", "merged_at", postgresql_where=text("status = 'merged'")),
     )
 
     task_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -95,6 +96,8 @@ class SnapshotRow(Base):
     validation_rows: Mapped[int]
     test_rows: Mapped[int]
     people_rows: Mapped[int]
+    labels_until: Mapped[datetime | None]
+    """Labels that were merged up to this moment were looked at when it was frozen last; null where there were none."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     rewritten_as: Mapped[str | None] = mapped_column(ForeignKey("snapshot.snapshot_hash"))
     """The snapshot with the remaining rows, where people in this one were erased: its own files are deleted."""

@@ -34,6 +34,9 @@ class VerdictRow(Base):
     """Under the floors, better than the majority class, and the configuration lets such a first model serve."""
     lines: Mapped[list[Any]]
     """Every check with its numbers."""
+    rejected_by: Mapped[str | None]
+    """The person who was asked last whether this challenger may serve, and said no."""
+    rejected_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
