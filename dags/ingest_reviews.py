@@ -8,15 +8,17 @@ Afterwards `score_reviews` starts by itself.
 
 **A range of time**: `airflow backfill create --dag-id ingest_reviews --from-date ... --to-date ...` takes the reviews
 that were written in each run's interval, out of all files, whatever was read before; so does a run by hand with
-**since** and **until**, and every run where `source.by` is `window`. No cursor moves. Only `files` can do that.
+**since** and **until**, and every run where `source.by` is `window`: a scheduled one begins where the last window that
+was read whole ended, so no day is left out. No cursor moves. Only `files` can do that.
 
 **Again**: safe. The cursor of the source is committed with its rows, so a run that is killed, cleared, or runs beside
 another goes on where the last committed chunk ended. Nothing is read twice, nothing is lost. A window is read again
 from its beginning; what is known is recognised.
 
 **When it fails**: the last line of the log names the source, the file and what to do; everything that could be read is
-stored. A missing path, a damaged file or a state folder that belongs to another source is yours to mend; a database
-that was away is retried. Then clear the task. `restar ingest --dry-run` shows what a run would do.
+stored. A missing path or a state folder that belongs to another source is yours to mend; a database that was away is
+retried. Then clear the task. Files that cannot be read fail `report_damaged_files` alone: all others are stored and
+scored the same night; mend or remove what it names. `restar ingest --dry-run` shows what a run would do.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronDataIntervalTimetable, Param, dag, task
 
-from restar_lib.orchestration import REVIEWS, TaskContext, dag_arguments, skip, step
+from restar_lib.orchestration import REVIEWS, Summary, TaskContext, dag_arguments, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
@@ -81,9 +83,19 @@ def ingest_reviews() -> None:
             max_rows=ctx.params["max_rows"],
             now=ctx.now,
         )
-        return counts if counts.rows_read else skip("the source has nothing new for this run")
+        return counts if counts.rows_read or counts.problem else skip("the source has nothing new for this run")
 
-    read_and_store()
+    # A task of its own: what was read is stored and scored, whatever is wrong with a file beside it.
+    @task
+    @step
+    def report_damaged_files(ctx: TaskContext, counts: Summary) -> None:
+        from restar_lib.ingest.counts import refuse_damaged
+
+        del ctx
+        refuse_damaged(counts["problem"])
+        skip("every file was read")
+
+    report_damaged_files(read_and_store())
 
 
 ingest_reviews()

@@ -3,8 +3,9 @@
 The champion reads every review that it has not read yet. Its calibrated predictions are stored; reviews of which it is
 unsure, and the random audit draw, go to the labeling queue with their reasons, in the same transaction.
 
-**When**: after every ingest that read something; by hand at any time. Without a champion, or with nothing new, it
-skips and says so.
+**When**: after every ingest that read something, every hour, and whenever reviews stay unread for some minutes (a
+trigger looks at the database: an ingest that was killed announces nothing); by hand at any time. Without a champion, or
+with nothing new, it skips and says so.
 
 **Again**: safe. There is one prediction per review and model version, and one task per review; a run that was killed
 goes on after its last committed chunk, and two at once change nothing more.
@@ -17,21 +18,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import dag, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from restar_lib.orchestration import REVIEWS, TaskContext, dag_arguments, in_child_process, skip, step
+from restar_lib.orchestration import TaskContext, dag_arguments, in_child_process, reviews_asset, skip, step
 from restar_lib.settings import settings
 
 if TYPE_CHECKING:
     from restar_lib.scoring.batch import ScoreCounts
 
 
+config = settings()
+
+
 @dag(
-    schedule=[REVIEWS],
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(config.orchestration.score_schedule, timezone="UTC"),
+        assets=[reviews_asset(config)],
+    ),
     description="The champion reads new reviews; the doubtful ones are queued for people",
     doc_md=__doc__,
     tags=["restar", "data"],
-    **dag_arguments(settings()),
+    **dag_arguments(config),
 )
 def score_reviews() -> None:
     """Score what the champion has not read yet."""

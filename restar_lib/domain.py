@@ -46,6 +46,8 @@ class Outcome(StrEnum):
     """How reading one row ended; every row read ends in exactly one."""
 
     NEW = "new"
+    EDITED = "edited"
+    """Another text of a known review: the newer one counts, the older one stays with its predictions and labels."""
     ALREADY_KNOWN = "already_known"
     DUPLICATE_TEXT = "duplicate_text"
     QUARANTINED = "quarantined"

@@ -25,6 +25,10 @@ class SourceError(RestarError):
     exit_code = 3
 
 
+class DamagedFiles(SourceError):
+    """Some files of a source cannot be read; the rows of all others were."""
+
+
 class HubError(SourceError):
     """The hub does not answer in time, or refuses; what was read or pushed before stands."""
 

@@ -24,6 +24,7 @@ def ingest(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count; write nothing.")] = False,
 ) -> None:
     """Read new reviews from the configured source."""
+    from restar_lib.ingest.counts import refuse_damaged
     from restar_lib.ingest.windows import asked_window, ingest_configured
     from restar_lib.store.database import engine
 
@@ -33,6 +34,7 @@ def ingest(
         return
     counts = ingest_configured(engine(), current, run_key="cli", asked=window, max_rows=max_rows, now=now())
     print_fields(counts)
+    refuse_damaged(counts.problem)
 
 
 def _show_dry_run(current: Settings, window: Window | None, *, max_rows: int | None) -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.cleaning import Rejection, clean, identifier
+from restar_lib.ingest.identity import BroughtId
 from restar_lib.settings import DatasetSettings, IngestSettings
 from restar_lib.splits import side_of
 
-COLUMNS: Final = (*Review.__dataclass_fields__, "side")
-"""Of table `review`, in the order of a line."""
+COLUMNS: Final = (*(name for name in Review.__dataclass_fields__ if name != "review_id"), "side")
+"""Of table `review`, in the order of a line; which `review_id` it gets is decided later."""
 NULL: Final = r"\N"
 
 FieldsOrProblem = Mapping[str, Any] | str
@@ -36,10 +36,8 @@ class CleaningOptions:
 class CopyLine(NamedTuple):
     """A review as a line for COPY, and the keys that decide whether and how it is stored. A tuple: fast to send."""
 
-    review_id: str
+    brought: BroughtId
     user_id: str | None
-    reviewed_at: datetime
-    text_hash: str
     line: bytes
     """In COPY's text format, `COLUMNS` alone: columns that are decided later are appended."""
 
@@ -62,6 +60,16 @@ def copy_value(value: object) -> str:
     return text if text.isprintable() else text.replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
+def brought_id(review: Review, fields: Mapping[str, Any]) -> BroughtId:
+    """The id that a cleaned row brings, or that was made for it, and what else decides which review it is."""
+    return BroughtId(
+        id_in_source=review.review_id,
+        is_derived=identifier(fields.get("review_id")) is None,
+        text_hash=review.text_hash,
+        reviewed_at=review.reviewed_at,
+    )
+
+
 def _cleaned(row: FieldsOrProblem, options: CleaningOptions) -> CleanedRow:
     if isinstance(row, str):
         return Rejection(reason=QuarantineReason.MALFORMED, detail=row)
@@ -70,9 +78,7 @@ def _cleaned(row: FieldsOrProblem, options: CleaningOptions) -> CleanedRow:
         return review
     values = vars(review) | {"side": side_of(review.text_hash, options.dataset).value}
     return CopyLine(
-        review_id=review.review_id,
+        brought=brought_id(review, row),
         user_id=review.user_id,
-        reviewed_at=review.reviewed_at,
-        text_hash=review.text_hash,
         line="\t".join([copy_value(values[column]) for column in COLUMNS]).encode(),
     )

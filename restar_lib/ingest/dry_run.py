@@ -18,12 +18,14 @@ from sqlalchemy import Connection, Engine
 
 from restar_lib.domain import Outcome, QuarantineReason, Review
 from restar_lib.errors import SourceError
-from restar_lib.ingest.chunks import stored_cursor
 from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.copy_lines import brought_id
+from restar_lib.ingest.identity import BroughtId, SourceIds, outcome_of, repeated_in_words
+from restar_lib.ingest.progress import file_states, read_progress
 from restar_lib.ingest.quarantine import readable_text
-from restar_lib.ingest.raw_rows import RawRow
+from restar_lib.ingest.raw_rows import RawRow, no_file_is_read
 from restar_lib.ingest.sources.base import Source
-from restar_lib.ingest.stored_reviews import known_ids, originals_of
+from restar_lib.ingest.stored_reviews import originals_of, stored_ids
 from restar_lib.settings import IngestSettings, Settings
 
 EXAMPLES = 3
@@ -46,6 +48,8 @@ class DryRun:
     """The first reviews that would be new."""
     refused: Mapping[QuarantineReason, Sequence[str]]
     """The first rows of each reason, with what is wrong."""
+    repeated: str
+    """What to know of ids that stand before several texts; empty where none does."""
     failure: SourceError | None
     """Why the source cannot be read on, or which of its files cannot be read."""
 
@@ -60,6 +64,8 @@ class DryRun:
         more = "" if self.is_whole else "; there may be more: --max-rows reads further"
         yield f"dry run of {self.source}: {self.rows_read:,} rows{behind} read, nothing written{more}"
         yield from (f"{outcome}: {self.outcomes.get(outcome, 0):,}" for outcome in Outcome)
+        if self.repeated:
+            yield f"  {self.repeated}"
         yield from (f"  would be taken: {example}" for example in self.taken)
         for reason, number in sorted(self.reasons.items(), key=lambda item: -item[1]):
             yield f"  quarantined as {reason}: {number:,}"
@@ -72,13 +78,14 @@ def dry_run(source: Source, settings: Settings, *, engine: Engine | None, max_ro
     Without an `engine` the source is read from its beginning, as if nothing were known.
     """
     left = settings.ingest.max_rows if max_rows is None else max_rows
-    seen, failure, moves_cursor = _Seen(), None, True
+    seen = _Seen(source=source.name, ids=SourceIds(source.name, stable=settings.source.stable_ids))
+    failure, moves_cursor = None, True
     with _read_only(engine) as connection:
-        cursor = stored_cursor(connection, source.name) if connection else None
-        rows = source.rows(cursor)
+        cursor = read_progress(connection, source.name).cursor if connection else None
+        rows = source.rows(cursor, file_states(engine, source.name) if engine else no_file_is_read)
         while wanted := min(settings.ingest.chunk_rows, left):
             chunk, failure = _take(rows, wanted)
-            seen.take(chunk, settings.ingest, source=source.name, connection=connection)
+            seen.take(chunk, settings.ingest, connection=connection)
             moves_cursor = all(row.cursor_after is not None for row in chunk[:1])
             left -= len(chunk)
             if len(chunk) < wanted:
@@ -91,6 +98,9 @@ def dry_run(source: Source, settings: Settings, *, engine: Engine | None, max_ro
         reasons=seen.reasons,
         taken=seen.taken,
         refused=seen.refused,
+        repeated=repeated_in_words(seen.repeated, seen.outcomes.total(), stable=settings.source.stable_ids)
+        if seen.repeated
+        else "",
         failure=failure,
     )
 
@@ -118,36 +128,38 @@ def _read_only(engine: Engine | None) -> Iterator[Connection | None]:
 class _Seen:
     """The rows so far."""
 
+    source: str
+    ids: SourceIds
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     reasons: Counter[QuarantineReason] = field(default_factory=Counter)
     taken: list[str] = field(default_factory=list)
     refused: dict[QuarantineReason, list[str]] = field(default_factory=dict)
-    ids: set[str] = field(default_factory=set)
+    repeated: int = 0
     texts: set[str] = field(default_factory=set)
 
-    def take(
-        self, rows: Sequence[RawRow], config: IngestSettings, *, source: str, connection: Connection | None
-    ) -> None:
+    def take(self, rows: Sequence[RawRow], config: IngestSettings, *, connection: Connection | None) -> None:
         """Clean and count these rows."""
-        results = [_cleaned(row, config, source=source) for row in rows]
-        reviews = [result for result in results if isinstance(result, Review)]
+        results = [_cleaned(row, config, source=self.source) for row in rows]
+        brought = [result[1] for result in results if not isinstance(result, Rejection)]
         if connection is not None:
-            self.ids |= known_ids(connection, [review.review_id for review in reviews])
-            self.texts |= set(originals_of(connection, [review.text_hash for review in reviews]))
+            self.ids.extend(stored_ids(connection, self.source, [one.id_in_source for one in brought]))
+            self.texts |= set(originals_of(connection, [one.text_hash for one in brought]))
+        self.ids.begin(brought)
         for row, result in zip(rows, results, strict=True):
-            outcome = self._refuse(row, result) if isinstance(result, Rejection) else self._accept(result)
+            outcome = self._refuse(row, result) if isinstance(result, Rejection) else self._accept(*result)
             self.outcomes[outcome] += 1
 
-    def _accept(self, review: Review) -> Outcome:
-        if review.review_id in self.ids:
+    def _accept(self, review: Review, brought: BroughtId) -> Outcome:
+        identity = self.ids.add(brought)
+        if identity is None:
             return Outcome.ALREADY_KNOWN
+        self.repeated += identity.is_repeated
         is_copy = review.text_hash in self.texts
-        self.ids.add(review.review_id)
         self.texts.add(review.text_hash)
         if not is_copy and len(self.taken) < EXAMPLES:
             stars = f"{review.rating} stars, {review.reviewed_at:%Y-%m-%d}"
-            self.taken.append(f"{review.review_id} ({stars}): {review.text[:SHOWN_CHARS]}")
-        return Outcome.DUPLICATE_TEXT if is_copy else Outcome.NEW
+            self.taken.append(f"{identity.review_id} ({stars}): {review.text[:SHOWN_CHARS]}")
+        return outcome_of(identity, is_copy=is_copy)
 
     def _refuse(self, row: RawRow, rejection: Rejection) -> Outcome:
         self.reasons[rejection.reason] += 1
@@ -157,7 +169,8 @@ class _Seen:
         return Outcome.QUARANTINED
 
 
-def _cleaned(row: RawRow, config: IngestSettings, *, source: str) -> Review | Rejection:
+def _cleaned(row: RawRow, config: IngestSettings, *, source: str) -> tuple[Review, BroughtId] | Rejection:
     if row.fields is None:
         return Rejection(reason=QuarantineReason.MALFORMED, detail=row.problem)
-    return clean(row.fields, config, source=source)
+    review = clean(row.fields, config, source=source)
+    return review if isinstance(review, Rejection) else (review, brought_id(review, row.fields))

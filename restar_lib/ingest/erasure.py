@@ -8,12 +8,14 @@ transaction. Called by `privacy.forget`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import (
     Connection,
     Engine,
     case,
     delete,
+    func,
     literal_column,
     select,
     text,
@@ -24,10 +26,20 @@ from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Quarantine, ReviewRow
 
 
-def reviews_of(connection: Connection, user_id: str) -> dict[str, str]:
-    """The texts of a person's reviews by review id."""
-    rows = connection.execute(select(ReviewRow.review_id, ReviewRow.text).where(ReviewRow.user_id == user_id))
-    return dict(rows.tuples().all())
+class WrittenReview(NamedTuple):
+    """A stored review of a person."""
+
+    review_id: str
+    source: str
+    id_in_source: str
+    text: str
+
+
+def reviews_of(connection: Connection, user_id: str) -> list[WrittenReview]:
+    """A person's reviews."""
+    own_id = func.coalesce(ReviewRow.id_in_source, ReviewRow.review_id)
+    wanted = select(ReviewRow.review_id, ReviewRow.source, own_id, ReviewRow.text).where(ReviewRow.user_id == user_id)
+    return [WrittenReview(*row) for row in connection.execute(wanted)]
 
 
 def erase_reviews(connection: Connection, review_ids: Collection[str]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""Stores the rows of a source: tables review, quarantine, source_cursor and ingest_run.
+"""Stores the rows of a source: tables review and ingest_run, with the quarantine and the source's progress.
 
 A chunk of rows, the cursor behind it and the run's counts are committed in one transaction. So a run may be killed
 anywhere, run twice, or run beside another one: no row is lost, none is stored twice, and every row that was read ends
-in exactly one outcome. It cleans nothing (`ingest.cleaning`), waits for nothing, and never changes a stored review.
+in exactly one outcome. It cleans nothing (`ingest.cleaning`), waits for nothing, and changes nothing of a stored
+review but that a newer text replaces it.
 A time window is stored with the run and filters nothing here: a source that reads one returns its rows alone, with no
 cursor to move. Called through `ingest.windows`.
 """
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,31 +23,33 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, Engine, func, insert, update
-from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy import ARRAY, Connection, Engine, Text, func, insert, literal, update
 
 from restar_lib.domain import Outcome, QuarantineReason
-from restar_lib.ingest.chunks import Chunk, read_chunks, stored_cursor
+from restar_lib.errors import DamagedFiles
+from restar_lib.ingest.chunks import Chunk, read_chunks
 from restar_lib.ingest.cleaning import Rejection
 from restar_lib.ingest.cleaning_pool import CleaningPool
 from restar_lib.ingest.copy_lines import COLUMNS, CleanedRow, CleaningOptions, CopyLine, copy_value
 from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.identity import Identity, SourceIds, outcome_of, repeated_in_words
+from restar_lib.ingest.progress import move, read_progress
 from restar_lib.ingest.quarantine import store_rejected
-from restar_lib.ingest.raw_rows import Cursor, RawRow
+from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.sources.base import Source, Window
-from restar_lib.ingest.stored_reviews import known_ids, originals_of
+from restar_lib.ingest.stored_reviews import originals_of, stored_ids
 from restar_lib.ingest.tombstones import screen
 from restar_lib.settings import Settings
 from restar_lib.store.database import lock
 from restar_lib.store.first_freeze import first_frozen_at
-from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor
+from restar_lib.store.tables import IngestRun, ReviewRow
 
 log = logging.getLogger(__name__)
 
 LOCK = "ingest"
 """Held while a chunk is stored, as by everybody who writes to `review`: what is looked up stays true until commit."""
 PROGRESS_SECONDS = 15.0
-LATER_COLUMNS = ("duplicate_of", "ingest_run_id")
+LATER_COLUMNS = ("review_id", "id_in_source", "replaced_by", "duplicate_of", "ingest_run_id")
 """Columns that a line of `ingest.copy_lines` does not have yet."""
 _COPY = sql.SQL("copy {} ({}) from stdin").format(
     sql.Identifier(ReviewRow.__tablename__), sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *LATER_COLUMNS)))
@@ -65,14 +68,17 @@ def ingest(
 ) -> IngestCounts:
     """Read `source` from its cursor on, at most `max_rows` rows (default `ingest.max_rows`), and store every row.
 
-    Raises `SourceError` where the source cannot be read on; what was read before that is stored and counted.
+    Raises `SourceError` where the source cannot be read on; what was read before that is stored and counted. Where only
+    some files cannot be read the counts name them, as their `problem`.
     """
     limit = settings.ingest.max_rows if max_rows is None else max_rows
     run_id = _begin_run(engine, source.name, run_key=run_key, window=window, now=now)
-    run = _IngestRun(ingest_run_id=run_id, source=source.name)
+    run = _IngestRun(ingest_run_id=run_id, source=source.name, stable_ids=settings.source.stable_ids)
     counts = _read_and_store(engine, source, settings, run=run, limit=limit)
     _finish_run(engine, counts, now=now)
     log.info("ingest run %d of %s (%s): %s", run_id, source.name, run_key, counts)
+    if counts.repeated_ids:
+        log.warning("%s", repeated_in_words(counts.repeated_ids, counts.rows_read, stable=run.stable_ids))
     return counts
 
 
@@ -82,6 +88,7 @@ class _IngestRun:
 
     ingest_run_id: int
     source: str
+    stable_ids: bool
 
 
 def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: _IngestRun, limit: int) -> IngestCounts:
@@ -96,8 +103,11 @@ def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: 
                 if result is None:
                     log.info("another run has read on in %s: going on from where it is", source.name)
                     break
-                counts = replace(counts.plus(result.outcomes, result.reasons), seconds=perf_counter() - began)
-                if chunk.failure is not None:
+                counts = counts.plus(result.outcomes, result.reasons, repeated_ids=result.repeated_ids)
+                counts = replace(counts, seconds=perf_counter() - began)
+                if isinstance(chunk.failure, DamagedFiles):
+                    counts = replace(counts, problem=str(chunk.failure))
+                elif chunk.failure is not None:
                     raise chunk.failure
                 if perf_counter() - logged_at > PROGRESS_SECONDS:
                     logged_at = perf_counter()
@@ -124,23 +134,14 @@ def _stored(
 class _SortedChunk:
     """The rows of one chunk by their outcome, ready to insert."""
 
-    originals: Sequence[bytes] = ()
-    copies: Sequence[bytes] = ()
-    """Both as lines for COPY; a copy may point at an original of its own chunk."""
+    lines: Sequence[bytes] = ()
+    """For COPY; a copy of a text may point at an original of its own chunk."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """By review that was edited, its newer text."""
     rejected: Sequence[tuple[RawRow, Rejection]] = ()
-    already_known: int = 0
-
-    @property
-    def outcomes(self) -> Counter[Outcome]:
-        """How many rows have each outcome."""
-        return Counter(
-            {
-                Outcome.NEW: len(self.originals),
-                Outcome.DUPLICATE_TEXT: len(self.copies),
-                Outcome.ALREADY_KNOWN: self.already_known,
-                Outcome.QUARANTINED: len(self.rejected),
-            }
-        )
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    """How many rows have each outcome."""
+    repeated_ids: int = 0
 
     @property
     def reasons(self) -> Counter[str]:
@@ -156,15 +157,15 @@ def _store(
         return _SortedChunk()
     with engine.begin() as connection:
         lock(connection, LOCK)
-        after = chunk.rows[-1].cursor_after  # None: a window is read, and no cursor moves
-        if after is not None and stored_cursor(connection, run.source) != chunk.cursor_before:
+        moves = chunk.rows[-1].cursor_after is not None  # else a window is read
+        if moves and read_progress(connection, run.source).version != chunk.version_before:
             return None
         # Under the lock: a person who is being erased at this moment is erased before or after this chunk.
-        results = screen(connection, home, chunk.rows, cleaned)
+        results = screen(connection, home, chunk.rows, cleaned, source=run.source)
         result = _sort_rows(connection, chunk.rows, results, run=run)
         _insert(connection, result, run=run)
-        if after is not None:
-            _move_cursor(connection, run.source, after, rows=len(chunk.rows))
+        if moves:
+            move(connection, run.source, chunk.rows)
         _count(connection, result.outcomes, run=run)
     return result
 
@@ -172,39 +173,50 @@ def _store(
 def _sort_rows(
     connection: Connection, rows: Sequence[RawRow], results: Sequence[CleanedRow], *, run: _IngestRun
 ) -> _SortedChunk:
-    """Give each row its outcome: a review is known by its id, a copy by its text; the first of several wins."""
+    """Give each row its outcome: which review it is its id says, whether its text is a copy the stored texts do."""
     reviews = [result for result in results if isinstance(result, CopyLine)]
-    known = known_ids(connection, [review.review_id for review in reviews])
-    first_with = originals_of(connection, [review.text_hash for review in reviews])
-    originals: list[bytes] = []
-    copies: list[bytes] = []
+    ids = [review.brought.id_in_source for review in reviews]
+    known = SourceIds(run.source, stored_ids(connection, run.source, ids), stable=run.stable_ids)
+    known.begin(review.brought for review in reviews)
+    first_with = originals_of(connection, [review.brought.text_hash for review in reviews])
+    outcomes: Counter[Outcome] = Counter()
+    lines: list[bytes] = []
+    replaced: dict[str, str] = {}
+    repeated_ids = 0
     for review in reviews:
-        if review.review_id not in known:
-            known.add(review.review_id)
-            original = first_with.setdefault(review.text_hash, review.review_id)
-            if original == review.review_id:
-                originals.append(_completed(review.line, None, run=run))
-            else:
-                copies.append(_completed(review.line, original, run=run))
+        identity = known.add(review.brought)
+        if identity is None:
+            outcomes[Outcome.ALREADY_KNOWN] += 1
+            continue
+        original = first_with.setdefault(review.brought.text_hash, identity.review_id)
+        is_copy = original != identity.review_id
+        lines.append(_completed(review.line, identity, original if is_copy else None, run=run))
+        outcomes[outcome_of(identity, is_copy=is_copy)] += 1
+        repeated_ids += identity.is_repeated
+        if identity.replaces is not None:
+            replaced[identity.replaces] = identity.review_id
     both = zip(rows, results, strict=True)
-    return _SortedChunk(
-        originals=originals,
-        copies=copies,
-        rejected=[(row, why) for row, why in both if isinstance(why, Rejection)],
-        already_known=len(reviews) - len(originals) - len(copies),
-    )
+    rejected = [(row, why) for row, why in both if isinstance(why, Rejection)]
+    outcomes[Outcome.QUARANTINED] = len(rejected)
+    return _SortedChunk(lines=lines, replaced=replaced, rejected=rejected, outcomes=outcomes, repeated_ids=repeated_ids)
 
 
-def _completed(line: bytes, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
+def _completed(line: bytes, identity: Identity, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
     """The line with `LATER_COLUMNS` appended."""
-    return b"%s\t%s\t%d\n" % (line, copy_value(duplicate_of).encode(), run.ingest_run_id)
+    later = map(copy_value, (identity.review_id, identity.id_in_source, identity.replaced_by, duplicate_of))
+    return b"%s\t%s\t%d\n" % (line, "\t".join(later).encode(), run.ingest_run_id)
 
 
 def _insert(connection: Connection, result: _SortedChunk, *, run: _IngestRun) -> None:
-    if result.originals or result.copies:
-        # The foreign key of a copy is checked when the statement ends, so the order within it does not matter.
+    if result.lines:
+        # The foreign keys of copies and of older texts are checked when the statement ends: their order is free.
         with _driver_cursor(connection).copy(_COPY) as copy:
-            copy.write(b"".join((*result.originals, *result.copies)))
+            copy.write(b"".join(result.lines))
+    if result.replaced:
+        arrays = (literal(list(ids), ARRAY(Text)) for ids in (result.replaced.keys(), result.replaced.values()))
+        pair = func.unnest(*arrays).table_valued("older", "newer").render_derived()
+        edited = update(ReviewRow).where(ReviewRow.review_id == pair.c.older)
+        connection.execute(edited.values(replaced_by=pair.c.newer))
     # Nothing is stored of an erased person's rows; the run's counts and reasons say that they came.
     stored = [one for one in result.rejected if one[1].reason is not QuarantineReason.FORGOTTEN]
     store_rejected(connection, stored, source=run.source, ingest_run_id=run.ingest_run_id)
@@ -214,16 +226,6 @@ def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
     """The driver's cursor, in the same transaction: SQLAlchemy cannot COPY."""
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     return driver.cursor()
-
-
-def _move_cursor(connection: Connection, source: str, cursor: Cursor, *, rows: int) -> None:
-    first = insert_or(SourceCursor).values(source=source, cursor=cursor, rows_read=rows)
-    moved = {
-        "cursor": first.excluded.cursor,
-        "rows_read": SourceCursor.rows_read + first.excluded.rows_read,
-        "updated_at": func.now(),
-    }
-    connection.execute(first.on_conflict_do_update(index_elements=[SourceCursor.source], set_=moved))
 
 
 def _begin_run(engine: Engine, source: str, *, run_key: str, window: Window | None, now: datetime) -> int:

@@ -8,14 +8,28 @@ quarantine.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from restar_lib.errors import ConfigurationError
 
 Cursor = dict[str, Any]
-"""How far a source is read: JSON that only the source that made it understands."""
+"""How far a source is read: JSON that only the source that made it understands.
+
+Where it names a `file`, it holds the `state` of this file alone; those of others are looked up (`FileStates`).
+"""
+FileState = dict[str, Any]
+"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete."""
+FileStates = Callable[[Sequence[str]], Mapping[str, FileState]]
+"""Looks up the states of some files by their names; a file that was never read is left out."""
+
+
+def no_file_is_read(names: Sequence[str]) -> Mapping[str, FileState]:
+    """The lookup of a source that was never read."""
+    del names
+    return {}
+
 
 TYPE_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy import Connection, Engine, Row, Select, func, select, union_all
 
 from restar_lib.domain import Review
 from restar_lib.ingest import quarantine
+from restar_lib.ingest.identity import StoredId
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor
 
@@ -43,6 +44,7 @@ class RunSummary:
     run_key: str
     rows_read: int
     new: int
+    edited: int
     already_known: int
     duplicate_text: int
     quarantined: int
@@ -95,7 +97,25 @@ def latest_runs(engine: Engine, *, limit: int = 10) -> list[RunSummary]:
         return [RunSummary(**row._mapping) for row in rows]  # noqa: SLF001
 
 
-def known_ids(connection: Connection, review_ids: Sequence[str]) -> set[str]:
+def stored_ids(connection: Connection, source: str, ids: Sequence[str]) -> list[StoredId]:
+    """The reviews that have one of these ids, as their `review_id` or in this source."""
+    columns = (
+        ReviewRow.review_id,
+        ReviewRow.source,
+        func.coalesce(ReviewRow.id_in_source, ReviewRow.review_id).label("id_in_source"),
+        ReviewRow.text_hash,
+        ReviewRow.reviewed_at,
+        ReviewRow.replaced_by.is_(None).label("is_current"),
+    )
+    named = select(*columns).where(one_of(ReviewRow.review_id, ids))
+    # Its own small index: few reviews have another id here than in their source.
+    renamed = select(*columns).where(
+        ReviewRow.source == source, ReviewRow.id_in_source.is_not(None), one_of(ReviewRow.id_in_source, ids)
+    )
+    return [StoredId(**row._asdict()) for row in connection.execute(union_all(named, renamed))]
+
+
+def known_ids(connection: Connection, review_ids: Collection[str]) -> set[str]:
     """Which of `review_ids` are stored."""
     return set(connection.scalars(select(ReviewRow.review_id).where(one_of(ReviewRow.review_id, review_ids))))
 

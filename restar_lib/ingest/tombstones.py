@@ -64,8 +64,16 @@ class ForgetKey:
         """Key of a person."""
         return self._digest(f"user {user_id}")
 
-    def review(self, review_id: str) -> str:
-        """Key of a review."""
+    def review(self, source: str, id_in_source: str) -> str:
+        """Key of a review, by which ingest refuses it: other sources may have the same id for another one."""
+        return self._digest(f"review of {source}\0{id_in_source}")
+
+    def stored_review(self, review_id: str) -> str:
+        """Key of a review by the id that it had here, by which files that hold it are found."""
+        return self._digest(f"stored review {review_id}")
+
+    def review_of_any_source(self, review_id: str) -> str:
+        """Key of a review that was erased before ids belonged to a source: refused wherever it comes from."""
         return self._digest(f"review {review_id}")
 
     def row(self, raw: str) -> str:
@@ -77,7 +85,7 @@ class ForgetKey:
 
 
 def screen(
-    connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[CleanedRow]
+    connection: Connection, home: Path, rows: Sequence[RawRow], cleaned: Sequence[CleanedRow], *, source: str
 ) -> list[CleanedRow]:
     """The results of cleaning, with `REFUSAL` in the place of what was erased.
 
@@ -87,7 +95,7 @@ def screen(
     key = key_in_use(connection, home)
     if key is None:
         return list(cleaned)
-    keys = [_keys(key, row, result) for row, result in zip(rows, cleaned, strict=True)]
+    keys = [_keys(key, row, result, source=source) for row, result in zip(rows, cleaned, strict=True)]
     found = _found(connection, (one for of_row in keys for one in of_row))
     return [
         REFUSAL if any(_refuses(found.get(one), one, result) for one in of_row) else result
@@ -106,7 +114,9 @@ def bury(connection: Connection, key: ForgetKey, keys: Iterable[tuple[ForgottenK
 
 def forgotten_reviews(connection: Connection, key: ForgetKey, review_ids: Iterable[str]) -> set[str]:
     """Which of these review ids have a tombstone of their own."""
-    keys = {key.review(review_id): review_id for review_id in review_ids}
+    keys = {
+        made(review_id): review_id for review_id in review_ids for made in (key.stored_review, key.review_of_any_source)
+    }
     found = _found(connection, ((ForgottenKind.REVIEW, one) for one in keys))
     return {keys[one] for _, one in found}
 
@@ -125,9 +135,11 @@ def key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
     return key
 
 
-def _keys(key: ForgetKey, row: RawRow, result: CleanedRow) -> list[tuple[ForgottenKind, str]]:
+def _keys(key: ForgetKey, row: RawRow, result: CleanedRow, *, source: str) -> list[tuple[ForgottenKind, str]]:
     if isinstance(result, CopyLine):
-        keys = [(ForgottenKind.REVIEW, key.review(result.review_id))]
+        brought = result.brought.id_in_source
+        named = (key.review(source, brought), key.review_of_any_source(brought))
+        keys = [(ForgottenKind.REVIEW, one) for one in named]
         user_id = result.user_id
     else:
         keys = [(ForgottenKind.ROW, key.row(readable_text(row.raw)))]
@@ -139,7 +151,7 @@ def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], resu
     if forgotten_at is None:
         return False
     # What a person writes after their erasure is new, and is taken.
-    later = key[0] is ForgottenKind.USER and isinstance(result, CopyLine) and result.reviewed_at > forgotten_at
+    later = key[0] is ForgottenKind.USER and isinstance(result, CopyLine) and result.brought.reviewed_at > forgotten_at
     return not later
 
 

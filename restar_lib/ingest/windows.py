@@ -1,12 +1,14 @@
 """Which part of the configured source a run reads: what is behind the cursor, or what was written in a window of time.
 
 A window moves no cursor and can be read again at any time: reviews that are known already are recognised by their ids,
-and it is read whole, because no cursor remembers where the next run should go on. Called by the DAG and the command
-line; it reads nothing itself.
+and it is read whole. Where `source.by` is `window`, a scheduled run begins where the last window that was read whole
+ended: days on which nothing ran, or in which a file was damaged, are read by the next run. Called by the DAG and the
+command line; it reads nothing itself.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from datetime import datetime
 
@@ -15,10 +17,13 @@ from sqlalchemy import Engine
 from restar_lib.errors import ConfigurationError
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.load import ingest
+from restar_lib.ingest.progress import finish_window, windows_until
 from restar_lib.ingest.sources.base import Window
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.ingest.timestamps import EARLIEST, LATEST, parse_timestamp
 from restar_lib.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def ingest_configured(
@@ -35,12 +40,17 @@ def ingest_configured(
     """Read what this run is to read of the configured source, and store it.
 
     `asked` is the window that a person named, `interval` the run's own. Raises `ConfigurationError` where the run
-    should read a window and cannot, `SourceError` where the source cannot be read on.
+    should read a window and cannot, `SourceError` where the source cannot be read on. Files that cannot be read are the
+    `problem` of the counts.
     """
-    window = window_to_read(settings.source.by, asked=asked, interval=interval, backfill=backfill)
+    config = settings.source
+    window = window_to_read(config.by, asked=asked, interval=interval, backfill=backfill)
     if window is not None and max_rows is not None:
         raise ConfigurationError("a window is read whole, no cursor would keep the rest: leave the number of rows out")
-    return ingest(
+    is_next = window is not None and asked is None and not backfill
+    if window is not None and is_next:
+        window = _without_gap(window, read_until=windows_until(engine, config.name))
+    counts = ingest(
         engine,
         open_source(settings, window=window),
         settings,
@@ -49,6 +59,17 @@ def ingest_configured(
         max_rows=sys.maxsize if window else max_rows,
         now=now,
     )
+    if window is not None and is_next and not counts.problem:
+        finish_window(engine, config.name, until=window[1])
+    return counts
+
+
+def _without_gap(window: Window, *, read_until: datetime | None) -> Window:
+    """The window, from where the last one ended. One that was read before is read again as it is."""
+    if read_until is None or read_until >= window[0]:
+        return window
+    log.info("no window was read whole since %s: this run begins there, not at %s", read_until, window[0])
+    return read_until, window[1]
 
 
 def window_to_read(by: str, *, asked: Window | None, interval: Window | None, backfill: bool) -> Window | None:

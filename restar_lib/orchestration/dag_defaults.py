@@ -9,6 +9,7 @@ from airflow.sdk import Asset, AssetWatcher
 
 from restar_lib.orchestration.airflow_mail import mail_failure
 from restar_lib.orchestration.labels_trigger import LabelsReadyTrigger
+from restar_lib.orchestration.reviews_trigger import UnreadReviewsTrigger
 from restar_lib.settings import Settings
 
 REVIEWS = Asset(name="reviews", uri="restar://reviews")
@@ -36,6 +37,13 @@ def dag_arguments(config: Settings) -> dict[str, Any]:
             "on_failure_callback": mail_failure,
         },
     }
+
+
+def reviews_asset(config: Settings) -> Asset:
+    """The asset that changes when reviews were ingested, and when some stay unread although no run announced them."""
+    trigger = UnreadReviewsTrigger(poll_seconds=config.orchestration.watch_reviews_seconds)
+    watcher = AssetWatcher(name="unread_reviews", trigger=trigger)
+    return Asset(name=REVIEWS.name, uri=REVIEWS.uri, watchers=[watcher])
 
 
 def labels_asset(config: Settings) -> Asset:

@@ -89,6 +89,7 @@ OUTCOMES: tuple[tuple[type[errors.RestarError], type[Exception]], ...] = (
     (errors.NothingToDo, AirflowSkipException),
     # Running it again cannot mend these: a person has to read the message.
     (errors.ConfigurationError, AirflowFailException),
+    (errors.DamagedFiles, AirflowFailException),
     (errors.SnapshotError, AirflowFailException),
     (errors.ArtifactError, AirflowFailException),
     (errors.ProbeFailed, AirflowFailException),

@@ -99,12 +99,16 @@ class _Person:
     """The person that a request is about, and what is theirs."""
 
     user_id: str
-    texts: Mapping[str, str]
-    """By review id."""
+    reviews: Sequence[erasure.WrittenReview]
     quarantined: Mapping[str, str]
     """Rejected rows by their hash."""
     search_terms: traces.SearchTerms
     """What would identify them in a file."""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of their reviews by review id."""
+        return {one.review_id: one.text for one in self.reviews}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,14 +221,14 @@ def _shown(path: Path, settings: Settings) -> str:
 
 def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Person:
     mapping = FieldMapping.from_config(settings.source.fields)
-    texts = erasure.reviews_of(connection, user_id)
+    reviews = erasure.reviews_of(connection, user_id)
     return _Person(
         user_id=user_id,
-        texts=texts,
+        reviews=reviews,
         quarantined=quarantine.rows_of_person(connection, user_id, mapping),
         search_terms=traces.search_terms(
-            ids=(user_id, *texts),
-            texts=texts.values(),
+            ids=(user_id, *(one.review_id for one in reviews), *(one.id_in_source for one in reviews)),
+            texts=[one.text for one in reviews],
             wrote=lambda line: quarantine.is_by_person(line, user_id, mapping),
         ),
     )
@@ -253,7 +257,8 @@ def _write_tombstones(
     """Write the tombstones; returns each training set that ever held their reviews: True where models learned them."""
     buried = [
         (ForgottenKind.USER, key.user(person.user_id)),
-        *((ForgottenKind.REVIEW, key.review(one)) for one in sorted(person.texts)),
+        *((ForgottenKind.REVIEW, key.review(one.source, one.id_in_source)) for one in person.reviews),
+        *((ForgottenKind.REVIEW, key.stored_review(one)) for one in sorted(person.texts)),
         *((ForgottenKind.ROW, key.row(one)) for one in sorted(set(person.quarantined.values()))),
     ]
     bury(connection, key, buried, now=now)

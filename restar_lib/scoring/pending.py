@@ -76,6 +76,15 @@ def count(engine: Engine, among: Runs) -> int:
         return connection.execute(select(func.count()).select_from(ReviewRow).where(*_unread(among))).scalar_one()
 
 
+def is_any_unread(engine: Engine, settings: Settings, *, now: datetime) -> bool:
+    """Whether some review is unread; costs little where none is, however many there are."""
+    among = runs(engine, settings, now=now)
+    if not among:
+        return False
+    with engine.connect() as connection:
+        return connection.execute(select(exists().where(*_unread(among)))).scalar_one()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoringState:
     """How far the scoring of some ingest runs has come, in all scoring runs together."""

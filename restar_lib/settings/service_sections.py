@@ -75,6 +75,8 @@ class OrchestrationSettings(Section):
     start_date: datetime = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
     """No scheduled run is for a time before this; `make run` sets its first start, so that nothing fires at once."""
     ingest_schedule: str = "0 2 * * *"
+    score_schedule: str = "45 * * * *"
+    """Beside the runs that follow an ingest: what was stored is scored at the latest then."""
     watch_schedule: str = "0 5 * * *"
     alerts_schedule: str = "20 * * * *"
     """When alerts are sent that could not leave with the watch."""
@@ -84,6 +86,8 @@ class OrchestrationSettings(Section):
     retry_delay_seconds: int = Field(default=60, ge=1)
     training_timeout_minutes: int = Field(default=180, ge=1)
     watch_labels_seconds: float = Field(default=5.0, gt=0)
+    watch_reviews_seconds: float = Field(default=60.0, gt=0)
+    """How often the triggerer looks for reviews that nobody has scored."""
     """How often the triggerer looks for finished labels."""
     airflow_url: str = "http://127.0.0.1:8080"
 

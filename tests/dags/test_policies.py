@@ -10,7 +10,7 @@ from tests.dags.conftest import DAGS, AirflowHouse
 
 EXPECTED = {
     "housekeeping": ["tidy_up"],
-    "ingest_reviews": ["read_and_store"],
+    "ingest_reviews": ["read_and_store", "report_damaged_files"],
     "release": ["release_version"],
     "retrain_sentiment": [
         "approve",

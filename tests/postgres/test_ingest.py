@@ -18,7 +18,7 @@ from restar_lib.domain import Side
 from restar_lib.errors import SourceError
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.load import ingest
-from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, RawRow
+from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.ingest.sources.simulated import SimulatedSource
@@ -30,7 +30,7 @@ from restar_lib.ingest.stored_reviews import (
 )
 from restar_lib.settings import Settings
 from restar_lib.splits import side_of
-from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor
+from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow, SourceCursor, SourceFile
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 ORIGINAL = "It does what it should, and has done so for two years now."
@@ -112,17 +112,12 @@ def test_the_configured_limit_holds_without_another(engine: Engine, smoke: Setti
 
 
 def test_known_reviews_are_recognised_and_left_alone(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
-    """By their id, within a chunk, across runs and across sources; the first version stays."""
+    """By their id and text, within a chunk and across runs; the first version stays."""
     run(engine, write(tmp_path / "a.jsonl", row("R1"), row("R2"), row("R1", rating=1)), smoke)
-    other = replace(write(tmp_path / "b.jsonl", row("R2", rating=1), row("R3")), name="other")
-    assert outcomes(run(engine, other, smoke)) == (2, 1, 1, 0, 0)
+    assert outcomes(run(engine, write(tmp_path / "b.jsonl", row("R2", rating=1), row("R3")), smoke)) == (2, 1, 1, 0, 0)
     with engine.connect() as connection:
         stored = reviews_by_id(connection, ["R1", "R2", "R3", "R4"])
-    assert {review_id: (review.rating, review.source) for review_id, review in stored.items()} == {
-        "R1": (5, "shop"),
-        "R2": (5, "shop"),
-        "R3": (5, "other"),
-    }
+    assert {review_id: review.rating for review_id, review in stored.items()} == {"R1": 5, "R2": 5, "R3": 5}
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 100])
@@ -242,9 +237,9 @@ class Damaged:
     name: str = "shop"
     kind: str = "files"
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+    def rows(self, cursor: Cursor | None, files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
         """The good rows, then the error."""
-        for place, found in enumerate(self.inner.rows(cursor)):
+        for place, found in enumerate(self.inner.rows(cursor, files)):
             if place == self.good:
                 raise SourceError("a.jsonl.gz: damaged")
             yield found
@@ -269,9 +264,9 @@ class Overtaken:
     name: str = "shop"
     kind: str = "files"
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+    def rows(self, cursor: Cursor | None, files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
         """The rows, each after what happens beside it."""
-        for found in self.inner.rows(cursor):
+        for found in self.inner.rows(cursor, files):
             number = int((found.fields or {})["review_id"][1:])
             if other := self.others.pop(number, None):
                 other()
@@ -294,7 +289,8 @@ def test_a_run_that_is_overtaken_goes_on_from_the_new_cursor(
         counts = run(engine, overtaken, config)
     assert counts.rows_read + sum(found.rows_read for found in others) == 20
     assert counts.already_known == sum(found.already_known for found in others) == 0
-    assert caplog.text.count("another run has read on") == 3
+    # Reading runs ahead of storing by as much as the machine allows, so one overtaking may be noticed twice.
+    assert caplog.text.count("another run has read on") >= 3
     assert count_reviews(engine).originals == sources_read(engine)["shop"] == 20
 
 
@@ -322,6 +318,8 @@ def test_a_cursor_is_stored_with_its_rows(engine: Engine, smoke: Settings, tmp_p
     source = write(tmp_path / "a.jsonl", *(row(f"R{number}") for number in range(5)))
     run(engine, source, small_chunks(smoke), max_rows=4)
     expected = list(source.rows(None))[3].cursor_after
+    assert expected is not None
     with engine.connect() as connection:
-        assert connection.scalar(select(SourceCursor.cursor)) == expected
+        assert connection.scalar(select(SourceFile.state)) == expected["state"]
+        assert connection.execute(select(SourceCursor.cursor, SourceCursor.version)).one() == ({"kind": "files"}, 2)
         assert connection.scalar(select(func.sum(IngestRun.rows_read))) == 4

@@ -49,7 +49,7 @@ def test_the_tables_are_the_same_whatever_the_form(engine: Engine, smoke: Settin
     rows = [review(number) for number in range(20)]
     first: list[tuple[Any, ...]] = []
     for name in FORMS:
-        counts = run(engine, reading(smoke, write_rows(tmp_path / name, rows), name=name))
+        counts = run(engine, reading(smoke, write_rows(tmp_path / name, rows)))
         first = first or stored(engine)
         assert (counts.rows_read, counts.quarantined) == (20, 0)
         assert stored(engine) == first
@@ -109,7 +109,7 @@ def test_an_object_storage_is_read_like_a_folder(
     bucket.upload_file(str(write_rows(tmp_path / "a.jsonl", [review(row) for row in range(7)])), "in/00/a.jsonl")
     assert run(engine, config).rows_read == 3
     assert run(engine, reading(smoke, "s3://shop/in/*/a.csv*", name="glob", **at)).rows_read == 10
-    assert run(engine, reading(smoke, "s3://shop/in/11/a.parquet", name="one", **at)).already_known == 5
+    assert run(engine, reading(smoke, "s3://shop/in/11/a.parquet", name="one", **at)).duplicate_text == 5
     assert run(engine, reading(smoke, "s3://shop/nothing/yet/", name="inbox", **at)).rows_read == 0
 
 

@@ -131,3 +131,38 @@ def test_dates_make_a_window() -> None:
         asked_window("soon", None)
     with pytest.raises(ConfigurationError, match="give a later end"):
         window_to_read("cursor", asked=days(3, 3), interval=None, backfill=False)
+
+
+def scheduled(engine: Engine, config: Settings, window: Window) -> IngestCounts:
+    """A nightly run of a source that is read by windows."""
+    by_window = config.model_copy(update={"source": config.source.model_copy(update={"by": "window"})})
+    return ingest_configured(engine, by_window, run_key="scheduled__test", now=NOW, interval=window)
+
+
+def test_the_days_of_an_outage_are_read_by_the_next_run(engine: Engine, config: Settings) -> None:
+    """Airflow catches nothing up; the next window begins where the last finished one ended, however long ago."""
+    assert scheduled(engine, config, days(2, 3)).new == 1
+    assert scheduled(engine, config, days(7, 8)).new == 5
+    assert stored(engine) == {f"R{day}" for day in range(2, 8)}
+    assert scheduled(engine, config, days(7, 8)).already_known == 1, "cleared: its own day once more, no more"
+
+
+def test_a_window_with_a_damaged_file_is_not_finished(engine: Engine, config: Settings) -> None:
+    """The good file's reviews are in; when the other one is mended the next run begins at that window once more."""
+    broken = Path(config.source.path) / "b.jsonl"
+    whole = broken.read_bytes()
+    scheduled(engine, config, days(0, 2))
+    broken.write_bytes(b"\x00\xff" * 5000)
+    counts = scheduled(engine, config, days(2, 4))
+    assert (counts.new, counts.problem.startswith(str(broken))) == (1, True)
+    broken.write_bytes(whole)
+    scheduled(engine, config, days(4, 6))
+    assert stored(engine) == {f"R{day}" for day in range(6)}
+
+
+def test_a_window_by_hand_and_a_backfill_move_no_end(engine: Engine, config: Settings) -> None:
+    """They read other days, and the next night still begins where the last one ended."""
+    scheduled(engine, config, days(0, 1))
+    read(engine, config, days(10, 15))
+    ingest_configured(engine, config, run_key="manual__test", now=NOW, asked=days(16, 18))
+    assert scheduled(engine, config, days(3, 4)).new == 3

@@ -29,7 +29,7 @@ def options_of(settings: Settings) -> CleaningOptions:
 
 def chunks_of(settings: Settings, number: int) -> list[Chunk]:
     rows = SimulatedSource(name="simulated", config=settings.simulated).rows(None)
-    return [Chunk(cursor_before=None, rows=list(islice(rows, CHUNK)), ended=False) for _ in range(number)]
+    return [Chunk(version_before=0, rows=list(islice(rows, CHUNK)), ended=False) for _ in range(number)]
 
 
 def children() -> list[psutil.Process]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,18 @@ def ids(rows: list[RawRow]) -> list[str]:
     return [row.fields["review_id"] if row.fields else row.problem for row in rows]
 
 
-def read(path: Path | str, cursor: Any = None) -> list[RawRow]:
-    """All rows behind `cursor`, which has been through JSON like the stored one."""
-    return list(source(path).rows(json.loads(json.dumps(cursor))))
+def read(path: Path | str, cursor: Any = None, *, behind: Sequence[RawRow] = ()) -> list[RawRow]:
+    """All rows behind `cursor`, or behind these rows; both have been through JSON like what is stored."""
+    states = json.loads(json.dumps(states_behind(behind)))
+    before = behind[-1].cursor_after if behind else cursor
+    return list(
+        source(path).rows(json.loads(json.dumps(before)), lambda names: {n: states[n] for n in names if n in states})
+    )
+
+
+def states_behind(rows: Sequence[RawRow]) -> dict[str, Any]:
+    """What is stored of each file when these rows are."""
+    return {row.cursor_after["file"]: row.cursor_after["state"] for row in rows if row.cursor_after}
 
 
 def test_the_spellings_of_two_real_formats_become_our_fields() -> None:
@@ -92,20 +101,20 @@ def test_a_folder_is_read_in_the_order_of_names_and_across_files(tmp_path: Path)
     write(tmp_path / ".d.jsonl", 9)
     rows = read(tmp_path)
     assert ids(rows) == ["R0", "R1", "R2", "R3", "R4"]
-    for place, row in enumerate(rows):
-        assert ids(read(tmp_path, row.cursor_after)) == ids(rows[place + 1 :])
+    for place in range(len(rows)):
+        assert ids(read(tmp_path, behind=rows[: place + 1])) == ids(rows[place + 1 :])
 
 
 def test_a_file_that_appears_later_is_read_whatever_its_name(tmp_path: Path) -> None:
     """Also one that sorts before the files that are read already."""
     write(tmp_path / "m.jsonl", 0, 1)
-    cursor = read(tmp_path)[-1].cursor_after
-    assert read(tmp_path, cursor) == []
+    first = read(tmp_path)
+    assert read(tmp_path, behind=first) == []
     write(tmp_path / "z.jsonl", 3)
     write(tmp_path / "a.jsonl", 2)
-    late = read(tmp_path, cursor)
+    late = read(tmp_path, behind=first)
     assert ids(late) == ["R2", "R3"]
-    assert read(tmp_path, late[-1].cursor_after) == []
+    assert read(tmp_path, behind=[*first, *late]) == []
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
@@ -271,3 +280,37 @@ def test_the_configured_source_is_opened(tmp_path: Path) -> None:
     opened = open_source(config)
     assert (opened.name, opened.kind) == ("inbox", "files")
     assert ids(list(opened.rows(None))) == ["R0"]
+
+
+def test_a_cursor_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
+    """It is written with every chunk: with the states of all files in it, many small files would cost their square."""
+    for number in range(300):
+        write(tmp_path / f"{number:04}.jsonl", number)
+    sizes = [len(json.dumps(row.cursor_after)) for row in read(tmp_path)]
+    assert len(sizes) == 300
+    assert max(sizes) < 1.2 * min(sizes)
+
+
+def test_a_folder_of_many_files_is_listed_by_its_names_alone(tmp_path: Path) -> None:
+    """A thousand files more cost their names in memory, about a hundred bytes each; states are asked for in parts."""
+    asked: list[int] = []
+
+    def states(names: Sequence[str]) -> dict[str, Any]:
+        asked.append(len(names))
+        return {}
+
+    def peak(files: int) -> int:
+        folder = tmp_path / str(files)
+        for number in range(files):
+            write(folder / f"{number:05}.jsonl", number)
+        tracemalloc.start()
+        count = sum(1 for _ in source(folder).rows(None, states))
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert count == files
+        return highest
+
+    peak(10)  # what is imported at first use
+    few, many = peak(1000), peak(3000)
+    assert (many - few) / 2000 < 300
+    assert max(asked) <= 500

@@ -157,7 +157,7 @@ def test_one_object_per_file_is_one_review(tmp_path: Path) -> None:
     (tmp_path / "two.json").write_text(json.dumps(review(2), indent=4))
     rows = read(tmp_path)
     assert ids(rows) == ["R1", "R2"]
-    assert read(tmp_path, rows[-1].cursor_after) == []
+    assert read(tmp_path / "two.json", rows[-1].cursor_after) == []
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv"])

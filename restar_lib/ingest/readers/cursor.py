@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from restar_lib.ingest.raw_rows import FileState
 from restar_lib.ingest.readers.compression import Content
 from restar_lib.ingest.readers.lines import BLANK
 from restar_lib.ingest.readers.storage import StoredFile
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES = 4096
 """This much of the beginning is compared to recognise a file under the same name."""
-
-FileState = dict[str, Any]
-"""What the cursor stores of one file: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete."""
 
 
 class FilePosition(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import FieldMapping, RawRow, parse_line
+from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow, parse_line
 from restar_lib.ingest.readers import parquet
 from restar_lib.ingest.readers.compression import Content, is_plain, open_content
 from restar_lib.ingest.readers.csv_rows import DelimitedRows
@@ -21,7 +21,6 @@ from restar_lib.ingest.readers.cursor import (
     HEAD_BYTES,
     FileHead,
     FilePosition,
-    FileState,
     digest,
     is_read,
     offset_to_go_on,

@@ -1,13 +1,15 @@
 """Finds and opens files: on this machine, or on any storage that fsspec knows (`s3://`, `memory://`, ...).
 
 A path or URL names a file, a glob or a folder; its files come in the order of their names, each with a signature that
-changes when it is written to. Credentials stay where a storage's own tools look for them (for S3 `AWS_ACCESS_KEY_ID`,
+changes when it is written to. Of files on this machine only the names are kept, so a folder may hold very many.
+Credentials stay where a storage's own tools look for them (for S3 `AWS_ACCESS_KEY_ID`,
 profiles, instance roles); `source.storage` holds the rest, such as an endpoint. It knows nothing of what is in a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -41,7 +43,33 @@ class StoredFile:
     open: Callable[[], BinaryIO]
 
 
-def find_files(path: str, *, storage: Mapping[str, Any] | None = None) -> dict[str, StoredFile]:
+class FoundFiles(Mapping[str, StoredFile]):
+    """Files by name, in reading order: without hidden ones, which are half-written or belong to another program.
+
+    A file is looked at when it is asked for. Raises `SourceError` for one that has vanished since.
+    """
+
+    def __init__(self, names: Iterable[str], look_at: Callable[[str], StoredFile]) -> None:
+        self._names = sorted(name for name in names if not any(part[:1] == "." for part in name.split("/")))
+        self._look_at = look_at
+
+    def __getitem__(self, name: str) -> StoredFile:
+        """The file, as it is now."""
+        try:
+            return self._look_at(name)
+        except OSError as error:
+            raise SourceError(f"{name}: {error.strerror or error}; put it back, or run again without it") from error
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._names)
+
+
+def find_files(path: str, *, storage: Mapping[str, Any] | None = None) -> FoundFiles:
     """The files at `path` in reading order, by name. Raises `SourceError` where there is nothing to read."""
     if not path:
         raise SourceError(f"source.path is empty: {WANTED}")
@@ -61,22 +89,32 @@ def refuse_secrets(storage: Mapping[str, Any]) -> None:
             )
 
 
-def _on_this_machine(path: str) -> dict[str, StoredFile]:
+def _on_this_machine(path: str) -> FoundFiles:
     place = Path(path).expanduser()
     if place.is_file():
-        return _local([place], below=place.parent)
+        return _local([place.name], below=place.parent)
     if place.is_dir():
-        return _local((file for file in place.rglob("*") if file.name.endswith(ENDINGS)), below=place)
+        return _local((name for name in _names_below(place) if name.endswith(ENDINGS)), below=place)
     if not has_magic(path):
         raise SourceError(f"{path}: there is no such file or folder; {WANTED}")
     parts = place.parts
     fixed = Path(*parts[: next(number for number, part in enumerate(parts) if has_magic(part))])
-    return _local(fixed.glob(str(place.relative_to(fixed))), below=fixed) or _nothing(path)
+    matches = (file for file in fixed.glob(str(place.relative_to(fixed))) if file.is_file())
+    return _local((file.relative_to(fixed).as_posix() for file in matches), below=fixed) or _nothing(path)
 
 
-def _local(files: Iterable[Path], *, below: Path) -> dict[str, StoredFile]:
-    named = {file.relative_to(below).as_posix(): file for file in files if file.is_file()}
-    return _visible({name: _local_file(name, file) for name, file in named.items()})
+def _names_below(folder: Path, prefix: str = "") -> Iterator[str]:
+    """The files below a folder, links to files included; links to folders are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _names_below(folder / entry.name, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield prefix + entry.name
+
+
+def _local(names: Iterable[str], *, below: Path) -> FoundFiles:
+    return FoundFiles(names, lambda name: _local_file(name, below / name))
 
 
 def _local_file(name: str, file: Path) -> StoredFile:
@@ -90,16 +128,11 @@ def _local_file(name: str, file: Path) -> StoredFile:
     )
 
 
-def _visible(named: Mapping[str, StoredFile]) -> dict[str, StoredFile]:
-    """Sorted, without hidden files: those are half-written or belong to another program."""
-    return {name: named[name] for name in sorted(named) if not any(part[:1] == "." for part in name.split("/"))}
-
-
-def _nothing(path: str) -> dict[str, StoredFile]:
+def _nothing(path: str) -> FoundFiles:
     raise SourceError(f"{path}: no file matches; {WANTED}")
 
 
-def _on_storage(url: str, storage: Mapping[str, Any]) -> dict[str, StoredFile]:
+def _on_storage(url: str, storage: Mapping[str, Any]) -> FoundFiles:
     from fsspec.core import url_to_fs
 
     refuse_secrets(storage)
@@ -119,7 +152,7 @@ def _on_storage(url: str, storage: Mapping[str, Any]) -> dict[str, StoredFile]:
     return found
 
 
-def _listed(system: Any, place: str) -> dict[str, StoredFile]:
+def _listed(system: Any, place: str) -> FoundFiles:
     if has_magic(place):
         fixed = place[: next(number for number, sign in enumerate(place) if sign in "*?[")].rpartition("/")[0]
         found, below = system.glob(place, detail=True), fixed
@@ -130,7 +163,7 @@ def _listed(system: Any, place: str) -> dict[str, StoredFile]:
         found, below = {key: info for key, info in every.items() if key.endswith(ENDINGS)}, place.rstrip("/")
     files = {key: info for key, info in found.items() if info.get("type") != "directory"}
     named = {key.removeprefix(below).lstrip("/"): (key, info) for key, info in files.items()}
-    return _visible({name: _remote_file(system, name, key, info) for name, (key, info) in named.items()})
+    return FoundFiles(named, lambda name: _remote_file(system, name, *named[name]))
 
 
 def _remote_file(system: Any, name: str, key: str, info: Mapping[str, Any]) -> StoredFile:

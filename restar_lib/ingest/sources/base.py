@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import Cursor, RawRow
+from restar_lib.ingest.raw_rows import Cursor, FileStates, RawRow, no_file_is_read
 
 Window = tuple[datetime, datetime]
 """When the wanted reviews were written; the end does not belong to it."""
@@ -29,8 +29,11 @@ class Source(Protocol):
     def kind(self) -> str:
         """The word for it in YAML, `source.kind`: `simulated`, `files`, `hub` or `snapshot`."""
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
-        """All rows after `cursor`, or from the beginning. Raises `SourceError` where it cannot be read."""
+    def rows(self, cursor: Cursor | None, files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
+        """All rows after `cursor`, or from the beginning; `files` knows how far each file is read.
+
+        Raises `SourceError` where it cannot be read, `DamagedFiles` where all but some files were.
+        """
 
 
 def check_kind(source: Source, cursor: Cursor | None) -> None:

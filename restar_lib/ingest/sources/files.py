@@ -1,27 +1,30 @@
 """Reviews from files: a file, a glob, or a folder with everything below it, on this machine or on a storage.
 
-JSON Lines, JSON, CSV and TSV (plain, gzip or zstd) and Parquet. Files are read in the order of their names. The cursor
-stores for each file how far it is read, so a killed run goes on in the middle of a file, a file that grew is read
+JSON Lines, JSON, CSV and TSV (plain, gzip or zstd) and Parquet. Files are read in the order of their names. It is
+stored for each file how far it is read, so a killed run goes on in the middle of a file, a file that grew is read
 on, and a file that appears later is read whatever its name. With a window, only the rows that were written in it are
 returned, from all files, and no cursor moves. One file that cannot be read does not stop the others: it is named when
-everything else is read. It cleans nothing; what the bytes mean is `ingest.readers.formats`'.
+everything else is read. Of many files, only the names are in memory, and the states of a few hundred at a time.
+It cleans nothing; what the bytes mean is `ingest.readers.formats`'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import Cursor, FieldMapping, RawRow
-from restar_lib.ingest.readers.cursor import FileState
+from restar_lib.errors import DamagedFiles, SourceError
+from restar_lib.ingest.raw_rows import Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 from restar_lib.ingest.sources.base import Window, check_kind
 from restar_lib.ingest.timestamps import parse_timestamp
 
 SHOWN_PROBLEMS = 3
+LOOKED_UP_TOGETHER = 500
+"""Files whose states are looked up by one statement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,41 +40,40 @@ class FilesSource:
     """Only reviews written in it (its end excluded); None: everything behind the cursor."""
     kind: str = "files"
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+    def rows(self, cursor: Cursor | None, files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
         """All rows after `cursor`, file by file, or all in the window.
 
-        Raises `SourceError` where nothing is there; one that names missing and damaged files after the rows of all
-        others.
+        Raises `SourceError` where nothing is there; `DamagedFiles` after the rows of all files that can be read.
         """
         check_kind(self, cursor)
-        files = find_files(self.path, storage=self.storage)
+        found = find_files(self.path, storage=self.storage)
         problems: list[str] = []
-        rows = self._after(files, cursor, problems) if self.window is None else self._in_window(files, problems)
+        rows = self._in_window(found, problems) if self.window else self._after(found, cursor, files, problems)
         yield from rows
         if problems:
             more = len(problems) - SHOWN_PROBLEMS
-            raise SourceError(
+            raise DamagedFiles(
                 "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {more} more files like that" if more > 0 else "")
             )
 
-    def _after(self, files: Mapping[str, StoredFile], cursor: Cursor | None, problems: list[str]) -> Iterator[RawRow]:
-        states: dict[str, FileState] = cursor["files"] | {cursor["file"]: cursor["state"]} if cursor else {}
-        for name, file in files.items():
-            reached = states.get(name)
-            # Shared by the cursors of this file's rows, so it is never changed in place.
-            others = {other: state for other, state in states.items() if other != name}
-            try:
-                for state, row in read_file(file, reached, self.mapping):
-                    reached = state
-                    yield row.with_cursor({"kind": self.kind, "files": others, "file": name, "state": state})
-            except SourceError as error:
-                problems.append(str(error))
-            states = states if reached is None else others | {name: reached}
+    def _after(
+        self, found: Mapping[str, StoredFile], cursor: Cursor | None, files: FileStates, problems: list[str]
+    ) -> Iterator[RawRow]:
+        last = {cursor["file"]: cursor["state"]} if cursor and "file" in cursor else {}
+        waiting = iter(found)
+        while names := list(islice(waiting, LOOKED_UP_TOGETHER)):
+            states = {**files(names), **last}
+            for name in names:
+                try:
+                    for state, row in read_file(found[name], states.get(name), self.mapping):
+                        yield row.with_cursor({"kind": self.kind, "file": name, "state": state})
+                except SourceError as error:
+                    problems.append(str(error))
 
-    def _in_window(self, files: Mapping[str, StoredFile], problems: list[str]) -> Iterator[RawRow]:
-        for file in files.values():
+    def _in_window(self, found: Mapping[str, StoredFile], problems: list[str]) -> Iterator[RawRow]:
+        for name in found:
             try:
-                for _, row in read_file(file, None, self.mapping):
+                for _, row in read_file(found[name], None, self.mapping):
                     if self._is_in_window(row):
                         yield row
             except SourceError as error:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import Cursor, FieldMapping, RawRow, parse_line
+from restar_lib.ingest.raw_rows import Cursor, FieldMapping, FileStates, RawRow, no_file_is_read, parse_line
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES, Line, read_lines
 from restar_lib.ingest.sources.base import check_kind
 from restar_lib.ingest.sources.hub_files import HubFiles
@@ -42,7 +42,7 @@ class HubSource:
     names_categories: bool = True
     """Whether a row without a category gets that of its file."""
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+    def rows(self, cursor: Cursor | None, _files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
         """All rows after `cursor`. Raises `SourceError` where the hub does not answer, or not with this data set."""
         check_kind(self, cursor)
         start = self._start(cursor)

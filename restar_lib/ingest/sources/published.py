@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from restar_lib.errors import SnapshotError, SourceError
-from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, RawRow
+from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.sources.base import check_kind
 from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.ingest.sources.hub import HubSource
@@ -43,13 +43,13 @@ class SnapshotSource:
         """As configured in section `source`."""
         return cls(name=settings.source.name, path=settings.source.path, hub=settings.hub, dataset=settings.dataset)
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+    def rows(self, cursor: Cursor | None, files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
         """All rows after `cursor`. Raises `SourceError` where it is not there, altered, or of another rule."""
         check_kind(self, cursor)
         if self._is_local:
             if cursor is None:
                 self._refuse_altered(self.manifest())
-            yield from self._local.rows(cursor)
+            yield from self._local.rows(cursor, files)
         else:
             yield from self._remote(cursor).rows(cursor)
 

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import Cursor, RawRow
+from restar_lib.ingest.raw_rows import Cursor, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.sources.base import check_kind
 from restar_lib.settings import SimulatedSettings
 from restar_lib.simulator.reviews import review, seeded_choice
@@ -29,7 +29,7 @@ class SimulatedSource:
     config: SimulatedSettings
     kind: str = "simulated"
 
-    def rows(self, cursor: Cursor | None) -> Iterator[RawRow]:
+    def rows(self, cursor: Cursor | None, _files: FileStates = no_file_is_read, /) -> Iterator[RawRow]:
         """All reviews from the cursor's number on, for ever."""
         check_kind(self, cursor)
         if cursor is not None and cursor["seed"] != self.config.seed:

@@ -9,7 +9,14 @@ from restar_lib.store.tables.erasure_tables import Forgotten, ForgottenPerson
 from restar_lib.store.tables.label_tables import Label, LabelSkip, LabelTask, SnapshotLabel, SnapshotRow
 from restar_lib.store.tables.model_tables import ReleaseRow, VerdictReview, VerdictRow
 from restar_lib.store.tables.monitoring_tables import AlertDelivery, AlertRow, DriftReportRow, IncidentRow
-from restar_lib.store.tables.review_tables import IngestRun, PredictionRow, Quarantine, ReviewRow, SourceCursor
+from restar_lib.store.tables.review_tables import (
+    IngestRun,
+    PredictionRow,
+    Quarantine,
+    ReviewRow,
+    SourceCursor,
+    SourceFile,
+)
 
 __all__ = [
     "LABEL_SOURCE",
@@ -33,6 +40,7 @@ __all__ = [
     "SnapshotLabel",
     "SnapshotRow",
     "SourceCursor",
+    "SourceFile",
     "VerdictReview",
     "VerdictRow",
 ]

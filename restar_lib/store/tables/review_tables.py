@@ -17,7 +17,9 @@ class IngestRun(Base):
 
     __tablename__ = "ingest_run"
     __table_args__ = (
-        CheckConstraint("rows_read = new + already_known + duplicate_text + quarantined", name="counts_add_up"),
+        CheckConstraint(
+            "rows_read = new + edited + already_known + duplicate_text + quarantined", name="counts_add_up"
+        ),
     )
 
     ingest_run_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -28,6 +30,7 @@ class IngestRun(Base):
     window_end: Mapped[datetime | None]
     rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
     new: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    edited: Mapped[int] = mapped_column(BigInteger, server_default="0")
     already_known: Mapped[int] = mapped_column(BigInteger, server_default="0")
     duplicate_text: Mapped[int] = mapped_column(BigInteger, server_default="0")
     quarantined: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -38,18 +41,38 @@ class IngestRun(Base):
 
 
 class SourceCursor(Base):
-    """How far a source is read; committed with the rows. Owned by `ingest.load`."""
+    """How far a source is read; committed with the rows. Owned by `ingest.progress`."""
 
     __tablename__ = "source_cursor"
 
     source: Mapped[str] = mapped_column(primary_key=True)
-    cursor: Mapped[dict[str, Any]]
+    cursor: Mapped[dict[str, Any] | None]
+    """What the source itself says, without its files; null where it was read by windows alone."""
+    version: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Grows with every chunk: a run that read ahead sees whether another one has stored meanwhile."""
     rows_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    windows_until: Mapped[datetime | None]
+    """Up to when the windows of scheduled runs are read (`source.by: window`): there the next one begins."""
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class SourceFile(Base):
+    """How far one file of a source is read; committed with the rows. Owned by `ingest.progress`."""
+
+    __tablename__ = "source_file"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """Below the folder or glob of the source."""
+    state: Mapped[dict[str, Any]]
+
+
 class ReviewRow(Base):
-    """One review. Owned by `ingest.load`."""
+    """One review. Owned by `ingest.load`.
+
+    A source names a review by its own id. Where that id is free here it is the `review_id` as well; else another source
+    has it, or it stands before another text, and the id in the source is in `id_in_source`.
+    """
 
     __tablename__ = "review"
     __table_args__ = (
@@ -63,10 +86,19 @@ class ReviewRow(Base):
         Index("ix_review_newest", text("reviewed_at desc"), "review_id", postgresql_where=text("duplicate_of is null")),
         Index("ix_review_duplicate_of", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
         Index("ix_review_side_rating", "side", "rating", postgresql_where=text("duplicate_of is null")),
+        Index(
+            "uq_review_id_in_source",
+            *("source", "id_in_source", "text_hash"),
+            unique=True,
+            postgresql_where=text("id_in_source is not null"),
+        ),
+        Index("ix_review_replaced_by", "replaced_by", postgresql_where=text("replaced_by is not null")),
     )
 
     review_id: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str]
+    id_in_source: Mapped[str | None]
+    """Null where it is the `review_id`."""
     text: Mapped[str]
     title: Mapped[str | None]
     rating: Mapped[int | None] = mapped_column(SmallInteger)
@@ -81,6 +113,8 @@ class ReviewRow(Base):
     """Decided at ingest, for good, by a keyed hash of the normalised text."""
     duplicate_of: Mapped[str | None] = mapped_column(ForeignKey("review.review_id"))
     """The review that had this text first; copies stay here, but are never scored, labeled or trained on."""
+    replaced_by: Mapped[str | None] = mapped_column(ForeignKey("review.review_id", ondelete="SET NULL"))
+    """The newer text under the same id of a source whose ids are stable: this one was edited, and stays as it was."""
     ingest_run_id: Mapped[int] = mapped_column(ForeignKey("ingest_run.ingest_run_id"))
     ingested_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

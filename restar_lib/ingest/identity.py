@@ -1,0 +1,150 @@
+"""Which review a row is: by the id that its source gives it, and by its text where that id says too little.
+
+A review is known where the same source has brought the same id with the same text. The same id before another text is
+an edit where the source says that its ids are stable (`source.stable_ids`), else a review of its own. An id that stands
+before three or more texts at once names a product or an author, not a review: its rows are reviews of their own in any
+case, and that is said. Pure: what is stored already is handed in. Called by `ingest.load` and `ingest.dry_run`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from restar_lib.domain import Outcome
+
+TEXTS_OF_NO_ID: Final = 3
+"""An id before so many texts in one chunk is the id of something else. A review is seldom edited twice in a moment."""
+DIGEST_CHARS: Final = 12
+"""Of the SHA-256 that tells apart two reviews with one id: 48 bits, for the few that share it."""
+
+
+class BroughtId(NamedTuple):
+    """The id that a row brings, and what else decides which review it is. A tuple: fast to send between processes."""
+
+    id_in_source: str
+    is_derived: bool
+    """Made by us from author, product, time and text, because the row brings none."""
+    text_hash: str
+    reviewed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredId:
+    """A stored review that has one of the ids that a chunk brings."""
+
+    review_id: str
+    source: str
+    id_in_source: str
+    text_hash: str
+    reviewed_at: datetime
+    is_current: bool
+    """Whether no newer text has replaced it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """The review that a row becomes."""
+
+    review_id: str
+    id_in_source: str | None
+    """Where it is not the `review_id`."""
+    replaces: str | None = None
+    """The review that this one is the newer text of."""
+    replaced_by: str | None = None
+    """The newer text, where this row is the older one."""
+    is_repeated: bool = False
+    """Whether its id stood before another text already, and this is no edit."""
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it is another text of a review."""
+        return self.replaces is not None or self.replaced_by is not None
+
+
+class SourceIds:
+    """The ids of one source and the reviews that have them: the stored ones, and those that are added one by one."""
+
+    def __init__(self, source: str, stored: Iterable[StoredId] = (), *, stable: bool) -> None:
+        self._source, self._stable = source, stable
+        self._taken: set[str] = set()
+        self._texts: dict[str, dict[str, StoredId]] = defaultdict(dict)
+        self._no_ids: frozenset[str] = frozenset()
+        self.extend(stored)
+
+    def extend(self, stored: Iterable[StoredId]) -> None:
+        """Take in what is stored under the ids of the next chunk."""
+        for one in stored:
+            self._taken.add(one.review_id)
+            if one.source == self._source:
+                self._texts[one.id_in_source][one.text_hash] = one
+
+    def begin(self, brought: Iterable[BroughtId]) -> None:
+        """Look at the ids of the next chunk together: some are no ids of reviews."""
+        texts: dict[str, set[str]] = defaultdict(set)
+        for one in brought:
+            texts[one.id_in_source].add(one.text_hash)
+        self._no_ids = frozenset(name for name, hashes in texts.items() if len(hashes) >= TEXTS_OF_NO_ID)
+
+    def add(self, brought: BroughtId) -> Identity | None:
+        """The new review that a row is; None where it is known."""
+        texts: Mapping[str, StoredId] = self._texts.get(brought.id_in_source, {})
+        if brought.text_hash in texts or (brought.is_derived and texts):
+            # A derived id is made from the text as it was read: another hash means that texts are cleaned better now.
+            return None
+        current = next((one for one in texts.values() if one.is_current), None)
+        review_id = self._free_id(brought)
+        identity = Identity(
+            review_id=review_id, id_in_source=None if review_id == brought.id_in_source else brought.id_in_source
+        )
+        if current is not None:
+            identity = self._beside(current, identity, brought)
+        self.extend([self._as_stored(brought, identity)])
+        return identity
+
+    def _beside(self, current: StoredId, identity: Identity, brought: BroughtId) -> Identity:
+        if not self._stable or brought.id_in_source in self._no_ids:
+            return replace(identity, is_repeated=True)
+        if brought.reviewed_at < current.reviewed_at:  # the older text comes later, as from files in another order
+            return replace(identity, replaced_by=current.review_id)
+        self.extend([replace(current, is_current=False)])
+        return replace(identity, replaces=current.review_id)
+
+    def _as_stored(self, brought: BroughtId, identity: Identity) -> StoredId:
+        return StoredId(
+            review_id=identity.review_id,
+            source=self._source,
+            id_in_source=brought.id_in_source,
+            text_hash=brought.text_hash,
+            reviewed_at=brought.reviewed_at,
+            is_current=identity.replaced_by is None,
+        )
+
+    def _free_id(self, brought: BroughtId) -> str:
+        """The id itself where nobody has it, else with a hash of source, id and text: the same on every run."""
+        if brought.id_in_source not in self._taken:
+            return brought.id_in_source
+        message = f"{self._source}\0{brought.id_in_source}\0{brought.text_hash}"
+        return f"{brought.id_in_source}.{hashlib.sha256(message.encode()).hexdigest()[:DIGEST_CHARS]}"
+
+
+def outcome_of(identity: Identity, *, is_copy: bool) -> Outcome:
+    """How a row that became a review ends."""
+    if identity.is_edit:
+        return Outcome.EDITED
+    return Outcome.DUPLICATE_TEXT if is_copy else Outcome.NEW
+
+
+def repeated_in_words(repeated: int, rows: int, *, stable: bool) -> str:
+    """What a person should know of ids that stand before several texts; all of those texts are taken."""
+    found = f"{repeated:,} of {rows:,} rows bring an id that stands before another text already"
+    if stable:
+        return f"{found}, and some before {TEXTS_OF_NO_ID} or more: it is no id of a review. Map review_id elsewhere"
+    return (
+        f"{found}; each is a review of its own. If the id is that of a product or an author, take it out of"
+        " source.fields.review_id; if they are edits, set source.stable_ids"
+    )
