@@ -2,7 +2,8 @@
 
 Pure functions on strings. Removes markup that it knows and nothing that merely looks like it: "<3" and "size <medium
 fits" are texts (an HTML parser would eat everything behind that bracket). This is no sanitizer: what shows a review
-to a browser escapes it.
+to a browser escapes it. The time that a text takes grows with its length and no faster, whatever stands in it: a
+pattern whose attempts could read the same characters again and again would let one line hold up an ingest.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
 
 BLOCK_TAGS = "address|article|blockquote|br|dd|div|dl|dt|h[1-6]|hr|li|ol|p|pre|section|table|tbody|td|th|tr|ul"
 INLINE_TAGS = (
@@ -19,11 +22,17 @@ INLINE_TAGS = (
 )
 _BLOCK = re.compile(rf"</?(?:{BLOCK_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _INLINE = re.compile(rf"</?(?:{INLINE_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
-_NOT_TEXT = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_OPENING = re.compile(r"<(?:(?P<script>script\b[^<>]*>)|(?P<style>style\b[^<>]*>)|(?P<comment>!--))", re.IGNORECASE)
+_CLOSINGS = {
+    "script": re.compile(r"</script\s*+>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*+>", re.IGNORECASE),
+    "comment": re.compile(r"-->"),
+}
+"""What ends each kind of part that is no text."""
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 # Amazon's own marks: a video is dropped, a product link keeps its words ("[[ASIN:B00XX0 Great Dryer]]").
 _VIDEO = re.compile(r"\[\[VIDEOID:[^\[\]]*\]\]", re.IGNORECASE)
-_PRODUCT = re.compile(r"\[\[ASIN:\w*\s*([^\[\]]*)\]\]", re.IGNORECASE)
+_PRODUCT = re.compile(r"\[\[ASIN:\w*+\s*+([^\[\]]*+)\]\]", re.IGNORECASE)
 
 # Soft hyphen, zero-width and direction marks, byte order marks, tag characters, and halves of surrogate pairs (which
 # a JSON escape can hold and UTF-8 cannot).
@@ -31,12 +40,15 @@ _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+MAX_MARKS: Final = 30
+"""Combining marks in a row that are kept: no writing needs more (UAX #15, Stream-Safe Text Format), and sorting them,
+which NFKC does, takes the square of their number."""
 _NOT_WORD = re.compile(r"[\W_]+")
 _ASCII_WORDS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 _COUNT = r"(?:zero|no|half|one|two|three|four|five|six|ten|1/2|[0-9]+(?:[.,]5)?)"
 _LEAK = re.compile(
-    rf"\b{_COUNT}\s*[-+]?\s*(?:and a half\s+)?(?:big |full |solid |gold |golden |whole )?stars?\b"
+    rf"\b{_COUNT}\s*+(?:[-+]\s*+)?(?:and a half\s++)?(?:big |full |solid |gold |golden |whole )?stars?\b"
     rf"|\b{_COUNT}\s*(?:/|out of)\s*(?:5|five|10|ten)\b"
     r"|\b[0-5]\s*\*|\*{3,}|[\u2605\u2606\u2b50\U0001f31f]",
     re.IGNORECASE,
@@ -49,7 +61,9 @@ def plain_text(value: Any, *, markup: bool = True) -> str:
     """`value` on one line: no markup, entities resolved, NFKC, no invisible characters; "" where it is no text."""
     if not isinstance(value, str):
         return ""
-    text = unicodedata.normalize("NFKC", _without_markup(value) if markup else value)
+    text = _without_markup(value) if markup else value
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _without_heaped_marks(text))
     # Everything that the two patterns look for, but the space, is unprintable, and most texts hold none of it.
     if not text.isprintable():
         text = _BLANK.sub(" ", _INVISIBLE.sub("", text))
@@ -81,7 +95,44 @@ def _without_tags(text: str) -> str:
     """Tags that separate become a space, tags inside a word vanish."""
     if "<" not in text:
         return text
-    return _INLINE.sub("", _BLOCK.sub(" ", _NOT_TEXT.sub(" ", text)))
+    return _INLINE.sub("", _BLOCK.sub(" ", without_parts(text, _OPENING, _CLOSINGS)))
+
+
+def without_parts(text: str, opening: re.Pattern[str], closings: Mapping[str, re.Pattern[str]]) -> str:
+    """`text` with a space for each part from a match of `opening` to the next closing of its kind.
+
+    The kind is the group of `opening` that matched. What is never closed stays. Each closing that is missing is
+    looked for once, so the text is read a few times at most.
+    """
+    kept, begin, place, missing = [], 0, 0, set()
+    while found := opening.search(text, place):
+        kind, place = str(found.lastgroup), found.end()
+        if kind in missing:
+            continue
+        end = closings[kind].search(text, place)
+        if end is None:
+            missing.add(kind)
+        else:
+            kept.append(text[begin : found.start()])
+            begin = place = end.end()
+    return " ".join([*kept, text[begin:]])
+
+
+def _without_heaped_marks(text: str) -> str:
+    quick, exact = _heaped_marks()
+    return exact.sub(r"\1", text) if quick.search(text) else text
+
+
+@cache
+def _heaped_marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Too many combining marks in a row; the first pattern also finds rare letters, and is twenty times as quick.
+
+    Made where they are needed, because that asks for the class of every character.
+    """
+    marks = "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1F000))))
+    common = "".join(mark for mark in marks if mark < "\U00010000")
+    quick = re.compile(f"[{common}\U00010000-\U0001efff]{{{MAX_MARKS + 1}}}")
+    return quick, re.compile(f"([{marks}]{{{MAX_MARKS}}})[{marks}]++")
 
 
 def _resolve(entity: re.Match[str]) -> str:

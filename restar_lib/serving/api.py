@@ -212,6 +212,8 @@ def _readable(text: str, max_chars: int) -> str:
     cleaned = plain_text(text)
     if not cleaned:
         raise NothingToRead("a text is empty, or holds nothing but markup and blanks")
+    if len(cleaned) > max_chars:  # some characters have a plain form of up to eighteen
+        raise TooLarge(f"a text of {len(cleaned):,} characters in its plain form; at most {max_chars:,} are read")
     return cleaned
 
 

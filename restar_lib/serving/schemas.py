@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from restar_lib.domain import Sentiment
+from restar_lib.ingest.cleaning import MAX_TITLE_CHARS
 
 
 class Body(BaseModel):
@@ -26,7 +27,7 @@ class ReviewIn(Body):
     text: str = Field(min_length=1, examples=["The lamp is bright and well made, I would buy it again."])
     title: str | None = Field(
         default=None,
-        max_length=2000,
+        max_length=MAX_TITLE_CHARS,
         description="Read where `reads_titles` of `GET /model/info` says so, unless it names the stars.",
     )
 

@@ -88,6 +88,15 @@ def test_a_text_of_few_endless_words_is_too_long() -> None:
     assert reason(text=("a" * 2000 + " ") * 10) is QuarantineReason.TOO_LONG
 
 
+@pytest.mark.parametrize("text", ["<!--" * 50_000, "[[ASIN:" + " " * 200_000, "<b>word</b> " * 12 + " " * 100_000])
+def test_a_text_that_markup_cannot_explain_is_too_long_before_it_is_cleaned(text: str) -> None:
+    """By its length as it was read, whatever would be left of it; ten times the limit is still cleaned."""
+    refused = outcome(text=text)
+    assert isinstance(refused, Rejection)
+    assert (refused.reason, "as read" in refused.detail) == (QuarantineReason.TOO_LONG, True)
+    assert review(text='<a href="' + "x" * 80_000 + f'">{TEXT}</a>').text == TEXT
+
+
 def test_a_row_without_a_readable_time_is_refused() -> None:
     """The stream is ordered by time, so a review needs one."""
     assert reason(reviewed_at="once") is QuarantineReason.BAD_TIMESTAMP

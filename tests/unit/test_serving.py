@@ -218,6 +218,7 @@ def close_to(answer: dict[str, Any]) -> dict[str, Any]:
         ("/predict", b"\xff\xfe", 422, "invalid_body"),
         ("/predict", json.dumps({"text": "x" * 201}).encode(), 413, "too_large"),
         ("/predict", json.dumps({"text": "x" * 200_000}).encode(), 413, "too_large"),
+        ("/predict", json.dumps({"text": "\ufdfa" * 12}).encode(), 413, "too_large"),
         ("/predict/batch", b'{"reviews": []}', 422, "invalid_body"),
         ("/predict/batch", b'{"reviews": ["good", 7]}', 422, "invalid_body"),
         ("/predict/batch", b'{"reviews": ["a", "b", "c", "d", "e"]}', 413, "too_large"),
