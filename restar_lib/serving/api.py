@@ -1,8 +1,9 @@
 """The HTTP API: `create_app(settings)`; `run` serves it with uvicorn.
 
 Answers with the model that the pointer names, and changes to a new one without a failed request (`release_watcher`).
-Texts are cleaned as ingest cleans them, so that the model reads here what it read in training. No Airflow, no MLflow,
-no database and no training code.
+Texts are cleaned as ingest cleans them, so that the model reads here what it read in training. Predictions run in
+threads, a bounded number of them (`in_flight`); what is asked about the state is answered by the event loop itself, so
+that it never waits for a prediction. No Airflow, no MLflow, no database and no training code.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib.metadata import version
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from restar_lib.domain import SENTIMENTS, with_title
@@ -22,6 +24,7 @@ from restar_lib.ingest.cleaning import readable_title
 from restar_lib.sentences import split
 from restar_lib.serving.body_limit import BodyLimit
 from restar_lib.serving.error_responses import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
+from restar_lib.serving.in_flight import InFlight, by_sentences
 from restar_lib.serving.prometheus import MeasuredRequests, ServingMetrics
 from restar_lib.serving.release_watcher import ReleaseWatcher, ServedModel
 from restar_lib.serving.schemas import (
@@ -55,8 +58,10 @@ def create_app(settings: Settings) -> FastAPI:
         watcher.stop()
 
     app = FastAPI(title="Re*Star", version=version("restar"), description=_description(settings), lifespan=lifespan)
-    metrics = ServingMetrics(watcher)
+    in_flight = InFlight(settings.serving.max_in_flight)
+    metrics = ServingMetrics(watcher, in_flight)
     app.state.settings, app.state.watcher, app.state.metrics = settings, watcher, metrics
+    app.state.in_flight = in_flight
     largest = settings.serving.max_batch * settings.serving.max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
     app.add_middleware(BodyLimit, max_bytes=largest)
     app.add_middleware(MeasuredRequests, metrics=metrics)  # outermost: it also counts what the limit refuses
@@ -88,22 +93,28 @@ def _add_routes(app: FastAPI) -> None:
     app.post("/predict/sentences", tags=["predict"], responses=ERRORS)(predict_sentences)
 
 
-def _settings(request: Request) -> Settings:
+# Coroutines, all of them: FastAPI runs a plain function in a thread, where it would wait behind the predictions.
+async def _settings(request: Request) -> Settings:
     found: Settings = request.app.state.settings
     return found
 
 
-def _watcher(request: Request) -> ReleaseWatcher:
+async def _watcher(request: Request) -> ReleaseWatcher:
     found: ReleaseWatcher = request.app.state.watcher
     return found
 
 
-def _metrics(request: Request) -> ServingMetrics:
+async def _metrics(request: Request) -> ServingMetrics:
     found: ServingMetrics = request.app.state.metrics
     return found
 
 
-def _serving(watcher: Annotated[ReleaseWatcher, Depends(_watcher)]) -> ServedModel:
+async def _in_flight(request: Request) -> InFlight:
+    found: InFlight = request.app.state.in_flight
+    return found
+
+
+async def _serving(watcher: Annotated[ReleaseWatcher, Depends(_watcher)]) -> ServedModel:
     """The model that serves, read once: a request ends with the model that it began with."""
     if watcher.serving is not None:
         return watcher.serving
@@ -112,17 +123,17 @@ def _serving(watcher: Annotated[ReleaseWatcher, Depends(_watcher)]) -> ServedMod
     raise NoModel("nothing was released yet, or it is still loading; ask GET /ready again")
 
 
-def health() -> HealthOut:
+async def health() -> HealthOut:
     """The process is alive; it may still have no model."""
     return HealthOut(status="alive")
 
 
-def ready(serving: Annotated[ServedModel, Depends(_serving)]) -> HealthOut:
+async def ready(serving: Annotated[ServedModel, Depends(_serving)]) -> HealthOut:
     """A model is loaded and has answered its probe."""
     return HealthOut(status="ready", model_version=serving.model.version)
 
 
-def model_info(
+async def model_info(
     watcher: Annotated[ReleaseWatcher, Depends(_watcher)], settings: Annotated[Settings, Depends(_settings)]
 ) -> ModelInfoOut:
     """What serves, since when, whether it is provisional, and what was refused."""
@@ -132,42 +143,54 @@ def model_info(
     return _info_of(watcher.serving, refused)
 
 
-def metrics_page(metrics: Annotated[ServingMetrics, Depends(_metrics)]) -> Response:
+async def metrics_page(metrics: Annotated[ServingMetrics, Depends(_metrics)]) -> Response:
     """What Prometheus reads."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def predict(
+async def predict(
     review: ReviewIn,
     serving: Annotated[ServedModel, Depends(_serving)],
     settings: Annotated[Settings, Depends(_settings)],
     metrics: Annotated[ServingMetrics, Depends(_metrics)],
+    in_flight: Annotated[InFlight, Depends(_in_flight)],
 ) -> Prediction:
     """What one review expresses."""
-    return _answers(serving, [review], settings, metrics=metrics)[0]
+    with in_flight.hold(1):
+        return (await run_in_threadpool(_answers, serving, [review], settings, metrics=metrics))[0]
 
 
-def predict_batch(
+async def predict_batch(
     batch: BatchIn,
     serving: Annotated[ServedModel, Depends(_serving)],
     settings: Annotated[Settings, Depends(_settings)],
     metrics: Annotated[ServingMetrics, Depends(_metrics)],
+    in_flight: Annotated[InFlight, Depends(_in_flight)],
 ) -> BatchOut:
     """What several reviews express, in their order."""
     started = time.perf_counter()
     if len(batch.reviews) > settings.serving.max_batch:
         raise TooLarge(f"{len(batch.reviews)} reviews; at most {settings.serving.max_batch} in one request")
-    answers = _answers(serving, batch.reviews, settings, metrics=metrics)
+    with in_flight.hold(len(batch.reviews)):
+        answers = await run_in_threadpool(_answers, serving, batch.reviews, settings, metrics=metrics)
     return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=_milliseconds_since(started))
 
 
-def predict_sentences(
+async def predict_sentences(
     review: ReviewIn,
     serving: Annotated[ServedModel, Depends(_serving)],
     settings: Annotated[Settings, Depends(_settings)],
     metrics: Annotated[ServingMetrics, Depends(_metrics)],
+    in_flight: Annotated[InFlight, Depends(_in_flight)],
 ) -> SentencesOut:
     """What a review expresses, as a whole and sentence by sentence."""
+    with in_flight.hold(by_sentences(review.text)):
+        return await run_in_threadpool(_sentence_answers, serving, review, settings, metrics=metrics)
+
+
+def _sentence_answers(
+    serving: ServedModel, review: ReviewIn, settings: Settings, *, metrics: ServingMetrics
+) -> SentencesOut:
     started = time.perf_counter()
     text = _readable(review.text, settings.serving.max_chars)
     sentences = split(text)

@@ -21,6 +21,10 @@ class NoModel(RestarError):
     """There is no model to answer with: nothing was released yet, or what was released is refused."""
 
 
+class Overloaded(RestarError):
+    """As much is in flight as this process takes; it has a model and is well."""
+
+
 class TooLarge(RestarError):
     """A text or a batch is above the limit."""
 
@@ -31,9 +35,12 @@ class NothingToRead(RestarError):
 
 STATUS: Final[dict[type[RestarError], tuple[int, str]]] = {
     NoModel: (503, "no_model"),
+    Overloaded: (503, "overloaded"),
     TooLarge: (413, "too_large"),
     NothingToRead: (422, "invalid_body"),
 }
+RETRY_AFTER_SECONDS: Final = 1
+"""What a client is told that was refused for overload: about as long as a full process needs for typical reviews."""
 HTTP_NAMES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorOut} for code in (413, 422, 503)}
 """For the API's documentation."""
@@ -58,9 +65,13 @@ async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
     return response
 
 
-async def _named_error(_: Request, error: RestarError) -> JSONResponse:
+async def _named_error(request: Request, error: RestarError) -> JSONResponse:
     status, name = STATUS.get(type(error), (500, "internal"))
-    return _shape(status, name, str(error))
+    response = _shape(status, name, str(error))
+    if isinstance(error, Overloaded):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        request.state.refused = True  # MeasuredRequests counts it apart
+    return response
 
 
 async def _unexpected(_: Request, __: Exception) -> JSONResponse:

@@ -1,7 +1,9 @@
 """GET /metrics: what Prometheus reads of one serving process.
 
 Counts every request by route and status and how long it took, every prediction by its sentiment, and says which model
-serves. The number of label values does not depend on clients: routes are those of the API (anything else is
+serves. A request that was refused because too much was in flight is a 503 of `restar_http_requests`, and counted in
+`restar_http_requests_refused` as well, so that it can be told from a failure; how soon it was refused is not among the
+times of answers. The number of label values does not depend on clients: routes are those of the API (anything else is
 `unmatched`), statuses are numbers, sentiments are three, and a model is named only while it serves. Each application
 has its own registry. It judges nothing: thresholds are in include/prometheus/alerts.yml.
 """
@@ -12,13 +14,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from restar_lib.domain import SENTIMENTS
 from restar_lib.inference.answers import Answer
+from restar_lib.serving.in_flight import InFlight
 from restar_lib.serving.release_watcher import ReleaseWatcher
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
@@ -31,7 +34,7 @@ CLIENT_LEFT: Final = 499
 class ServingMetrics:
     """The counters of one application."""
 
-    def __init__(self, watcher: ReleaseWatcher) -> None:
+    def __init__(self, watcher: ReleaseWatcher, in_flight: InFlight) -> None:
         """Counters at zero, so that rates are right from the first request on."""
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -40,6 +43,9 @@ class ServingMetrics:
         self._seconds = Histogram(
             "restar_http_request_duration_seconds", "To the last byte.", ["route"], buckets=BUCKETS, registry=registry
         )
+        self._refused = Counter("restar_http_requests_refused", "Refused, too much in flight.", registry=registry)
+        waiting = Gauge("restar_reviews_in_flight", "Reviews that are predicted or wait for it.", registry=registry)
+        waiting.set_function(lambda: in_flight.reviews)
         self._predictions = Counter("restar_predictions", "Predictions by sentiment.", ["sentiment"], registry=registry)
         self._abstained = Counter("restar_predictions_abstained", "Predictions that were not sure.", registry=registry)
         self._truncated = Counter("restar_predictions_truncated", "Texts longer than the window.", registry=registry)
@@ -48,10 +54,13 @@ class ServingMetrics:
         for collector in (_Model(watcher), ProcessCollector(registry=None), PlatformCollector(registry=None)):
             self.registry.register(collector)
 
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+    def request(self, route: str, status: int, seconds: float, *, refused: bool = False) -> None:
+        """Count one request; `refused` for overload, which says nothing about how fast answers are."""
         self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        if refused:
+            self._refused.inc()
+        else:
+            self._seconds.labels(route).observe(seconds)
 
     def predicted(self, answers: Sequence[Answer]) -> None:
         """Count the reviews that one request asked about."""
@@ -88,7 +97,8 @@ class MeasuredRequests:
             raise
         finally:
             route = getattr(scope.get("route"), "path", UNMATCHED)
-            self._metrics.request(route, status, time.perf_counter() - started)
+            refused = scope.get("state", {}).get("refused", False)
+            self._metrics.request(route, status, time.perf_counter() - started, refused=refused)
 
 
 class _Model(Collector):
