@@ -22,6 +22,7 @@ from restar_lib.domain import SENTIMENTS, with_title
 from restar_lib.inference.answers import Answer, answer_all, answer_sentences
 from restar_lib.ingest.cleaning import readable_title
 from restar_lib.sentences import split
+from restar_lib.serving.api_docs import add_docs
 from restar_lib.serving.body_limit import BodyLimit
 from restar_lib.serving.error_responses import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
 from restar_lib.serving.in_flight import InFlight, by_sentences
@@ -57,7 +58,14 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         watcher.stop()
 
-    app = FastAPI(title="Re*Star", version=version("restar"), description=_description(settings), lifespan=lifespan)
+    app = FastAPI(
+        title="Re*Star",
+        version=version("restar"),
+        description=_description(settings),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     in_flight = InFlight(settings.serving.max_in_flight)
     metrics = ServingMetrics(watcher, in_flight)
     app.state.settings, app.state.watcher, app.state.metrics = settings, watcher, metrics
@@ -67,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(MeasuredRequests, metrics=metrics)  # outermost: it also counts what the limit refuses
     add_error_shapes(app)
     _add_routes(app)
+    add_docs(app)
     return app
 
 
