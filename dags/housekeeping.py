@@ -4,11 +4,15 @@ Gives abandoned tasks back to the queue and deletes what is old: model folders (
 roll back goes to), training sets that no model names any more, predictions, rejected rows, reports and logs, each after
 the time that `housekeeping` and `release` in the configuration say. Finishes a `restar forget` that was killed.
 
+Every step stands alone: one that fails stops no other. A damaged model stays, and while there is one no training set is
+deleted, because it may have learned from any.
+
 **When**: every morning. By hand it only counts, unless **dry_run** is switched off.
 
 **Again**: safe. What is gone stays gone, and nothing that is in use is ever chosen.
 
-**When it fails**: mostly a file that belongs to somebody else; the log names it. Nothing else depends on this run.
+**When it fails**: everything else was done. Mostly a file that belongs to somebody else, or the folder of the model
+that serves is damaged; the log names it and says what to do. Nothing else depends on this run.
 """
 
 from __future__ import annotations

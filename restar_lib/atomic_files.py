@@ -8,13 +8,17 @@ it. It knows nothing of what the files mean.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 PRIVATE, READABLE = 0o600, 0o644
+TEMPORARY: Final = re.compile(r"\.(?P<name>.+)-[a-z0-9_]{8}")
+"""The name of a file that `atomic_write` has not renamed yet; `name` is what it would have become."""
 
 
 def write_text(path: Path, content: str, *, mode: int = PRIVATE) -> None:
@@ -47,6 +51,23 @@ def atomic_write(path: Path, *, mode: int = PRIVATE) -> Iterator[IO[bytes]]:
         Path(temporary).unlink(missing_ok=True)
         raise
     flush_folder(path.parent)
+
+
+def name_of_temporary(path: Path) -> str | None:
+    """The name that a temporary file of `atomic_write` would have got; None for any other file.
+
+    Where no process writes it now, a kill has left it.
+    """
+    found = TEMPORARY.fullmatch(path.name)
+    return found["name"] if found else None
+
+
+def delete(path: Path) -> None:
+    """Delete a file, or a folder that stands in its place; none there is no error. Raises `OSError`."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_flushed(path: Path, content: bytes) -> None:

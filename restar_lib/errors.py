@@ -81,6 +81,10 @@ class NotTidied(RestarError):
     """Housekeeping could not delete some files, mostly somebody else's; everything else was tidied."""
 
 
+class ErasureIncomplete(RestarError):
+    """A person is gone from the database, but files that may hold their words could be neither read nor deleted."""
+
+
 class BackupError(RestarError):
     """A backup cannot be written, is not whole, or there is no empty place to restore it to."""
 

@@ -24,7 +24,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from restar_lib.atomic_files import READABLE, flush, flush_folder, write_text
+from restar_lib.atomic_files import READABLE, flush, flush_folder, name_of_temporary, write_text
 from restar_lib.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -116,6 +116,11 @@ def versions(models_dir: Path) -> tuple[str, ...]:
     return tuple(path.parent.name for path in sorted(manifests, key=lambda path: (path.stat().st_mtime_ns, path)))
 
 
+def folders(models_dir: Path) -> tuple[str, ...]:
+    """The versions that have a folder, also where it is damaged, sorted."""
+    return tuple(sorted(path.name for path in models_dir.glob("rs-*") if VERSION.fullmatch(path.name)))
+
+
 def sibling(models_dir: Path, version: str, name: str) -> Path:
     """The path of a file beside a version's folder, for example `sibling(..., "verdict.json")`."""
     return models_dir / f"{version}.{name}"
@@ -145,10 +150,14 @@ def abandoned(models_dir: Path, *, now: datetime) -> tuple[Path, ...]:
 
 
 def orphans(models_dir: Path) -> tuple[Path, ...]:
-    """Files beside a version that is not there: a seal was killed before its rename, or a deletion half-way."""
-    known = set(versions(models_dir))
+    """Files beside a version that is not there: a seal was killed before its rename, or a deletion half-way.
+
+    A version whose folder is damaged is there. Temporary files that a kill has left are orphans of any version.
+    """
     beside = (path for path in models_dir.glob("rs-*.*") if VERSION.fullmatch(path.name.partition(".")[0]))
-    return tuple(sorted(path for path in beside if path.is_file() and path.name.partition(".")[0] not in known))
+    alone = [path for path in beside if path.is_file() and not (models_dir / path.name.partition(".")[0]).exists()]
+    left = [path for path in models_dir.glob(".rs-*") if path.is_file() and name_of_temporary(path)]
+    return tuple(sorted([*alone, *left]))
 
 
 _REMEDY = "restore the folder or release another version"

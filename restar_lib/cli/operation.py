@@ -106,6 +106,8 @@ def forget(
     report = forget_person(engine(), settings(), user_id=user, now=now(), dry_run=not for_good)
     for line in report.advice:
         print(f"- {line}")
+    if not report.complete:
+        raise typer.Exit(1)
 
 
 def _configuration_lines(loaded: Loaded) -> list[str]:

@@ -55,9 +55,11 @@ class SnapshotManifest:
             )
         try:
             manifest = cls(**json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError) as error:
+            datetime.fromisoformat(manifest.frozen_at)
+            content_hash = _hash_of(manifest.sha256)
+        except (OSError, TypeError, ValueError, KeyError) as error:
             raise SnapshotError(f"{file}: no readable manifest, the snapshot is incomplete: {error}") from None
-        if manifest.format != FORMAT or manifest.snapshot_hash != _hash_of(manifest.sha256):
+        if manifest.format != FORMAT or manifest.snapshot_hash != content_hash:
             raise SnapshotError(f"{file}: the manifest was altered or is of another format; freeze a new snapshot")
         return manifest
 
@@ -113,7 +115,10 @@ def read_side(path: Path, side: Side) -> tuple[Example, ...]:
         raise SnapshotError(f"{file}: cannot be read: {error}; freeze a new snapshot") from None
     if _sha256(lines) != manifest.sha256[side.value]:
         raise SnapshotError(f"{file}: is not what the manifest says, it was altered; freeze a new snapshot")
-    return tuple(_example(json.loads(line)) for line in lines)
+    try:
+        return tuple(_example(json.loads(line)) for line in lines)
+    except (TypeError, ValueError, KeyError) as error:
+        raise SnapshotError(f"{file}: holds other rows than this version writes ({error}); freeze a new one") from None
 
 
 def _fill(partial: Path, contents: Mapping[str, Sequence[bytes]], manifest: SnapshotManifest) -> None:

@@ -32,7 +32,7 @@ from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Forgotten
 
-KEY_FILE = "forget.key"
+KEY_FILE, KEY_BYTES = "forget.key", 32
 REFUSAL = Rejection(reason=QuarantineReason.FORGOTTEN, detail="its author asked to be forgotten; nothing of it is kept")
 
 
@@ -44,16 +44,27 @@ class ForgetKey:
 
     @classmethod
     def of(cls, home: Path) -> Self | None:
-        """The key of a state folder; None where nobody was forgotten yet."""
+        """The key of a state folder; None where nobody was forgotten yet. Raises `ConfigurationError`."""
         path = home / KEY_FILE
-        return cls(bytes.fromhex(path.read_text(encoding="ascii"))) if path.exists() else None
+        try:
+            secret = bytes.fromhex(path.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(_not_a_key(path, error)) from None
+        if len(secret) != KEY_BYTES:
+            raise ConfigurationError(_not_a_key(path, f"{len(secret)} bytes"))
+        return cls(secret)
 
     @classmethod
     def of_or_new(cls, home: Path) -> Self:
         """The key of a state folder, made the first time."""
         if not (home / KEY_FILE).exists():
-            write_text(home / KEY_FILE, secrets.token_hex(32))
-        return cls(bytes.fromhex((home / KEY_FILE).read_text(encoding="ascii")))
+            write_text(home / KEY_FILE, secrets.token_hex(KEY_BYTES))
+        key = cls.of(home)
+        if key is None:
+            raise ConfigurationError(_not_a_key(home / KEY_FILE, "it is gone"))
+        return key
 
     @property
     def check(self) -> str:
@@ -133,6 +144,13 @@ def key_in_use(connection: Connection, home: Path) -> ForgetKey | None:
             "backup. Without it their reviews would come back, so nothing is ingested"
         )
     return key
+
+
+def _not_a_key(path: Path, problem: object) -> str:
+    return (
+        f"{path} is not a key of tombstones ({problem}): put it back from a backup; only where nobody was ever "
+        "forgotten here, delete it"
+    )
 
 
 def _keys(key: ForgetKey, row: RawRow, result: CleanedRow, *, source: str) -> list[tuple[ForgottenKind, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 from restar_lib.label_audit.audit import Audit, DoubtedReview
@@ -46,6 +47,16 @@ def to_csv(found: Audit) -> str:
     writer.writerow(COLUMNS)
     writer.writerows(_cells(one) for one in found.listed)
     return out.getvalue()
+
+
+def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
+    """The stored audits that list one of these reviews, or that cannot be read."""
+    return AUDITS.naming(settings, review_ids)
+
+
+def unreadable(settings: Settings) -> tuple[Path, ...]:
+    """The stored audits that cannot be read, and what a kill has left of one."""
+    return AUDITS.unreadable(settings)
 
 
 def shown(settings: Settings) -> set[str]:

@@ -100,6 +100,11 @@ def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
     return FILES.naming(settings, review_ids)
 
 
+def unreadable(settings: Settings) -> tuple[Path, ...]:
+    """The files that cannot be read."""
+    return FILES.unreadable(settings)
+
+
 def shown(settings: Settings) -> set[str]:
     """The ids of all reviews that such a file names."""
     return FILES.shown(settings)

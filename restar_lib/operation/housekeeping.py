@@ -5,29 +5,31 @@ champion's predictions nor those of reviews that people were asked about, not th
 Everything is safe to run again, or to kill. A dry run counts the same things and changes nothing. What MLflow has
 missed is logged to it, and an erasure of a person that was killed is finished.
 
+Every step stands alone: one that fails is named at the end, and the others have done their work. A model that is
+damaged is named and stays; a training set that it may name stays as well.
+
 Reviews, labels, verdicts and the release log stay for ever. It knows no schedule (the DAG does).
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
-import stat
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Engine
 
 from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.dataset import snapshot_folder
-from restar_lib.errors import NotTidied
+from restar_lib.errors import ArtifactError, NotTidied
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.ingest import quarantine
 from restar_lib.labeling import queue
 from restar_lib.monitoring import watch
 from restar_lib.monitoring.alerts import alert_log
+from restar_lib.operation.sweep import Sweep, older
 from restar_lib.privacy import forget
 from restar_lib.scoring import predictions
 from restar_lib.settings import Settings
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 
 LOGS, MAILS = "logs", "mail"
 """Below the state folder; both exist only in an embedded installation."""
+NONE: Final[tuple[str, ...]] = ()
+RESTORE: Final = "restore its folder from a backup, or release another version (`restar roll-back`)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,117 +64,137 @@ class TidyCounts:
     """Those of the mail catcher; alerts stay in their table."""
     freed_bytes: int
     """On disk, without the database."""
+    damaged: tuple[str, ...] = ()
+    """Models whose description cannot be read; they stay until they are old."""
 
     def __str__(self) -> str:
         """One line for the log."""
+        named = ", ".join(self.damaged)
         return (
             f"{'would tidy' if self.dry_run else 'tidied'}: {self.expired_claims:,} expired claims, "
             f"{len(self.model_versions)} old models ({', '.join(self.model_versions) or 'none'}), "
             f"{self.abandoned_folders} abandoned folders, {self.snapshots} snapshots, "
             f"{self.predictions:,} predictions, {self.quarantined:,} quarantined rows, {self.reports:,} reports, "
             f"{self.logs:,} logs, {self.mails:,} mails; {self.freed_bytes / 1e6:,.1f} MB"
+            f"; {len(self.damaged)} damaged models{f' ({named})' if named else ''}"
         )
-
-
-class _Sweep:
-    """Deletes files and folders, or in a dry run only counts them; remembers what could not be deleted."""
-
-    def __init__(self, *, dry_run: bool) -> None:
-        self.dry_run = dry_run
-        self.freed = 0
-        self.failed: list[str] = []
-
-    def files(self, paths: Iterable[Path], *, below: Path) -> list[Path]:
-        """Delete files, and the folders under `below` that become empty; returns those that are gone."""
-        gone = [path for path in paths if self._file(path)]
-        if not self.dry_run:
-            for path in gone:
-                _drop_empty_parents(path, below=below)
-        return gone
-
-    def folders(self, paths: Iterable[Path]) -> int:
-        """Delete whole folders; returns how many."""
-        return sum(self._folder(path) for path in paths)
-
-    def _file(self, path: Path) -> bool:
-        return self._remove(path, _size(path), path.unlink)
-
-    def _folder(self, path: Path) -> bool:
-        return self._remove(path, sum(map(_size, path.rglob("*"))), lambda: shutil.rmtree(path))
-
-    def _remove(self, path: Path, size: int, delete: Callable[[], object]) -> bool:
-        if not self.dry_run:
-            try:
-                delete()
-            except FileNotFoundError:
-                return False  # another run deletes the same
-            except OSError as error:
-                self.failed.append(f"{path} ({error.strerror})")
-                return False
-        self.freed += size
-        return True
 
 
 def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) -> TidyCounts:
-    """Tidy everything once. Raises `NotTidied` at the end where files could not be deleted, naming them."""
-    sweep = _Sweep(dry_run=dry_run)
+    """Tidy everything once. Raises `NotTidied` at the end, naming what could not be deleted and what failed."""
+    sweep = Sweep(dry_run=dry_run)
     keep = settings.housekeeping
+    damaged = sweep.step("damaged models", lambda: _damaged(engine, settings, sweep), otherwise=NONE)
     counts = TidyCounts(
         dry_run=dry_run,
-        expired_claims=queue.count_expired(engine, now=now) if dry_run else queue.expire(engine, now=now),
-        model_versions=_old_models(engine, settings, sweep),
-        abandoned_folders=_abandoned(settings, sweep, now=now),
-        snapshots=sweep.folders(_old_snapshots(settings, before=now - timedelta(days=keep.snapshot_days))),
-        quarantined=_old_quarantined(engine, before=now - timedelta(days=keep.quarantine_days), dry_run=dry_run),
-        predictions=_old_predictions(engine, before=now - timedelta(days=keep.prediction_days), dry_run=dry_run),
-        reports=_old_reports(engine, settings, sweep, before=now - timedelta(days=keep.report_days)),
-        logs=_old_logs(settings, sweep, before=now - timedelta(days=keep.log_days)),
-        mails=_old_mails(settings, sweep, before=now - timedelta(days=keep.report_days)),
+        expired_claims=sweep.step(
+            "expired claims",
+            lambda: queue.count_expired(engine, now=now) if dry_run else queue.expire(engine, now=now),
+            otherwise=0,
+        ),
+        model_versions=sweep.step("old models", lambda: _old_models(engine, settings, sweep), otherwise=NONE),
+        abandoned_folders=sweep.step("abandoned folders", lambda: _abandoned(settings, sweep, now=now), otherwise=0),
+        snapshots=sweep.step(
+            "training sets",
+            lambda: sweep.folders(_old_snapshots(settings, before=now - timedelta(days=keep.snapshot_days))),
+            otherwise=0,
+        ),
+        quarantined=sweep.step(
+            "rejected rows",
+            lambda: _old_quarantined(engine, before=now - timedelta(days=keep.quarantine_days), dry_run=dry_run),
+            otherwise=0,
+        ),
+        predictions=sweep.step(
+            "predictions",
+            lambda: _old_predictions(engine, before=now - timedelta(days=keep.prediction_days), dry_run=dry_run),
+            otherwise=0,
+        ),
+        reports=sweep.step(
+            "reports",
+            lambda: _old_reports(engine, settings, sweep, before=now - timedelta(days=keep.report_days)),
+            otherwise=0,
+        ),
+        logs=sweep.step(
+            "logs", lambda: _old_logs(settings, sweep, before=now - timedelta(days=keep.log_days)), otherwise=0
+        ),
+        mails=sweep.step(
+            "mails", lambda: _old_mails(settings, sweep, before=now - timedelta(days=keep.report_days)), otherwise=0
+        ),
         freed_bytes=sweep.freed,
+        damaged=damaged,
     )
     if not dry_run:
-        _catch_up_mlflow(engine, settings)
-        forget.finish(engine, settings)
+        sweep.step("MLflow", lambda: _catch_up_mlflow(engine, settings), otherwise=None)
+        sweep.step("erasures", lambda: forget.finish(engine, settings), otherwise=0)
     log.info("%s", counts)
-    if sweep.failed:
-        raise NotTidied(
-            f"{len(sweep.failed)} could not be deleted, remove them by hand: {'; '.join(sweep.failed[:20])}"
-        )
+    _refuse_unfinished(sweep)
     return counts
 
 
-def _old_models(engine: Engine, settings: Settings, sweep: _Sweep) -> tuple[str, ...]:
+def _refuse_unfinished(sweep: Sweep) -> None:
+    said = []
+    if sweep.failed:
+        said.append(f"{len(sweep.failed)} could not be deleted, remove them by hand: {'; '.join(sweep.failed[:20])}")
+    if sweep.broken:
+        said.append(f"{len(sweep.broken)} need a look: {'; '.join(sweep.broken[:20])}")
+    if said:
+        raise NotTidied(f"everything else was tidied; {'. '.join(said)}")
+
+
+def _damaged(engine: Engine, settings: Settings, sweep: Sweep) -> tuple[str, ...]:
+    """The versions whose description cannot be read. One that serves, or would after a roll back, needs a person."""
+    damaged = {version: error for version, (_, error) in _descriptions(settings).items() if error}
+    in_use = release_log.in_use(engine)
+    for version in sorted(in_use - set(sealed_folder.folders(settings.models_dir))):
+        damaged[version] = f"{settings.models_dir / version} is not there"
+    for version, error in sorted(damaged.items()):
+        if version in in_use:
+            sweep.broken.append(f"{version}, which serves or would after a roll back, is damaged ({error}): {RESTORE}")
+        else:
+            log.warning("model %s is damaged (%s): delete its folder, or restore it from a backup", version, error)
+    return tuple(sorted(damaged))
+
+
+def _descriptions(settings: Settings) -> dict[str, tuple[str | None, str]]:
+    """By version on disk: the snapshot that it learned from, and what is wrong with its description."""
+    found: dict[str, tuple[str | None, str]] = {}
+    for version in sealed_folder.folders(settings.models_dir):
+        try:
+            found[version] = (ModelInfo.read(settings.models_dir / version).snapshot_hash, "")
+        except ArtifactError as error:
+            found[version] = (None, str(error))
+    return found
+
+
+def _old_models(engine: Engine, settings: Settings, sweep: Sweep) -> tuple[str, ...]:
     # Under the release lock: no version becomes the champion between looking and deleting.
     with engine.begin() as connection:
         lock(connection, release_log.LOCK)
         old = sealed_folder.old_versions(
             settings.models_dir, in_use=release_log.in_use(engine), keep=settings.release.keep_versions
         )
-        for version in old:
-            sweep.freed += sum(map(_size, (settings.models_dir / version).iterdir()))
-            if not sweep.dry_run:
-                sealed_folder.delete(settings.models_dir, version)
-                log.info("deleted model %s: neither in use nor among the newest", version)
-    return old
+        return tuple(version for version in old if sweep.model(settings.models_dir, version))
 
 
-def _abandoned(settings: Settings, sweep: _Sweep, *, now: datetime) -> int:
+def _abandoned(settings: Settings, sweep: Sweep, *, now: datetime) -> int:
     before = now - sealed_folder.ABANDONED_AFTER
-    sweep.files(_older(sealed_folder.orphans(settings.models_dir), before=before), below=settings.models_dir)
-    # A snapshot is written under a name with a leading dot, and renamed when it is whole.
-    unfinished = _older(settings.snapshots_dir.glob(".*"), before=before, folders=True)
+    sweep.files(older(sealed_folder.orphans(settings.models_dir), before=before), below=settings.models_dir)
+    # What appears whole is written under a name with a leading dot, and renamed when it is.
+    written = [*settings.snapshots_dir.glob(".*"), *settings.published_dir.glob("*/.*")]
+    unfinished = older(written, before=before, folders=True)
     return sweep.folders([*sealed_folder.abandoned(settings.models_dir, now=now), *unfinished])
 
 
 def _old_snapshots(settings: Settings, *, before: datetime) -> list[Path]:
     """Not the newest, nor one that a model on disk was trained on: they say which models have seen a review."""
-    named = {
-        ModelInfo.read(settings.models_dir / version).snapshot_hash
-        for version in sealed_folder.versions(settings.models_dir)
-    }
+    described = _descriptions(settings)
+    if any(error for _, error in described.values()):
+        log.warning("no training set is deleted: a damaged model may have learned from any of them")
+        return []
+    named = {snapshot_hash for snapshot_hash, _ in described.values()}
     manifests = list(settings.snapshots_dir.glob(f"[!.]*/{snapshot_folder.MANIFEST}"))
     newest = max(manifests, key=lambda path: path.stat().st_mtime, default=None)
-    old = _older((path for path in manifests if path != newest), before=before)
+    old = older((path for path in manifests if path != newest), before=before)
     return [path.parent for path in old if path.parent.name not in named]
 
 
@@ -194,9 +218,9 @@ def _old_predictions(engine: Engine, *, before: datetime, dry_run: bool) -> int:
             return deleted
 
 
-def _old_reports(engine: Engine, settings: Settings, sweep: _Sweep, *, before: datetime) -> int:
+def _old_reports(engine: Engine, settings: Settings, sweep: Sweep, *, before: datetime) -> int:
     folder = settings.reports_dir
-    gone = sweep.files(_older(folder.rglob("*"), before=before), below=folder)
+    gone = sweep.files(older(folder.rglob("*"), before=before), below=folder)
     if gone and not sweep.dry_run:
         names = [path.relative_to(folder).as_posix() for path in gone]
         with engine.begin() as connection:
@@ -205,53 +229,22 @@ def _old_reports(engine: Engine, settings: Settings, sweep: _Sweep, *, before: d
     return len(gone)
 
 
-def _old_logs(settings: Settings, sweep: _Sweep, *, before: datetime) -> int:
+def _old_logs(settings: Settings, sweep: Sweep, *, before: datetime) -> int:
     folder, elsewhere = settings.home / LOGS, settings.housekeeping.airflow_logs
     # A file in the folder itself is open in a running service, however long nothing was written to it.
-    old = (path for path in _older(folder.rglob("*"), before=before) if path.parent != folder)
+    old = (path for path in older(folder.rglob("*"), before=before) if path.parent != folder)
     gone = sweep.files(old, below=folder)
     if elsewhere:
-        gone += sweep.files(_older(Path(elsewhere).rglob("*"), before=before), below=Path(elsewhere))
+        gone += sweep.files(older(Path(elsewhere).rglob("*"), before=before), below=Path(elsewhere))
     return len(gone)
 
 
-def _old_mails(settings: Settings, sweep: _Sweep, *, before: datetime) -> int:
+def _old_mails(settings: Settings, sweep: Sweep, *, before: datetime) -> int:
     folder = settings.home / MAILS
-    return len(sweep.files(_older(folder.glob("*.eml"), before=before), below=folder))
+    return len(sweep.files(older(folder.glob("*.eml"), before=before), below=folder))
 
 
 def _catch_up_mlflow(engine: Engine, settings: Settings) -> None:
     if settings.database.mlflow_url is not None:
         champion = release_log.current(engine)
         mlflow_log.catch_up(settings, champion=champion.model_version if champion else None)
-
-
-def _older(paths: Iterable[Path], *, before: datetime, folders: bool = False) -> list[Path]:
-    """The plain files (or folders) among `paths` that were last changed before `before`; a link is neither."""
-    wanted = stat.S_ISDIR if folders else stat.S_ISREG
-    found = []
-    for path in paths:
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            continue
-        if wanted(status.st_mode) and status.st_mtime < before.timestamp():
-            found.append(path)
-    return sorted(found)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _drop_empty_parents(path: Path, *, below: Path) -> None:
-    for parent in path.parents:
-        if parent == below:
-            return
-        try:
-            parent.rmdir()
-        except OSError:
-            return  # not empty, or gone already

@@ -11,6 +11,7 @@ It draws nothing, and it does not know what is in a report. Called by the rooms 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from restar_lib.atomic_files import READABLE, write_text
+from restar_lib.atomic_files import READABLE, delete, name_of_temporary, write_text
 from restar_lib.errors import ArtifactError
 from restar_lib.settings import Settings
 from restar_lib.urls import report_url
+
+log = logging.getLogger(__name__)
 
 Report = TypeVar("Report", bound=BaseModel)
 
@@ -85,7 +88,7 @@ def delete_report(one: Path) -> int:
     """Delete a report; returns how many files that were."""
     files = files_of(one)
     for path in files:  # the JSON last: a kill before it leaves what finds the other files again
-        path.unlink(missing_ok=True)
+        delete(path)
     return len(files)
 
 
@@ -118,11 +121,12 @@ class ReviewReports(Generic[Report]):
             raise ArtifactError(f"{json}: not {self.title}, run `{self.command}` again: {error}") from None
 
     def naming(self, settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
-        """The JSON files of reports that show one of these reviews or that cannot be read, and pages without a JSON."""
-        wanted = set(review_ids)
-        found = [path for path in self._files(settings, ".json") if self._may_show(path, wanted)]
-        pages = self._files(settings, ".html")
-        return tuple(sorted((*found, *(path for path in pages if not path.with_suffix(".json").exists()))))
+        """The JSON files of reports that show one of these reviews, and what `unreadable` names."""
+        return self._found(settings, set(review_ids))
+
+    def unreadable(self, settings: Settings) -> tuple[Path, ...]:
+        """What may show any review: a JSON that cannot be read, a page or table without one, what a kill has left."""
+        return self._found(settings, frozenset())
 
     def shown(self, settings: Settings) -> set[str]:
         """The ids of all reviews whose text stands in a stored report that can be read."""
@@ -134,7 +138,7 @@ class ReviewReports(Generic[Report]):
 
     def delete(self, settings: Settings, review_ids: Collection[str]) -> int:
         """Delete every report that `naming` finds; returns how many files that were."""
-        return sum(delete_report(path) for path in self.naming(settings, review_ids))
+        return sum(_deleted(path) for path in self.naming(settings, review_ids))
 
     def rewrite(
         self,
@@ -147,28 +151,61 @@ class ReviewReports(Generic[Report]):
         """Take these reviews out of every report that `naming` finds; returns how many reports and pages changed.
 
         `without` gives a report that does not show them, `draw` its page where there is one. A report that cannot be
-        read (altered, or of an older form) may show anything: it is deleted.
+        read (altered, or of an older form) may show anything: it is deleted. What cannot be deleted either is still
+        named by `naming` afterwards.
         """
         found = self.naming(settings, review_ids)
         for path in found:
             try:
-                report = self.read(path)
-            except ArtifactError:
-                delete_report(path)
-                continue
-            left = without(report, review_ids)
-            rewrite_report(path.with_suffix(".html"), page=draw(left) if draw else None, data=left)
+                left = without(self._read_finished(path), review_ids)
+                rewrite_report(path.with_suffix(".html"), page=draw(left) if draw else None, data=left)
+            except (ArtifactError, OSError):
+                _deleted(path)
         return len(found)
+
+    def _read_finished(self, path: Path) -> Report:
+        if name_of_temporary(path) is not None:
+            raise ArtifactError(f"{path}: was being written when its process was killed")
+        return self.read(path)
+
+    def _found(self, settings: Settings, wanted: Collection[str]) -> tuple[Path, ...]:
+        listed = [path for path in self._files(settings, ".json") if self._may_show(path, wanted)]
+        shown = (*self._files(settings, ".html"), *self._files(settings, ".csv"))
+        alone = [path for path in shown if not path.with_suffix(".json").exists()]
+        return tuple(sorted({*listed, *alone, *self._temporary(settings)}))
 
     def _files(self, settings: Settings, ending: str) -> Iterator[Path]:
         if self.kind is not None:
-            yield from (settings.reports_dir / self.kind).glob(f"*{ending}")
+            yield from (settings.reports_dir / self.kind).glob(f"[!.]*{ending}")
         if self.beside_models is not None:
             name = Path(self.beside_models).with_suffix(ending)
-            yield from settings.models_dir.glob(f"*.{name}")
+            yield from settings.models_dir.glob(f"[!.]*.{name}")
+
+    def _temporary(self, settings: Settings) -> Iterator[Path]:
+        """What a process that was killed while it wrote has left."""
+        if self.kind is not None:
+            yield from (path for path in (settings.reports_dir / self.kind).glob(".*") if name_of_temporary(path))
+        if self.beside_models is not None:
+            stem = Path(self.beside_models).stem
+            found = ((path, name_of_temporary(path)) for path in settings.models_dir.glob(f".*.{stem}.*"))
+            yield from (path for path, name in found if name and Path(name).stem.endswith(f".{stem}"))
 
     def _may_show(self, path: Path, wanted: Collection[str]) -> bool:
         try:
             return any(one in wanted for one in self.review_ids(self.read(path)))
         except ArtifactError:
             return True
+
+
+def _deleted(one: Path) -> int:
+    """How many files of a report were deleted; one that cannot be deleted is named in the log, and the rest goes on."""
+    try:
+        return delete_report(one) if name_of_temporary(one) is None else _delete_one(one)
+    except OSError as error:
+        log.warning("%s: cannot be deleted (%s)", one, error.strerror or error)
+        return 0
+
+
+def _delete_one(path: Path) -> int:
+    delete(path)
+    return 1

@@ -59,6 +59,11 @@ def naming(settings: Settings, review_ids: Collection[str]) -> tuple[Path, ...]:
     return REPORTS.naming(settings, review_ids)
 
 
+def unreadable(settings: Settings) -> tuple[Path, ...]:
+    """The stored reports that cannot be read any more, and what a kill has left of one."""
+    return REPORTS.unreadable(settings)
+
+
 def shown(settings: Settings) -> set[str]:
     """The ids of all reviews whose text stands in a stored report that can be read."""
     return REPORTS.shown(settings)
