@@ -22,6 +22,10 @@ from restar_lib.store.database import lock
 from restar_lib.store.tables import ReleaseRow
 
 LOCK: Final = "release"
+DELETION_LOCK: Final = "delete versions and snapshots"
+"""Who deletes the folder of a version or of a snapshot holds it; who needs all of them to stay shares it.
+
+Where both are needed, it is taken before `LOCK`."""
 ANY: Final = "any"
 """`expected_previous`: whatever serves may be replaced (a person said so)."""
 

@@ -1,8 +1,10 @@
 """A backup of an installation while it runs: its databases as of one moment each, then its files.
 
-The dumps come first and releases and deletions wait meanwhile, so every model and snapshot that a dump names is among
-the files; a file that nothing names yet does no harm. Airflow's and MLflow's databases follow ours by seconds, which is
-what the loop allows for: every run starts from what it finds in the tables.
+The dumps come first, and until the files are copied nobody deletes a model or a snapshot (housekeeping and `forget`
+wait), so all that a dump names are among the files; one that nothing names yet does no harm. Releases and roll backs do
+not wait: a model is on disk before it is released, and a restore writes the pointer from the dumped log. Airflow's and
+MLflow's databases follow ours by seconds, which is what the loop allows for: every run starts from what it finds in the
+tables.
 
 It holds people's texts and, unless `secrets` is false, the secrets of an embedded installation (without them Airflow's
 encrypted rows are useless, so its database is left out too): store it as safely as the installation itself. It restores
@@ -61,7 +63,7 @@ def back_up(
         embedded = databases.is_embedded(settings)
         left_out = [address.name for address in addresses if embedded and not secrets and address.name == AIRFLOW]
         ours = next(address for address in addresses if address.name == OURS)
-        with _release_lock(ours):
+        with _nothing_is_deleted(ours):
             dumps = {address.name: _dump(address, folder, say) for address in addresses if address.name not in left_out}
             files = _copy_state(settings.home, folder, secrets=secrets, say=say)
         files |= {dump.file: backup_folder.size_and_hash(folder / dump.file) for dump in dumps.values()}
@@ -80,12 +82,12 @@ def back_up(
 
 
 @contextmanager
-def _release_lock(ours: DatabaseAddress) -> Iterator[None]:
-    """Housekeeping deletes models under this lock, and a release is appended under it."""
+def _nothing_is_deleted(ours: DatabaseAddress) -> Iterator[None]:
+    """Folders of versions and snapshots stay while the block runs; two backups may run at once."""
     engine = engine_for(ours.url)
     try:
         with engine.begin() as connection:
-            lock(connection, release_log.LOCK)
+            lock(connection, release_log.DELETION_LOCK, shared=True)
             yield
     finally:
         engine.dispose()

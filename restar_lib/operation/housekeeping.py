@@ -96,7 +96,7 @@ def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) ->
         abandoned_folders=sweep.step("abandoned folders", lambda: _abandoned(settings, sweep, now=now), otherwise=0),
         snapshots=sweep.step(
             "training sets",
-            lambda: sweep.folders(_old_snapshots(settings, before=now - timedelta(days=keep.snapshot_days))),
+            lambda: _delete_snapshots(engine, settings, sweep, before=now - timedelta(days=keep.snapshot_days)),
             otherwise=0,
         ),
         quarantined=sweep.step(
@@ -169,6 +169,7 @@ def _descriptions(settings: Settings) -> dict[str, tuple[str | None, str]]:
 def _old_models(engine: Engine, settings: Settings, sweep: Sweep) -> tuple[str, ...]:
     # Under the release lock: no version becomes the champion between looking and deleting.
     with engine.begin() as connection:
+        lock(connection, release_log.DELETION_LOCK)
         lock(connection, release_log.LOCK)
         old = sealed_folder.old_versions(
             settings.models_dir, in_use=release_log.in_use(engine), keep=settings.release.keep_versions
@@ -183,6 +184,12 @@ def _abandoned(settings: Settings, sweep: Sweep, *, now: datetime) -> int:
     written = [*settings.snapshots_dir.glob(".*"), *settings.published_dir.glob("*/.*")]
     unfinished = older(written, before=before, folders=True)
     return sweep.folders([*sealed_folder.abandoned(settings.models_dir, now=now), *unfinished])
+
+
+def _delete_snapshots(engine: Engine, settings: Settings, sweep: Sweep, *, before: datetime) -> int:
+    with engine.begin() as connection:
+        lock(connection, release_log.DELETION_LOCK)
+        return sweep.folders(_old_snapshots(settings, before=before))
 
 
 def _old_snapshots(settings: Settings, *, before: datetime) -> list[Path]:

@@ -7,6 +7,7 @@ it counts exactly what would be deleted.
 
 A file that cannot be read never stops it: what is damaged is deleted, because it may hold the person's words, and what
 this process may not read is left and listed (`privacy.person_files`). Then the erasure is not complete, and says so.
+While a backup runs, the rewriting of snapshots waits for its end.
 
 It trains nothing: models that were trained on the reviews are listed, and a person decides whether to retrain. It
 cannot reach, and its report says so: the source's own files, backups, and what was published elsewhere.
@@ -128,7 +129,9 @@ def finish(engine: Engine, settings: Settings) -> int:
 
 
 def _finish(engine: Engine, settings: Settings, key: ForgetKey) -> _Finished:
-    result = snapshot_rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
+    with engine.begin() as connection:
+        lock(connection, release_log.DELETION_LOCK)  # a backup that runs holds the snapshots that its dump names
+        result = snapshot_rewriting.rewrite_forgotten(engine, settings.snapshots_dir, key)
     person_files.withdraw_rewritten(settings)
     changed = _clear_reports(engine, settings, key)
     return _Finished(changed=len(result.rewritten) + changed, left=result.left)

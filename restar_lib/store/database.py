@@ -71,7 +71,8 @@ def alembic_config(url: str) -> Config:
     return config
 
 
-def lock(connection: Connection, name: str) -> None:
-    """Wait for the advisory lock `name`, held until this transaction ends."""
+def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Wait for the advisory lock `name`, held until this transaction ends; those who take it `shared` may be many."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-    connection.execute(select(func.pg_advisory_xact_lock(key)))
+    wait = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+    connection.execute(select(wait(key)))

@@ -1,8 +1,10 @@
 """A backup is whole or refused, and what is restored from it is what was backed up."""
 
 import json
+import os
 import tarfile
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, select, text, update
 
 from restar_lib.artifacts import pointer, release_log
 from restar_lib.dataset import snapshot
@@ -20,13 +22,15 @@ from restar_lib.errors import BackupError, EmbeddedError
 from restar_lib.operation import databases
 from restar_lib.operation.backup import back_up
 from restar_lib.operation.backup_folder import BackupManifest
+from restar_lib.operation.housekeeping import tidy
 from restar_lib.operation.restore import restore
-from restar_lib.releases.release import reconcile
+from restar_lib.privacy.forget import forget
+from restar_lib.releases.release import reconcile, release, roll_back
 from restar_lib.settings import Settings, load
 from restar_lib.state_folder import claim_identity, load_secrets, runner_lock
 from restar_lib.store.database import engine_for, migrate
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
-from restar_lib.store.tables import Base
+from restar_lib.store.tables import Base, ReviewRow
 from tests.reviews import add_reviews
 from tests.tiny_model import sealed_tiny_model
 
@@ -112,6 +116,64 @@ def test_a_backup_of_a_changed_house_is_of_one_moment(house: Settings, engine: E
 
     back_up(house, tmp_path / "backup", now=NOW, say=arrive)
     assert BackupManifest.read(tmp_path / "backup").databases["restar"].rows["review"] == 60
+
+
+def test_a_roll_back_does_not_wait_for_a_backup(house: Settings, engine: Engine, tmp_path: Path) -> None:
+    """It ends while the dumps are written; restored is what the dump knew, and its champion is among the files."""
+    first = release_log.history(engine)[0].model_version
+    second = sealed_tiny_model(house.models_dir, bias=(1.0, 0.0, 0.0)).name
+    release(engine, house, version=second, by="test", reason="a test", now=NOW)
+    # A lock that is held makes a statement fail here instead of waiting for ever.
+    impatient = create_engine(engine.url, connect_args={"options": "-c lock_timeout=2000"})
+
+    def go_back(line: str) -> None:
+        if line.startswith("database restar: dumped"):
+            roll_back(impatient, house, by="test", reason="in the middle", now=NOW)
+
+    back_up(house, tmp_path / "backup", now=NOW, say=go_back)
+    impatient.dispose()
+    assert [row.model_version for row in release_log.history(engine)] == [first, second, first]
+    files = BackupManifest.read(tmp_path / "backup").files
+    assert all(f"files/models/{version}/model.onnx" in files for version in (first, second))
+
+
+@pytest.mark.parametrize("deleter", ["housekeeping", "forget"])
+def test_what_a_dump_names_is_not_deleted_before_it_is_copied(
+    house: Settings, engine: Engine, tmp_path: Path, deleter: str
+) -> None:
+    """Housekeeping and the rewriting of training sets wait until the backup has its files."""
+    snapshot_file = next(house.snapshots_dir.glob("*/manifest.json"))
+    stale = sealed_tiny_model(house.models_dir, bias=(1.0, 0.0, 0.0))
+    sealed_tiny_model(house.models_dir, bias=(2.0, 0.0, 0.0))
+    os.utime(stale / "manifest.json", (0, 0))
+    few = house.model_copy(update={"release": house.release.model_copy(update={"keep_versions": 1})})
+    with engine.begin() as connection:
+        some = select(ReviewRow.review_id).order_by(ReviewRow.review_id).limit(10)
+        connection.execute(update(ReviewRow).where(ReviewRow.review_id.in_(some)).values(user_id="anna-reviewer-1"))
+    work = {
+        "housekeeping": lambda: tidy(engine, few, now=NOW, dry_run=False),
+        "forget": lambda: forget(engine, house, user_id="anna-reviewer-1", now=NOW, dry_run=False),
+    }[deleter]
+    goes = {"housekeeping": stale / "model.onnx", "forget": snapshot_file}[deleter]
+    thread = threading.Thread(target=work)
+
+    def begin(line: str) -> None:
+        if line.startswith("database restar: dumped"):
+            thread.start()
+            while thread.is_alive() and not somebody_waits(engine):
+                pass
+
+    back_up(house, tmp_path / "backup", now=NOW, say=begin)
+    thread.join()
+    assert not goes.exists()
+    assert f"files/{goes.relative_to(house.home)}" in BackupManifest.read(tmp_path / "backup").files
+
+
+def somebody_waits(engine: Engine) -> bool:
+    """Whether a connection waits for an advisory lock."""
+    waiting = text("select exists (select from pg_locks where locktype = 'advisory' and not granted)")
+    with engine.connect() as connection:
+        return bool(connection.scalar(waiting))
 
 
 def test_a_database_that_goes_away_ends_in_one_line_and_leaves_nothing(
