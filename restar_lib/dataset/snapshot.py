@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, func
+from sqlalchemy import Connection, Engine, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.dataset import candidates
@@ -29,7 +29,8 @@ from restar_lib.domain import SENTIMENTS, Example, Review, Sentiment, Side, Trut
 from restar_lib.errors import SnapshotError
 from restar_lib.labeling.queue import MergedTask, merged_truths, merged_until
 from restar_lib.settings import DatasetSettings, Settings
-from restar_lib.store.tables import SnapshotLabel, SnapshotRow
+from restar_lib.store.conditions import one_of
+from restar_lib.store.tables import LabelTask, SnapshotLabel, SnapshotRow
 
 logger = logging.getLogger(__name__)
 
@@ -187,12 +188,12 @@ def _record(
         "labels_until": labels_until,
         "created_at": now,
     }
-    labels = [{"snapshot_hash": snapshot.snapshot_hash, "task_id": task} for task in tasks]
+    held = select(literal(snapshot.snapshot_hash), LabelTask.task_id).where(one_of(LabelTask.task_id, tasks))
+    labels = insert(SnapshotLabel).from_select(["snapshot_hash", "task_id"], held).on_conflict_do_nothing()
     with engine.begin() as connection:
         made = insert(SnapshotRow)
         later = func.greatest(SnapshotRow.labels_until, made.excluded.labels_until)
         connection.execute(
             made.on_conflict_do_update(index_elements=["snapshot_hash"], set_={"labels_until": later}), [row]
         )
-        if labels:
-            connection.execute(insert(SnapshotLabel).on_conflict_do_nothing(), labels)
+        connection.execute(labels)

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, delete, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, delete, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.gate.verdict import Verdict, VerdictLine
 from restar_lib.settings import GateSettings
 from restar_lib.store.conditions import one_of
-from restar_lib.store.tables import SnapshotRow, VerdictReview, VerdictRow
+from restar_lib.store.tables import ReviewRow, SnapshotRow, VerdictReview, VerdictRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ def times_used(engine: Engine, review_ids: Sequence[str], *, but: Verdict | None
     """How many verdicts rest on at least half of these rows; `but` is one that is about to be replaced."""
     used = (
         select(VerdictReview.verdict_id)
-        .where(VerdictReview.review_id.in_(review_ids), VerdictReview.verdict_id != (but.verdict_id if but else 0))
+        .where(one_of(VerdictReview.review_id, review_ids), VerdictReview.verdict_id != (but.verdict_id if but else 0))
         .group_by(VerdictReview.verdict_id)
         .having(func.count() * 2 >= len(review_ids))
     )
@@ -188,9 +188,11 @@ def record(
             .where(VerdictRow.verdict_id == instead_of.verdict_id, VerdictRow.created_at == instead_of.created_at)
         )
         made = connection.execute(statement.returning(VerdictRow.verdict_id)).scalar_one_or_none()
-        if made is not None and review_ids:
-            used = [{"verdict_id": made, "review_id": review_id} for review_id in review_ids]
-            connection.execute(insert(VerdictReview).on_conflict_do_nothing(), used)
+        if made is not None:
+            # From the reviews that are there: one may have been erased since its snapshot was frozen.
+            used = select(literal(made), ReviewRow.review_id).where(one_of(ReviewRow.review_id, review_ids))
+            added = insert(VerdictReview).from_select(["verdict_id", "review_id"], used)
+            connection.execute(added.on_conflict_do_nothing())
     found = find(engine, key)
     if found is None:
         raise LookupError(f"the verdict on {key.challenger} was stored and is gone")
@@ -208,7 +210,8 @@ def forget_reviews(connection: Connection, review_ids: Sequence[str]) -> None:
 
 def challengers_on(connection: Connection, snapshot_hashes: Sequence[str]) -> set[str]:
     """The versions that were judged on these snapshots, those included that are long deleted."""
-    return set(connection.scalars(select(VerdictRow.challenger).where(VerdictRow.snapshot_hash.in_(snapshot_hashes))))
+    judged_on = one_of(VerdictRow.snapshot_hash, snapshot_hashes)
+    return set(connection.scalars(select(VerdictRow.challenger).where(judged_on)))
 
 
 def _verdict(row: Row[Any] | None) -> Verdict | None:

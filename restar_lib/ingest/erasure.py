@@ -11,11 +11,14 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
     Connection,
     Engine,
+    Text,
     case,
     delete,
     func,
+    literal,
     literal_column,
     select,
     text,
@@ -75,6 +78,8 @@ def _hand_over(connection: Connection, heirs: Mapping[str, str]) -> None:
     connection.execute(
         update(ReviewRow).where(going).values(text_hash=literal_column("'going:'") + ReviewRow.review_id)
     )
-    heir = case(heirs, value=ReviewRow.duplicate_of)
-    own = case((ReviewRow.review_id == heir, None), else_=heir)
-    connection.execute(update(ReviewRow).where(one_of(ReviewRow.duplicate_of, heirs.keys())).values(duplicate_of=own))
+    # Two arrays, however many texts these are: Postgres takes at most 65,535 parameters.
+    arrays = (literal(list(ids), ARRAY(Text)) for ids in (heirs.keys(), heirs.values()))
+    pair = func.unnest(*arrays).table_valued("original", "heir").render_derived()
+    own = case((ReviewRow.review_id == pair.c.heir, None), else_=pair.c.heir)
+    connection.execute(update(ReviewRow).where(ReviewRow.duplicate_of == pair.c.original).values(duplicate_of=own))

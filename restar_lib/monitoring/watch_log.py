@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.monitoring.drift.findings import ColumnDrift, DriftMeasurements, Finding, FindingKind
 from restar_lib.monitoring.production_quality import ProductionQuality
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import DriftReportRow
 
 SERIES = 60
@@ -112,7 +113,8 @@ def store_within(connection: Connection, report: NewDriftReport) -> tuple[DriftR
 
 def forget_reports(connection: Connection, files: Iterable[str]) -> None:
     """Take the link to deleted report files from their rows; the numbers stay."""
-    statement = update(DriftReportRow).where(DriftReportRow.report_file.in_(list(files))).values(report_file=None)
+    gone = one_of(DriftReportRow.report_file, list(files))
+    statement = update(DriftReportRow).where(gone).values(report_file=None)
     connection.execute(statement)
 
 

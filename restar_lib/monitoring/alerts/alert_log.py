@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.monitoring.alerts.incidents import IncidentStage
+from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import AlertRow
 
 log = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ def newest_alert(engine: Engine, kind: AlertKind, stage: IncidentStage) -> Alert
 
 def forget_reports(connection: Connection, files: Iterable[str]) -> None:
     """Take the link to deleted report files from the alerts that have one."""
-    statement = update(AlertRow).where(AlertRow.report_file.in_(list(files))).values(report_file=None)
+    statement = update(AlertRow).where(one_of(AlertRow.report_file, list(files))).values(report_file=None)
     connection.execute(statement)
 
 
