@@ -2,7 +2,8 @@
 
 Gives abandoned tasks back to the queue and deletes what is old: model folders (never the champion's, nor the one that a
 roll back goes to), training sets that no model names any more, predictions, rejected rows, reports and logs, each after
-the time that `housekeeping` and `release` in the configuration say. Finishes a `restar forget` that was killed.
+the time that `housekeeping` and `release` in the configuration say. Finishes a `restar forget` that was killed,
+and writes the pointer where a killed release has left it behind the release log.
 
 Every step stands alone: one that fails stops no other. A damaged model stays, and while there is one no training set is
 deleted, because it may have learned from any.

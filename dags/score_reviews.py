@@ -1,7 +1,8 @@
 """## Score reviews
 
 The champion reads every review that it has not read yet. Its calibrated predictions are stored; reviews of which it is
-unsure, and the random audit draw, go to the labeling queue with their reasons, in the same transaction.
+unsure, and the random audit draw, go to the labeling queue with their reasons, in the same transaction. Where a killed
+release has left the pointer behind the release log, it is written first, so that the API serves what scores here.
 
 **When**: after every ingest that read something, every hour, and whenever reviews stay unread for some minutes (a
 trigger looks at the database: an ingest that was killed announces nothing); by hand at any time. Without a champion, or
@@ -47,10 +48,10 @@ def score_reviews() -> None:
     @step
     @in_child_process
     def score_and_queue(ctx: TaskContext) -> ScoreCounts:
-        from restar_lib.releases.release import champion_folder
+        from restar_lib.releases.release import following_champion_folder
         from restar_lib.scoring.batch import score_new
 
-        champion = champion_folder(ctx.engine, ctx.settings)
+        champion = following_champion_folder(ctx.engine, ctx.settings)
         if champion is None:
             skip("there is no champion yet: `retrain_sentiment` trains the first model")
         counts = score_new(ctx.engine, ctx.settings, model_folder=champion, now=ctx.now)

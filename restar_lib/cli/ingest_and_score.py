@@ -55,12 +55,12 @@ def _show_dry_run(current: Settings, window: Window | None, *, max_rows: int | N
 @commands.command()
 def score() -> None:
     """Score new reviews with the champion and queue the doubtful ones."""
-    from restar_lib.releases.release import champion_folder
+    from restar_lib.releases.release import following_champion_folder
     from restar_lib.scoring.batch import score_new
     from restar_lib.store.database import engine
 
     current = settings()
-    folder = champion_folder(engine(), current)
+    folder = following_champion_folder(engine(), current)
     if folder is None:
         print("no champion yet: train and release a first model (`make run`, or the DAG retrain_sentiment)")
         return

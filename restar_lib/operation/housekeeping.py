@@ -3,7 +3,8 @@
 What is in use is never deleted: not the champion's model folder nor the one that a roll back goes to, not the
 champion's predictions nor those of reviews that people were asked about, not the log that a running service writes.
 Everything is safe to run again, or to kill. A dry run counts the same things and changes nothing. What MLflow has
-missed is logged to it, and an erasure of a person that was killed is finished.
+missed is logged to it, an erasure of a person that was killed is finished, and a pointer that a killed release left
+behind the release log is written.
 
 Every step stands alone: one that fails is named at the end, and the others have done their work. A model that is
 damaged is named and stays; a training set that it may name stays as well.
@@ -31,6 +32,7 @@ from restar_lib.monitoring import watch
 from restar_lib.monitoring.alerts import alert_log
 from restar_lib.operation.sweep import Sweep, older
 from restar_lib.privacy import forget
+from restar_lib.releases.release import reconcile
 from restar_lib.scoring import predictions
 from restar_lib.settings import Settings
 from restar_lib.store.database import lock
@@ -124,6 +126,7 @@ def tidy(engine: Engine, settings: Settings, *, now: datetime, dry_run: bool) ->
         damaged=damaged,
     )
     if not dry_run:
+        sweep.step("pointer", lambda: reconcile(engine, settings), otherwise=None)
         sweep.step("MLflow", lambda: _catch_up_mlflow(engine, settings), otherwise=None)
         sweep.step("erasures", lambda: forget.finish(engine, settings), otherwise=0)
     log.info("%s", counts)

@@ -2,9 +2,10 @@
 
 In this order: the model is verified, loaded and probed in this process; a row is committed to the release log, which
 decides what the champion is; the pointer on disk is replaced; the serving API is asked until it answers with the new
-version. A process killed between any two steps leaves one champion, and the same call again finishes the work. A bad
-model is refused before anything is written; where the serving API refuses one, the champion before it is released again
-(kind `return`).
+version. A process killed between any two steps leaves one champion, and the same call again finishes the work; where
+nobody calls again, the next scoring or housekeeping writes the pointer, which serving, without a database, follows. A
+bad model is refused before anything is written; where the serving API refuses one, the champion before it is released
+again (kind `return`).
 
 It does not decide whether a model is good (`gate`) and trains nothing; the network and MLflow may be away. Called by
 `orchestration`, the command line and the embedded runner.
@@ -46,6 +47,7 @@ __all__ = [
     "Release",
     "champion_folder",
     "current",
+    "following_champion_folder",
     "history",
     "in_use",
     "previous",
@@ -140,6 +142,23 @@ def reconcile(engine: Engine, settings: Settings) -> Release | None:
             pointer.write_pointer(settings.pointer_path, _pointer_of(champion))
             log.info("%s now says %s (release %d)", settings.pointer_path, champion.model_version, champion.release_id)
     return champion
+
+
+def following_champion_folder(engine: Engine, settings: Settings) -> Path | None:
+    """`champion_folder`, after the pointer was made to follow the log: what scores next is what serves.
+
+    A release from the command line that was killed between the two left them apart. A pointer that cannot be written
+    does not stop who asks; the log names it. Raises `ArtifactError` where the folder is gone.
+    """
+    try:
+        reconcile(engine, settings)
+    except OSError as error:
+        log.warning(
+            "%s cannot be written (%s): serving does not follow the release log until `restar reconcile` succeeds",
+            settings.pointer_path,
+            error,
+        )
+    return champion_folder(engine, settings)
 
 
 def _verify_or_return(engine: Engine, settings: Settings, version: str, *, now: datetime) -> None:

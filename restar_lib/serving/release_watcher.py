@@ -3,7 +3,8 @@
 One thread reads the pointer every `poll_seconds`. A model that is damaged, does not load or does not answer its probe
 is refused: the old one stays, `refused` says why, and it is tried again from time to time, because the folder may be
 restored. A request reads `serving` once and finishes with the model it began with. No database, no HTTP, no decision
-about what should serve.
+about what should serve: a pointer that a killed release has left behind the release log is written by the next scoring
+or housekeeping, or by `restar reconcile`, and then followed here.
 """
 
 from __future__ import annotations

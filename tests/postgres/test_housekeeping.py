@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from restar_lib.artifacts import release_log, sealed_folder
+from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.domain import QuarantineReason, Reason, ReleaseKind, TaskStatus
 from restar_lib.errors import NotTidied
 from restar_lib.labeling.leases import claim
@@ -199,6 +200,18 @@ def test_old_training_sets_go_but_not_what_a_model_on_disk_learned_from(engine: 
     kept = smoke.housekeeping.model_copy(update={"snapshot_days": 90})
     assert tidy(engine, smoke.model_copy(update={"housekeeping": kept}), now=NOW, dry_run=False).snapshots == 2
     assert sorted(path.name[0] for path in smoke.snapshots_dir.iterdir()) == ["b", "d", "e"]
+
+
+def test_a_pointer_that_a_killed_release_left_behind_is_written(engine: Engine, smoke: Settings) -> None:
+    """The log says what serves, and serving reads the pointer alone; a dry run leaves it."""
+    champion = sealed_tiny_model(smoke.models_dir).name
+    release(engine, champion)
+    tidy(engine, smoke, now=NOW, dry_run=True)
+    assert read_pointer(smoke.pointer_path) is None
+    tidy(engine, smoke, now=NOW, dry_run=False)
+    written = read_pointer(smoke.pointer_path)
+    assert written is not None
+    assert written.model_version == champion
 
 
 def test_links_are_neither_followed_nor_deleted(engine: Engine, smoke: Settings, tmp_path: Path) -> None:

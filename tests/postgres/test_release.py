@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 from sqlalchemy import Engine, event, insert
+from typer.testing import CliRunner
 
 from restar_lib.artifacts import release_log, sealed_folder
 from restar_lib.artifacts.pointer import read_pointer
+from restar_lib.cli import app
 from restar_lib.domain import ReleaseKind
 from restar_lib.errors import ArtifactError, ProbeFailed, ReleaseConflict
 from restar_lib.gate.verdict_log import reject
@@ -28,6 +30,7 @@ from restar_lib.releases.release import (
     Release,
     champion_folder,
     current,
+    following_champion_folder,
     history,
     in_use,
     previous,
@@ -37,6 +40,8 @@ from restar_lib.releases.release import (
 )
 from restar_lib.serving.api import create_app
 from restar_lib.settings import ServingSettings, Settings
+from restar_lib.settings import settings as process_settings
+from restar_lib.store import database
 from restar_lib.store.database import engine_for, lock
 from restar_lib.store.tables import ReleaseRow, SnapshotRow, VerdictRow
 from tests.tiny_model import sealed_tiny_model
@@ -234,6 +239,44 @@ def test_the_pointer_follows_the_log(engine: Engine, smoke: Settings, versions: 
     before = smoke.pointer_path.stat().st_mtime_ns
     reconcile(engine, smoke)
     assert smoke.pointer_path.stat().st_mtime_ns == before
+
+
+def test_scoring_finishes_a_release_that_was_killed_after_its_log(
+    engine: Engine, smoke: Settings, versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is there and the pointer is not: `restar score` writes it, so that what scores is what serves."""
+    make(engine, smoke, versions[0])
+    append(engine, versions[1])
+    assert (served(smoke), champion_folder(engine, smoke)) == (versions[0], smoke.models_dir / versions[1])
+    monkeypatch.setenv("RESTAR_HOME", str(smoke.home))
+    monkeypatch.setenv("RESTAR_DATABASE__URL", engine.url.render_as_string(hide_password=False))
+    for cached in (process_settings, database.engine):
+        cached.cache_clear()
+    done = CliRunner().invoke(app, ["score"])
+    database.engine().dispose()
+    for cached in (process_settings, database.engine):
+        cached.cache_clear()
+    assert (done.exit_code, served(smoke)) == (0, versions[1])
+
+
+def test_a_pointer_that_cannot_be_written_does_not_stop_scoring(
+    engine: Engine, smoke: Settings, versions: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said; the champion of the log scores."""
+    append(engine, versions[1])
+    smoke.pointer_path.mkdir(parents=True)
+    (smoke.pointer_path / "something").touch()
+    assert following_champion_folder(engine, smoke) == smoke.models_dir / versions[1]
+    assert "until `restar reconcile` succeeds" in caplog.text
+
+
+def append(engine: Engine, version: str) -> None:
+    """What a release that is killed at once has done: its row."""
+    change = release_log.ChampionChange(
+        model_version=version, kind=ReleaseKind.RELEASE, provisional=False, released_by="ann", reason="a test",
+        released_at=NOW,
+    )  # fmt: skip
+    release_log.append(engine, change, expected_previous=release_log.ANY)
 
 
 def test_releases_at_once_make_one_chain(engine: Engine, smoke: Settings, versions: list[str]) -> None:
