@@ -26,7 +26,10 @@ class MonitoringSettings(Section):
     chance: float = Field(default=0.001, gt=0, le=0.1)
     """A difference counts only where samples of this size show it by chance less often than this."""
     max_drifted_share: float = Field(default=0.30, ge=0, le=1)
-    min_mean_confidence: float = Field(default=0.85, ge=0, le=1)
+    max_confidence_drop: float = Field(default=0.05, ge=0, le=1)
+    """How far mean confidence may be under what it was on held-out rows at training."""
+    min_mean_confidence: float | None = Field(default=None, ge=0, le=1)
+    """An absolute limit beside that; None: there is none, because how sure a model is differs from data to data."""
     max_class_shift: float = Field(default=0.15, ge=0, le=1)
     max_open_task_hours: float = Field(default=72, gt=0)
     min_macro_f1: float = Field(default=0.60, ge=0, le=1)

@@ -120,12 +120,21 @@ def test_a_clock_that_is_set_back_repeats_nothing(stream: Stream) -> None:
 
 
 def test_low_confidence_alone_is_an_incident_of_its_own_and_hides_no_drift(engine: Engine, smoke: Settings) -> None:
-    """A model that was unsure at its training already must not keep people from hearing of drift."""
-    unsure = Stream(engine, smoke)
+    """A model that is under a limit that somebody set must not keep people from hearing of drift."""
+    limited = smoke.monitoring.model_copy(update={"min_mean_confidence": 0.85})
+    unsure = Stream(engine, smoke.model_copy(update={"monitoring": limited}))
     unsure.version = release_champion(engine, smoke, now=BASE, kind=UNSURE)
     for kind in (UNSURE, OTHER, UNSURE):
         unsure.night(kind)
     assert unsure.told() == [(AlertKind.CONFIDENCE, IncidentStage.OPENED), OPENED, ENDED]
+
+
+def test_a_model_that_was_as_unsure_at_its_training_raises_nothing(engine: Engine, smoke: Settings) -> None:
+    """Confidence of 0.7 is what its reference has: nobody is called on the first night."""
+    unsure = Stream(engine, smoke)
+    unsure.version = release_champion(engine, smoke, now=BASE, kind=UNSURE)
+    unsure.night(UNSURE)
+    assert unsure.told() == []
 
 
 def test_low_confidence_together_with_drift_is_one_incident(stream: Stream) -> None:

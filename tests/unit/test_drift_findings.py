@@ -1,11 +1,12 @@
 """The thresholds of the watch, and the words that a person on call reads."""
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from restar_lib.artifacts.reference import Observation, columns_of
+from restar_lib.artifacts.reference import Columns, Observation, columns_of
 from restar_lib.domain import Sentiment
 from restar_lib.monitoring.alerts.alert_log import AlertDetails
 from restar_lib.monitoring.alerts.alert_text import drift_details, queue_details
@@ -111,15 +112,15 @@ def test_a_calm_window_has_no_finding() -> None:
         (measured(psi={"rating": 0.25}), []),
         (measured(psi={"rating": 0.26}), [FindingKind.COLUMN_DRIFT]),
         (measured(psi={"rating": 0.3, "predicted": 0.3}), [FindingKind.COLUMN_DRIFT, FindingKind.DRIFTED_SHARE]),
-        (measured(confidence=0.85), []),
-        (measured(confidence=0.849), [FindingKind.LOW_CONFIDENCE]),
+        (measured(confidence=0.86), []),
+        (measured(confidence=0.859), [FindingKind.LOW_CONFIDENCE]),
         (measured(negative=0.34), []),
         (measured(negative=0.36), [FindingKind.CLASS_SHIFT]),
         (measured(negative=0.04), [FindingKind.CLASS_SHIFT]),
     ],
 )
 def test_a_limit_counts_as_crossed_only_beyond_it(window: DriftMeasurements, expected: list[FindingKind]) -> None:
-    """The defaults are those of the design: 0.25, 30 %, 0.85, 15 points, up or down."""
+    """The defaults are those of the design: 0.25, 30 %, 0.05 under the training, 15 points up or down."""
     assert kinds(window) == expected
 
 
@@ -131,7 +132,10 @@ def test_a_finding_says_what_how_bad_and_which_limit() -> None:
             "Drifted against the training reference: rating (1.50); population stability index, limit 0.25; "
             "KS distance, limit 0.2."
         ),
-        "Mean confidence is 0.700, limit 0.850; on held-out reviews at training it was 0.910.",
+        (
+            "Mean confidence is 0.700; on held-out reviews at training it was 0.910 "
+            "(limit: at most 0.05 under that of training)."
+        ),
         "The share of negative predictions went from 20.0 % to 50.0 %, more than 15 points.",
     ]
 
@@ -152,6 +156,60 @@ def test_measuring_puts_the_column_that_moved_most_first() -> None:
     assert [(column.name, column.drifted) for column in result.columns] == [("predicted", True), ("rating", False)]
     assert (result.mean_confidence, result.reference_confidence, result.class_shift) == (0.6, 0.9, 1.0)
     assert result.drifted_share == 0.5
+
+
+def sure(mean: float, *, rows: int, seed: int) -> Columns:
+    """Columns of a model that is so sure on average, give or take 0.15."""
+    chance = random.Random(seed)
+    confidence = [min(1.0, max(0.34, chance.gauss(mean, 0.15))) for _ in range(rows)]
+    off = mean - sum(confidence) / rows
+    return columns_of(
+        (
+            Observation(text="a", product_category=None, rating=5, predicted=Sentiment.POSITIVE, confidence=one + off)
+            for one in confidence
+        ),
+        frozenset(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "rows", "config", "found"),
+    [
+        (0.78, 1000, {}, False),
+        (0.74, 1000, {}, False),
+        (0.72, 1000, {}, True),
+        (0.72, 1000, {"max_confidence_drop": 0.1}, False),
+        (0.72, 50, {}, False),
+        (0.78, 1000, {"min_mean_confidence": 0.85}, True),
+        (0.78, 1000, {"min_mean_confidence": 0.7}, False),
+    ],
+)
+def test_confidence_is_compared_with_that_of_the_training(
+    now: float, rows: int, config: dict[str, float], *, found: bool
+) -> None:
+    """A model that had 0.78 at its training does not alarm at 0.78; an absolute limit holds where somebody set one."""
+    limits = MonitoringSettings(**config)
+    result = measure(sure(0.78, rows=2000, seed=1), sure(now, rows=rows, seed=2), distances={}, limits=limits)
+    assert [one.kind for one in judge(result, limits)] == [FindingKind.LOW_CONFIDENCE] * found
+
+
+def test_a_drop_of_confidence_that_chance_explains_is_a_note() -> None:
+    """Fifty rows show it one time in a thousand; nothing to compare with is said as well."""
+    small = measure(sure(0.78, rows=2000, seed=1), sure(0.72, rows=50, seed=2), distances={}, limits=LIMITS)
+    assert any(
+        "0.060 lower than at training, which so few rows" in note for note in within_sampling_noise(small, LIMITS)
+    )
+    nothing = measure(columns_of([], frozenset()), sure(0.5, rows=50, seed=2), distances={}, limits=LIMITS)
+    assert FindingKind.LOW_CONFIDENCE not in {one.kind for one in judge(nothing, LIMITS)}
+    assert any("cannot be compared" in note for note in within_sampling_noise(nothing, LIMITS))
+
+
+def test_what_the_alert_says_of_confidence_names_both_limits() -> None:
+    """What it was at training, and what is allowed."""
+    found = judge(measured(confidence=0.7), LIMITS)
+    assert "0.700; on held-out reviews at training it was 0.910 (limit: at most 0.05 under" in found[0].sentence
+    both = MonitoringSettings(min_mean_confidence=0.85)
+    assert "and at least 0.850" in judge(measured(confidence=0.7), both)[0].sentence
 
 
 @pytest.mark.parametrize(("hours", "found"), [(0, False), (72, False), (73, True)])

@@ -12,7 +12,15 @@ from datetime import datetime
 from restar_lib.domain import SENTIMENTS, Sentiment
 from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertNumber, Bar, BarChart, ColumnShape
 from restar_lib.monitoring.drift.evidently_comparison import ColumnDistance
-from restar_lib.monitoring.drift.findings import ColumnDrift, DriftMeasurements, Finding, FindingKind, points
+from restar_lib.monitoring.drift.findings import (
+    ColumnDrift,
+    DriftMeasurements,
+    Finding,
+    FindingKind,
+    confidence_limit,
+    is_unsure,
+    points,
+)
 from restar_lib.monitoring.production_quality import ProductionQuality
 from restar_lib.settings import MonitoringSettings
 
@@ -131,8 +139,8 @@ def _numbers(measured: DriftMeasurements, limits: MonitoringSettings) -> tuple[A
         AlertNumber(
             name="Mean confidence",
             value=f"{measured.mean_confidence:.3f}",
-            normal=f"at least {limits.min_mean_confidence:.3f}; {measured.reference_confidence:.3f} at training",
-            bad=measured.mean_confidence < limits.min_mean_confidence,
+            normal=f"{measured.as_trained} at training; {confidence_limit(limits)}",
+            bad=is_unsure(measured, limits),
         ),
         AlertNumber(
             name=f"Share of {measured.shifted_class}",
@@ -180,10 +188,11 @@ def _actions(findings: tuple[Finding, ...], measured: DriftMeasurements, limits:
     if kinds - {FindingKind.LOW_CONFIDENCE}:
         actions.append("Open the report: which values are new, and since when? Read a few of those reviews.")
         actions.append("If the source is broken or mixed up, pause the DAG ingest_reviews and tell its owner.")
-    if measured.reference_confidence < limits.min_mean_confidence:
+    floor = limits.min_mean_confidence
+    if floor is not None and measured.reference_confidence is not None and measured.reference_confidence < floor:
         actions.append(
-            f"This model was under the confidence limit at its training already ({measured.reference_confidence:.3f}): "
-            "either train a better one, or set monitoring.min_mean_confidence to what is normal here."
+            f"This model was under monitoring.min_mean_confidence at its training already ({measured.as_trained}): "
+            "take that key out of your configuration, which compares with the training, or train a better model."
         )
     actions.append(
         "If the reviews are right and new, label some of what is in the queue, then trigger retrain_sentiment."

@@ -1,8 +1,9 @@
 """Drift findings: which measurements exceed their limits, and the sentences that the person on call reads.
 
 Pure functions over numbers, with the thresholds of DESIGN section 9 (`monitoring` in the configuration): how far a
-column moved, the share of drifted columns, mean confidence, the mix of predicted classes, the age of the oldest open
-task. A difference that samples of these sizes show by chance becomes a note, not a finding. The bodies of alerts are
+column moved, the share of drifted columns, mean confidence against that of the training's held-out rows (and against
+an absolute limit where somebody set one), the mix of predicted classes, the age of the oldest open task. A difference
+that samples of these sizes show by chance becomes a note, not a finding. The bodies of alerts are
 `monitoring.alerts.alert_text`'s. It reads nothing and stores nothing; a window that is too small is not judged.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import sqrt
+from statistics import NormalDist, pvariance
 
 from restar_lib.artifacts.reference import Columns
 from restar_lib.domain import SENTIMENTS, Sentiment
@@ -67,11 +70,14 @@ class DriftMeasurements:
     columns: tuple[ColumnDrift, ...]
     """The column that moved most comes first."""
     mean_confidence: float
-    reference_confidence: float
+    reference_confidence: float | None
+    """On held-out rows at training; None where the reference has no rows, so that nothing can be compared."""
     class_shares: dict[Sentiment, float]
     reference_shares: dict[Sentiment, float]
     shift_by_chance: float = 0.0
     """By how much a class's share moves by chance in samples of these sizes."""
+    drop_by_chance: float = 0.0
+    """By how much mean confidence is lower by chance in samples of these sizes."""
 
     @property
     def drifted_columns(self) -> tuple[ColumnDrift, ...]:
@@ -82,6 +88,18 @@ class DriftMeasurements:
     def drifted_share(self) -> float:
         """Share of the columns that drifted."""
         return len(self.drifted_columns) / len(self.columns) if self.columns else 0.0
+
+    @property
+    def confidence_drop(self) -> float:
+        """How far mean confidence is under that of the reference; 0 where there is nothing to compare it with."""
+        if self.reference_confidence is None:
+            return 0.0
+        return round(self.reference_confidence - self.mean_confidence, 6)
+
+    @property
+    def as_trained(self) -> str:
+        """Mean confidence at training, for a sentence or a table."""
+        return "unknown" if self.reference_confidence is None else f"{self.reference_confidence:.3f}"
 
     @property
     def shifted_class(self) -> Sentiment:
@@ -107,11 +125,20 @@ def measure(
     return DriftMeasurements(
         columns=tuple(sorted(columns, key=lambda column: -column.psi)),
         mean_confidence=window.mean_confidence,
-        reference_confidence=reference.mean_confidence,
+        reference_confidence=reference.mean_confidence if reference.rows else None,
         class_shares=window.class_shares,
         reference_shares=reference.class_shares,
         shift_by_chance=predicted.binned.shift_by_chance(limits.chance) if predicted else 0.0,
+        drop_by_chance=_drop_by_chance(reference, window, limits.chance),
     )
+
+
+def _drop_by_chance(reference: Columns, window: Columns, chance: float) -> float:
+    """What the difference of two means of one population exceeds with probability `chance` (normal approximation)."""
+    if not reference.rows or not window.rows:
+        return 0.0
+    variance = sum(pvariance(side.confidence) / side.rows for side in (reference, window))
+    return NormalDist().inv_cdf(1 - chance) * sqrt(variance)
 
 
 def _column(name: str, distance: ColumnDistance, limits: MonitoringSettings) -> ColumnDrift:
@@ -156,6 +183,13 @@ def within_sampling_noise(measured: DriftMeasurements, limits: MonitoringSetting
             f"The share of {measured.shifted_class} predictions moved by {points(measured.class_shift)}, which so few "
             f"rows show by chance, up to {points(measured.shift_by_chance)}: no finding."
         )
+    if limits.max_confidence_drop < measured.confidence_drop <= measured.drop_by_chance:
+        notes.append(
+            f"Mean confidence is {measured.confidence_drop:.3f} lower than at training, which so few rows show by "
+            f"chance, up to {measured.drop_by_chance:.3f}: no finding."
+        )
+    if measured.reference_confidence is None:
+        notes.append("Mean confidence cannot be compared: the model's reference has no held-out rows.")
     return tuple(notes)
 
 
@@ -209,14 +243,33 @@ def _columns_headline(measured: DriftMeasurements) -> str:
     return f"{len(drifted)} of {len(measured.columns)} columns drifted"
 
 
+def is_unsure(measured: DriftMeasurements, limits: MonitoringSettings) -> bool:
+    """Whether mean confidence is too low, by either limit."""
+    return _dropped(measured, limits) or _is_under_floor(measured, limits)
+
+
+def confidence_limit(limits: MonitoringSettings) -> str:
+    """The limits of mean confidence, in words."""
+    floor = "" if limits.min_mean_confidence is None else f", and at least {limits.min_mean_confidence:.3f}"
+    return f"at most {limits.max_confidence_drop:g} under that of training{floor}"
+
+
+def _dropped(measured: DriftMeasurements, limits: MonitoringSettings) -> bool:
+    return measured.confidence_drop > max(limits.max_confidence_drop, measured.drop_by_chance)
+
+
+def _is_under_floor(measured: DriftMeasurements, limits: MonitoringSettings) -> bool:
+    return limits.min_mean_confidence is not None and measured.mean_confidence < limits.min_mean_confidence
+
+
 def _low_confidence(measured: DriftMeasurements, limits: MonitoringSettings) -> Finding | None:
-    if measured.mean_confidence >= limits.min_mean_confidence:
+    if not is_unsure(measured, limits):
         return None
     return Finding(
         kind=FindingKind.LOW_CONFIDENCE,
         headline=f"mean confidence {measured.mean_confidence:.2f}",
-        sentence=f"Mean confidence is {measured.mean_confidence:.3f}, limit {limits.min_mean_confidence:.3f}; "
-        f"on held-out reviews at training it was {measured.reference_confidence:.3f}.",
+        sentence=f"Mean confidence is {measured.mean_confidence:.3f}; on held-out reviews at training it was "
+        f"{measured.as_trained} (limit: {confidence_limit(limits)}).",
     )
 
 

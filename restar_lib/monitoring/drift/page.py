@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from restar_lib.domain import SENTIMENTS
-from restar_lib.monitoring.drift.findings import DriftMeasurements, Finding, subject
+from restar_lib.monitoring.drift.findings import DriftMeasurements, Finding, confidence_limit, is_unsure, subject
 from restar_lib.reports.page_store import write_file
 from restar_lib.reports.templates import page_template
 from restar_lib.settings import MonitoringSettings
@@ -70,9 +70,9 @@ def _table(measured: DriftMeasurements, limits: MonitoringSettings) -> list[dict
     confidence = {
         "name": "mean confidence",
         "now": f"{measured.mean_confidence:.3f}",
-        "before": f"{measured.reference_confidence:.3f}",
-        "limit": f"at least {limits.min_mean_confidence:.3f}",
-        "bad": measured.mean_confidence < limits.min_mean_confidence,
+        "before": measured.as_trained,
+        "limit": confidence_limit(limits),
+        "bad": is_unsure(measured, limits),
     }
     classes = [
         {
