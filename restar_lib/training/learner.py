@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
@@ -62,13 +63,18 @@ class Learner:
         *,
         progress: Progress,
         unjudged: str = "",
+        device: torch.device | None = None,
     ) -> None:
-        """`model` is trained in place. `unjudged` says why stars are not to be judged; empty: they are."""
+        """`model` is trained in place. `unjudged` says why stars are not to be judged; empty: they are.
+
+        Rows are read on `device`, by default on `training_device()`.
+        """
         self._model = model
         self._tokenizer = tokenizer
         self._config = config
         self._progress = progress
         self._unjudged = unjudged
+        self._device = device
 
     def learn(self, rows: Mapping[Side, Sequence[Example]], *, checkpoints: Path) -> TrainingOutcome:
         """Train on the training rows, by the validation rows where it takes steps."""
@@ -120,7 +126,14 @@ class Learner:
         """The network's logits on the validation rows, [n, 3], and the temperature fitted on them."""
         config = self._config
         texts = texts_of(validation)
-        logits = logits_of(self._model, self._tokenizer, texts, long_texts=config.long_texts, progress=self._progress)
+        logits = logits_of(
+            self._model,
+            self._tokenizer,
+            texts,
+            long_texts=config.long_texts,
+            device=self._device,
+            progress=self._progress,
+        )
         return logits, fit_temperature(logits, truth_of(validation), progress=self._progress)
 
     def _features(self, rows: Sequence[Example]) -> Features:
@@ -130,6 +143,7 @@ class Learner:
             self._tokenizer,
             texts_of(rows),
             long_texts=self._config.long_texts,
+            device=self._device,
             progress=self._progress,
         )
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -35,9 +36,16 @@ Progress = Callable[[str], None]
 """Takes one line about the progress."""
 BATCH: Final = 16
 """Rows of like length in one forward pass; larger ones are not faster on CPU."""
+GPU_BATCH: Final = 128
+"""On another device, which small batches would leave idle."""
 PROGRESS_SECONDS: Final = 10.0
 ATTENTION_DROPOUT: Final = ("attention_probs_dropout_prob", "attention_dropout")
 """What encoders call it: BERT and its like; DistilBERT, ModernBERT."""
+
+
+def training_device() -> torch.device:
+    """Where a training computes: on the first CUDA device that it sees (`CUDA_VISIBLE_DEVICES`), else on the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class SentimentModel(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here (pyproject)
@@ -133,11 +141,16 @@ def features_of(
     texts: Sequence[str],
     *,
     long_texts: str = HEAD,
+    device: torch.device | None = None,
     progress: Progress,
 ) -> Features:
-    """The pooled features of every text, [n, layers * width], as exact as the network gives them."""
+    """The pooled features of every text, [n, layers * width], as exact as the network gives them.
+
+    Computed on `device`, by default on `training_device()`; the network is on the CPU afterwards.
+    """
     found: Features = np.empty((len(texts), model.head.in_features), dtype=np.float32)
-    _run(model.features, tokenizer, texts, out=found, long_texts=long_texts, progress=progress)
+    with _placed(model, device) as place:
+        _run(model.features, tokenizer, texts, out=found, long_texts=long_texts, device=place, progress=progress)
     return found
 
 
@@ -147,12 +160,27 @@ def logits_of(
     texts: Sequence[str],
     *,
     long_texts: str = HEAD,
+    device: torch.device | None = None,
     progress: Progress,
 ) -> NDArray[np.float64]:
-    """The logits of every text, [n, 3]."""
+    """The logits of every text, [n, 3]; computed where `features_of` computes."""
     found = np.empty((len(texts), model.head.out_features), dtype=np.float64)
-    _run(model, tokenizer, texts, out=found, long_texts=long_texts, progress=progress)
+    with _placed(model, device) as place:
+        _run(model, tokenizer, texts, out=found, long_texts=long_texts, device=place, progress=progress)
     return found
+
+
+@contextmanager
+def _placed(model: SentimentModel, device: torch.device | None) -> Iterator[torch.device]:
+    """The network on a device while the block runs; heads are fitted, files written and exports made on the CPU."""
+    place = training_device() if device is None else device
+    model.to(place)
+    try:
+        yield place
+    finally:
+        model.cpu()
+        if place.type == "cuda":
+            torch.cuda.empty_cache()  # the processes of a fine-tuning compute on the same device
 
 
 def _run(
@@ -162,18 +190,20 @@ def _run(
     *,
     out: Features | NDArray[np.float64],
     long_texts: str,
+    device: torch.device,
     progress: Progress,
 ) -> None:
-    """Fill `out` [n, outputs]."""
+    """Fill `out` [n, outputs] by a network that is on `device`."""
     ids = tokens_of(tokenizer, texts, long_texts=long_texts)
     # Longest first: what runs out of memory does so at once, and the estimate of the rest is a safe one.
     order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
     started = reported = time.monotonic()
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        batch = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt")
+    size = BATCH if device.type == "cpu" else GPU_BATCH
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        batch = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt").to(device)
         with torch.inference_mode():
-            out[rows] = network(batch["input_ids"], batch["attention_mask"]).float().numpy()
+            out[rows] = network(batch["input_ids"], batch["attention_mask"]).float().cpu().numpy()
         if time.monotonic() - reported > PROGRESS_SECONDS:
             reported, done = time.monotonic(), start + len(rows)
             progress(f"read {done:,} of {len(ids):,} reviews ({done / (reported - started):.0f}/s)")

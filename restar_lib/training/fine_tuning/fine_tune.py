@@ -57,6 +57,6 @@ def fine_tune(
         history = learn_on_devices(model, job, processes=count, progress=progress)
     else:
         history = learn(model, tokenizer, job, progress=progress)
-    # Whatever hardware it learned on, calibration and export run on the CPU.
+    # Whatever hardware it learned on, export runs on the CPU; who reads rows with it takes it to the device again.
     model.cpu().eval()
     return history

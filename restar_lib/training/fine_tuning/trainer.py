@@ -17,7 +17,7 @@ from transformers import Trainer, TrainingArguments
 
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.fine_tuning.epoch_order import BLANK, EpochSampler
-from restar_lib.training.network import SentimentModel
+from restar_lib.training.network import SentimentModel, training_device
 
 EVALUATIONS_PER_EPOCH: Final = 2
 """Two, so that a network that overfits within an epoch is caught."""
@@ -82,7 +82,7 @@ def trainer_arguments(folder: Path, *, rows: int, config: TrainingSettings) -> T
     """How the Trainer goes through so many rows, with its checkpoints in `folder`."""
     steps = -(-rows // (config.batch_size * config.accumulate))
     every = max(1, steps // EVALUATIONS_PER_EPOCH)
-    cuda = torch.cuda.is_available()
+    cuda = training_device().type == "cuda"
     bf16 = config.precision == "auto" and computes_in_bfloat16()
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -123,7 +123,7 @@ def trainer_arguments(folder: Path, *, rows: int, config: TrainingSettings) -> T
 
 def computes_in_bfloat16() -> bool:
     """Whether the hardware has instructions for it; without them bfloat16 is slower than float32."""
-    if torch.cuda.is_available():
+    if training_device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - no public name
 
