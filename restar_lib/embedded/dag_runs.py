@@ -89,7 +89,8 @@ def ingest_line(engine: Engine, run: DagRun) -> str:
     row = next((row for row in latest_runs(engine, limit=50) if row.run_key == run.run_id), None)
     if row is None:
         return "nothing new"
+    edited = f"{row.edited:,} edited, " if row.edited else ""
     return (
-        f"{row.rows_read:,} read: {row.new:,} new, {row.already_known:,} known, "
+        f"{row.rows_read:,} read: {row.new:,} new, {edited}{row.already_known:,} known, "
         f"{row.duplicate_text:,} repeated texts, {row.quarantined:,} quarantined"
     )

@@ -83,6 +83,8 @@ def _reviews(summary: TurnSummary) -> Table:
         run = summary.ingest
         table.add_row("read in this turn", f"{run.rows_read:,}", f"ingest_run {run.ingest_run_id}")
         table.add_row("  new", f"{run.new:,}", "")
+        if run.edited:
+            table.add_row("  edited", f"{run.edited:,}", "the newer text counts, the older one is kept")
         table.add_row("  already known", f"{run.already_known:,}", "")
         table.add_row("  repeated texts", f"{run.duplicate_text:,}", "kept, never scored or trained on")
         table.add_row("  quarantined", f"{run.quarantined:,}", "with the reason, table quarantine")

@@ -226,6 +226,13 @@ def look(enough: int, looks: int) -> list[Any]:
     return asyncio.run(announced())
 
 
+def unread() -> bool:
+    """Whether the trigger for unread reviews sees some."""
+    from restar_lib.orchestration.reviews_trigger import UnreadReviewsTrigger
+
+    return asyncio.run(UnreadReviewsTrigger(poll_seconds=1)._is_any_unread(datetime.now(UTC)))
+
+
 def asked(run_type: str, assets: list[str]) -> str:
     """Who wants a run that events of these assets started, told by Airflow's own collection of events."""
     from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
@@ -237,7 +244,7 @@ def asked(run_type: str, assets: list[str]) -> str:
     return str(trigger_of(run_type, assets=TriggeringAssetEventsAccessor.build(events)).name)
 
 
-ANSWERS = {"asked": asked, "describe": describe, "run": run, "look": look}
+ANSWERS = {"asked": asked, "describe": describe, "run": run, "look": look, "unread": unread}
 
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from restar_lib.settings import Settings, load
 from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow, SnapshotRow
 from tests.alerts import raise_alert
 from tests.dags.conftest import AirflowHouse
+from tests.review_files import review, write_rows
 from tests.tasks import add_reviews
 from tests.tiny_model import sealed_tiny_model
 from tests.watched import OTHER, draw, release_champion, store_scored
@@ -86,6 +88,55 @@ def test_an_empty_source_is_a_skip_with_its_reason(
     run = house.ask("run", dag_id="ingest_reviews", conf={}, environment=environment | source)
     assert (run["state"], run["tasks"]["read_and_store"]["state"]) == ("success", "skipped")
     assert "nothing new" in house.log.read_text()
+
+
+def test_a_damaged_file_keeps_no_other_back(
+    house: AirflowHouse,
+    environment: dict[str, str],
+    engine: Engine,
+    settings: Settings,
+    mails: Path,
+    tmp_path: Path,
+) -> None:
+    """The good files beside it are stored, announced, scored and queued the same night; a mail names the damaged one."""
+    make_champion(engine, settings)
+    inbox = tmp_path / "inbox"
+    write_rows(inbox / "a.jsonl", [review(number) for number in range(4)])
+    (inbox / "b.jsonl.gz").write_bytes(gzip.compress(b"cut off in the middle" * 900)[:40])
+    write_rows(inbox / "c.csv", [review(number) for number in range(4, 7)])
+    source = {"RESTAR_SOURCE__KIND": "files", "RESTAR_SOURCE__PATH": str(inbox)}
+    early = {"snapshot_hash": "0" * 64, "train_rows": 1, "validation_rows": 1, "test_rows": 1, "people_rows": 0}
+    with engine.begin() as connection:
+        connection.execute(insert(SnapshotRow).values(early | {"created_at": NOON - timedelta(days=1000)}))
+    run = house.ask("run", dag_id="ingest_reviews", conf={}, environment=environment | source)
+    assert {name: task["state"] for name, task in run["tasks"].items()} == {
+        "read_and_store": "success",
+        "report_damaged_files": "failed",
+    }
+    assert run["tasks"]["report_damaged_files"]["try"] == 1, "no retry mends a file"
+    scored = house.ask("run", dag_id="score_reviews", conf={}, environment=environment | source)
+    assert scored["answers"]["score_and_queue"]["scored"] == 7
+    (kept,) = mails.glob("*.eml")
+    mail = message_from_bytes(kept.read_bytes(), policy=policy.default).get_body(("plain",)).get_content()
+    assert "report_damaged_files" in mail
+    assert "b.jsonl.gz" in mail
+    again = house.ask("run", dag_id="ingest_reviews", conf={}, environment=environment | source)
+    assert again["tasks"]["report_damaged_files"]["state"] == "failed", "until somebody mends or removes it"
+
+
+def test_what_stays_unread_is_announced_to_scoring(
+    house: AirflowHouse, environment: dict[str, str], engine: Engine, settings: Settings
+) -> None:
+    """An ingest was killed after it had stored rows: the triggerer sees them, and sees nothing once they are scored."""
+    with engine.begin() as connection:
+        early = {"snapshot_hash": "0" * 64, "train_rows": 1, "validation_rows": 1, "test_rows": 1, "people_rows": 0}
+        connection.execute(insert(SnapshotRow).values(early | {"created_at": NOON - timedelta(days=1000)}))
+    add_reviews(engine, "the parcel came on a blue tuesday")
+    assert house.ask("unread", environment=environment) is False, "nobody could read them yet"
+    make_champion(engine, settings)
+    assert house.ask("unread", environment=environment) is True
+    house.ask("run", dag_id="score_reviews", conf={}, environment=environment)
+    assert house.ask("unread", environment=environment) is False
 
 
 def test_without_a_champion_nothing_is_scored_or_compared(house: AirflowHouse, environment: dict[str, str]) -> None:

@@ -32,8 +32,15 @@ from restar_lib.monitoring.alerts.alert_log import (
 from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.monitoring.alerts.links import Links, links_for
-from restar_lib.monitoring.alerts.mail import TaskFailure, build_failure_message, build_message
+from restar_lib.monitoring.alerts.mail import (
+    ApprovalRequest,
+    TaskFailure,
+    build_approval_message,
+    build_failure_message,
+    build_message,
+)
 from restar_lib.monitoring.alerts.send import send_alerts
+from restar_lib.monitoring.alerts.webhook import approval_content
 from restar_lib.settings import Settings
 from tests.alerts import raise_alert, sender_to
 
@@ -64,6 +71,16 @@ DETAILS = AlertDetails(
 )
 NEW = NewAlert(
     key="drift:1", kind=AlertKind.DRIFT, subject="Drift: rating drifted", details=DETAILS, report_file="drift/1.html"
+)
+REQUEST = ApprovalRequest(
+    challenger="rs-2222222222",
+    champion="rs-1111111111",
+    verdict="passed",
+    withdrawal="ada rolled back from rs-2222222222 on 2026-03-01 12:00 UTC: it praises what is broken",
+    verdict_url="http://127.0.0.1:8080/verdict",
+    run_url="http://127.0.0.1:8080/run",
+    run_id="scheduled__1",
+    answer_by=datetime(2026, 3, 4, 5, tzinfo=UTC),
 )
 FAILURE = TaskFailure(
     dag_id="retrain_sentiment",
@@ -139,6 +156,21 @@ def test_a_mail_about_simulated_reviews_says_so(smoke: Settings, alert: Alert) -
         assert all("simulated reviews" in words for words in (message["Subject"], *parts(message)))
     message = build_message(alert, real, links_for(alert, real))
     assert not any("simulated" in words for words in (message["Subject"], *parts(message)))
+
+
+def test_a_release_that_waits_for_a_person_is_mailed(smoke: Settings) -> None:
+    """Challenger, champion, who withdrew it and why, until when, where to answer, and what an answer does."""
+    for body in (*parts(build_approval_message(REQUEST, smoke, now=NOW)), json.dumps(approval_content(REQUEST))):
+        for expected in ("rs-2222222222", "it praises what is broken", REQUEST.run_url, REQUEST.verdict_url):
+            assert expected in body
+    message = build_approval_message(REQUEST, smoke, now=NOW)
+    assert message["Subject"] == "[Re*Star] release rs-2222222222? It waits for you (simulated reviews)"
+    for body in parts(message):
+        for expected in ("rs-1111111111", "2026-03-04 05:00 UTC", "no policy releases this version later"):
+            assert expected in " ".join(body.split())
+    first = replace(REQUEST, withdrawal=None, champion=None)
+    assert "no champion" in parts(build_approval_message(first, smoke, now=NOW))[0]
+    assert not any("Withdrawn before" in body for body in parts(build_approval_message(first, smoke, now=NOW)))
 
 
 def test_what_comes_from_outside_is_escaped_and_nothing_is_loaded(smoke: Settings, alert: Alert) -> None:

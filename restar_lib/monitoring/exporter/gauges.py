@@ -67,7 +67,7 @@ class LoopGauges(Collector):
             started = newest.started_at.timestamp()
             yield _gauge("restar_ingest_started_timestamp_seconds", "When the newest ingest began.", started)
             outcomes = GaugeMetricFamily("restar_ingest_rows", "Rows of the newest ingest.", labels=["outcome"])
-            for outcome in ("new", "already_known", "duplicate_text", "quarantined"):
+            for outcome in ("new", "edited", "already_known", "duplicate_text", "quarantined"):
                 outcomes.add_metric([outcome], getattr(newest, outcome))
             yield outcomes
 
