@@ -31,7 +31,7 @@ from restar_lib.dataset.snapshot import natural_weights, share_out
 from restar_lib.domain import SENTIMENTS, Example, with_title
 from restar_lib.evaluation.metrics import evaluate
 from restar_lib.inference.engine import softmax
-from restar_lib.ingest.cleaning import readable_title
+from restar_lib.ingest.cleaning.clean import readable_title
 from restar_lib.settings import TrainingSettings
 from restar_lib.training.encoder import find_encoder
 from restar_lib.training.imbalance import Method, class_weighting

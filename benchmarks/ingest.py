@@ -26,7 +26,7 @@ import measuring
 import psutil
 from psycopg import sql
 
-from restar_lib.ingest.copy_lines import COLUMNS
+from restar_lib.ingest.cleaning.copy_lines import COLUMNS
 from restar_lib.ingest.load import LATER_COLUMNS, ingest
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import Settings

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.domain import Review, weak_label
-from restar_lib.ingest.cleaning import clean
+from restar_lib.ingest.cleaning.clean import clean
 from restar_lib.settings import IngestSettings, TrainingSettings
 
 PART = 256

@@ -23,7 +23,7 @@ from typing import Any
 from restar_lib.dataset.snapshot import Snapshot, load
 from restar_lib.dataset.snapshot_folder import write_folder
 from restar_lib.domain import Example, Side, TruthSource, weak_label
-from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.cleaning.clean import Rejection, clean
 from restar_lib.settings import IngestSettings
 
 VARIABLE = "RESTAR_REAL_REVIEWS"

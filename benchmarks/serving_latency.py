@@ -26,7 +26,7 @@ import numpy as np
 from restar_lib.artifacts.pointer import read_pointer
 from restar_lib.domain import Review
 from restar_lib.inference.engine import InferenceEngine
-from restar_lib.ingest.cleaning import clean
+from restar_lib.ingest.cleaning.clean import clean
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.settings import PROJECT_ROOT, Settings, load, process_environment
 

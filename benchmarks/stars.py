@@ -34,7 +34,7 @@ from restar_lib.evaluation.intervals import over_rows
 from restar_lib.evaluation.metrics import confusion_matrix, macro_f1
 from restar_lib.evaluation.ordinal import mean_absolute_error, rank_agreement, rank_correlation, stars_of_classes
 from restar_lib.inference.engine import softmax
-from restar_lib.ingest.cleaning import clean
+from restar_lib.ingest.cleaning.clean import clean
 from restar_lib.label_quality.confident_learning import FOLDS, doubt, judge, out_of_sample, reduced_weights
 from restar_lib.settings import IngestSettings, SimulatedSettings
 from restar_lib.simulator.reviews import review, true_sentiment

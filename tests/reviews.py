@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, insert
 
 from restar_lib.domain import LabelSource, Reason, Sentiment, Side
-from restar_lib.ingest.cleaning import text_hash
+from restar_lib.ingest.cleaning.clean import text_hash
 from restar_lib.labeling import leases, queue
 from restar_lib.selection import Selected
 from restar_lib.settings import Settings

@@ -34,7 +34,7 @@ def predict(
     from restar_lib.domain import with_title
     from restar_lib.inference.answers import answer_sentences
     from restar_lib.inference.engine import InferenceEngine
-    from restar_lib.ingest.cleaning import readable_title
+    from restar_lib.ingest.cleaning.clean import readable_title
     from restar_lib.sentences import split
     from restar_lib.text import plain_text
 

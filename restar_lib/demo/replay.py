@@ -25,10 +25,10 @@ import numpy as np
 
 from restar_lib.atomic_files import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import SourceError
+from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
-from restar_lib.ingest.timestamps import parse_timestamp
 
 log = logging.getLogger(__name__)
 

@@ -77,7 +77,7 @@ def latest_verdict(engine: Engine, *, challenger: str) -> Verdict | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rejection:
+class RejectedRelease:
     """A person was asked whether a challenger may serve, and said no."""
 
     challenger: str
@@ -93,17 +93,17 @@ def reject(engine: Engine, *, verdict_id: int, by: str, now: datetime) -> None:
         connection.execute(statement)
 
 
-def last_rejection(engine: Engine, *, challenger: str) -> Rejection | None:
+def last_rejection(engine: Engine, *, challenger: str) -> RejectedRelease | None:
     """The newest rejection of a version by a person; None where there is none."""
     statement = (
-        select(*(getattr(VerdictRow, name) for name in Rejection.__dataclass_fields__))
+        select(*(getattr(VerdictRow, name) for name in RejectedRelease.__dataclass_fields__))
         .where(VerdictRow.challenger == challenger, VerdictRow.rejected_at.is_not(None))
         .order_by(VerdictRow.rejected_at.desc())
         .limit(1)
     )
     with engine.connect() as connection:
         row = connection.execute(statement).one_or_none()
-    return None if row is None else Rejection(**row._asdict())
+    return None if row is None else RejectedRelease(**row._asdict())
 
 
 def newest_on(engine: Engine, snapshot_hash: str, *, rules_hash: str) -> Verdict | None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from restar_lib.artifacts.release_log import Release, history, withdrawal_in_words, withdrawals
 from restar_lib.domain import ReleaseKind
-from restar_lib.gate.verdict_log import Rejection, last_rejection
+from restar_lib.gate.verdict_log import RejectedRelease, last_rejection
 
 
 def why_withdrawn(engine: Engine, version: str) -> str | None:
@@ -32,7 +32,7 @@ def why_withdrawn(engine: Engine, version: str) -> str | None:
     return f"{rejection.rejected_by} rejected {version} on {when}, asked about verdict {rejection.verdict_id}"
 
 
-def _released_since(log_rows: tuple[Release, ...], rejection: Rejection) -> bool:
+def _released_since(log_rows: tuple[Release, ...], rejection: RejectedRelease) -> bool:
     return any(
         row.kind is ReleaseKind.RELEASE
         and row.model_version == rejection.challenger

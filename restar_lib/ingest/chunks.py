@@ -1,7 +1,7 @@
 """The rows of a source in chunks, from the stored cursor on.
 
 A chunk knows how often the source was moved on before it, so that `ingest.load` can see whether another run has read
-on meanwhile. Reads ahead of what is stored; changes nothing and cleans nothing (`ingest.copy_lines`).
+on meanwhile. Reads ahead of what is stored; changes nothing and cleans nothing (`ingest.cleaning.copy_lines`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.copy_lines import FieldsOrProblem
-from restar_lib.ingest.progress import file_states, read_progress
+from restar_lib.ingest.cleaning.copy_lines import FieldsOrProblem
 from restar_lib.ingest.raw_rows import RawRow
+from restar_lib.ingest.source_progress import file_states, read_progress
 from restar_lib.ingest.sources.base import Source
 
 MAX_CHUNK_BYTES = 16 << 20

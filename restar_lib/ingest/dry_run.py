@@ -18,12 +18,12 @@ from sqlalchemy import Connection, Engine
 
 from restar_lib.domain import Outcome, QuarantineReason, Review
 from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning import Rejection, clean
-from restar_lib.ingest.copy_lines import brought_id
+from restar_lib.ingest.cleaning.clean import Rejection, clean
+from restar_lib.ingest.cleaning.copy_lines import brought_id
 from restar_lib.ingest.identity import BroughtId, SourceIds, outcome_of, repeated_in_words
-from restar_lib.ingest.progress import file_states, read_progress
 from restar_lib.ingest.quarantine import readable_text
 from restar_lib.ingest.raw_rows import RawRow, no_file_is_read
+from restar_lib.ingest.source_progress import file_states, read_progress
 from restar_lib.ingest.sources.base import Source
 from restar_lib.ingest.stored_reviews import originals_of, stored_ids
 from restar_lib.settings import IngestSettings, Settings

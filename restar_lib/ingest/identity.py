@@ -47,7 +47,7 @@ class StoredId:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
+class ReviewIdentity:
     """The review that a row becomes."""
 
     review_id: str
@@ -90,7 +90,7 @@ class SourceIds:
             texts[one.id_in_source].add(one.text_hash)
         self._no_ids = frozenset(name for name, hashes in texts.items() if len(hashes) >= TEXTS_OF_NO_ID)
 
-    def add(self, brought: BroughtId) -> Identity | None:
+    def add(self, brought: BroughtId) -> ReviewIdentity | None:
         """The new review that a row is; None where it is known."""
         texts: Mapping[str, StoredId] = self._texts.get(brought.id_in_source, {})
         if brought.text_hash in texts or (brought.is_derived and texts):
@@ -98,7 +98,7 @@ class SourceIds:
             return None
         current = next((one for one in texts.values() if one.is_current), None)
         review_id = self._free_id(brought)
-        identity = Identity(
+        identity = ReviewIdentity(
             review_id=review_id, id_in_source=None if review_id == brought.id_in_source else brought.id_in_source
         )
         if current is not None:
@@ -106,7 +106,7 @@ class SourceIds:
         self.extend([self._as_stored(brought, identity)])
         return identity
 
-    def _beside(self, current: StoredId, identity: Identity, brought: BroughtId) -> Identity:
+    def _beside(self, current: StoredId, identity: ReviewIdentity, brought: BroughtId) -> ReviewIdentity:
         if not self._stable or brought.id_in_source in self._no_ids:
             return replace(identity, is_repeated=True)
         if brought.reviewed_at < current.reviewed_at:  # the older text comes later, as from files in another order
@@ -114,7 +114,7 @@ class SourceIds:
         self.extend([replace(current, is_current=False)])
         return replace(identity, replaces=current.review_id)
 
-    def _as_stored(self, brought: BroughtId, identity: Identity) -> StoredId:
+    def _as_stored(self, brought: BroughtId, identity: ReviewIdentity) -> StoredId:
         return StoredId(
             review_id=identity.review_id,
             source=self._source,
@@ -132,7 +132,7 @@ class SourceIds:
         return f"{brought.id_in_source}.{hashlib.sha256(message.encode()).hexdigest()[:DIGEST_CHARS]}"
 
 
-def outcome_of(identity: Identity, *, is_copy: bool) -> Outcome:
+def outcome_of(identity: ReviewIdentity, *, is_copy: bool) -> Outcome:
     """How a row that became a review ends."""
     if identity.is_edit:
         return Outcome.EDITED

@@ -28,14 +28,14 @@ from sqlalchemy import ARRAY, Connection, Engine, Text, func, insert, literal, u
 from restar_lib.domain import Outcome, QuarantineReason
 from restar_lib.errors import DamagedFiles
 from restar_lib.ingest.chunks import Chunk, read_chunks
-from restar_lib.ingest.cleaning import Rejection
+from restar_lib.ingest.cleaning.clean import Rejection
+from restar_lib.ingest.cleaning.copy_lines import COLUMNS, CleanedRow, CleaningOptions, CopyLine, copy_value
 from restar_lib.ingest.cleaning_pool import CleaningPool
-from restar_lib.ingest.copy_lines import COLUMNS, CleanedRow, CleaningOptions, CopyLine, copy_value
 from restar_lib.ingest.counts import IngestCounts
-from restar_lib.ingest.identity import Identity, SourceIds, outcome_of, repeated_in_words
-from restar_lib.ingest.progress import move, read_progress
+from restar_lib.ingest.identity import ReviewIdentity, SourceIds, outcome_of, repeated_in_words
 from restar_lib.ingest.quarantine import store_rejected
 from restar_lib.ingest.raw_rows import RawRow
+from restar_lib.ingest.source_progress import move, read_progress
 from restar_lib.ingest.sources.base import Source, Window
 from restar_lib.ingest.stored_reviews import originals_of, stored_ids
 from restar_lib.ingest.tombstones import screen
@@ -50,7 +50,7 @@ LOCK = "ingest"
 """Held while a chunk is stored, as by everybody who writes to `review`: what is looked up stays true until commit."""
 PROGRESS_SECONDS = 15.0
 LATER_COLUMNS = ("review_id", "id_in_source", "replaced_by", "duplicate_of", "ingest_run_id")
-"""Columns that a line of `ingest.copy_lines` does not have yet."""
+"""Columns that a line of `ingest.cleaning.copy_lines` does not have yet."""
 _COPY = sql.SQL("copy {} ({}) from stdin").format(
     sql.Identifier(ReviewRow.__tablename__), sql.SQL(", ").join(map(sql.Identifier, (*COLUMNS, *LATER_COLUMNS)))
 )
@@ -201,7 +201,7 @@ def _sort_rows(
     return _SortedChunk(lines=lines, replaced=replaced, rejected=rejected, outcomes=outcomes, repeated_ids=repeated_ids)
 
 
-def _completed(line: bytes, identity: Identity, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
+def _completed(line: bytes, identity: ReviewIdentity, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
     """The line with `LATER_COLUMNS` appended."""
     later = map(copy_value, (identity.review_id, identity.id_in_source, identity.replaced_by, duplicate_of))
     return b"%s\t%s\t%d\n" % (line, "\t".join(later).encode(), run.ingest_run_id)

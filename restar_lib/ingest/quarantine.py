@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy import Connection, ScalarSelect, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.ingest.cleaning import Rejection, identifier
+from restar_lib.ingest.cleaning.clean import Rejection, identifier
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow, parse_line
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import Quarantine

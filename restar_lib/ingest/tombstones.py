@@ -25,8 +25,8 @@ from sqlalchemy.dialects.postgresql import insert
 from restar_lib.atomic_files import write_text
 from restar_lib.domain import ForgottenKind, QuarantineReason
 from restar_lib.errors import ConfigurationError
-from restar_lib.ingest.cleaning import Rejection, identifier
-from restar_lib.ingest.copy_lines import CleanedRow, CopyLine
+from restar_lib.ingest.cleaning.clean import Rejection, identifier
+from restar_lib.ingest.cleaning.copy_lines import CleanedRow, CopyLine
 from restar_lib.ingest.quarantine import readable_text
 from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.store.conditions import one_of

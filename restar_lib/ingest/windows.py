@@ -15,12 +15,12 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from restar_lib.errors import ConfigurationError
+from restar_lib.ingest.cleaning.timestamps import EARLIEST, LATEST, parse_timestamp
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.load import ingest
-from restar_lib.ingest.progress import finish_window, windows_until
+from restar_lib.ingest.source_progress import finish_window, windows_until
 from restar_lib.ingest.sources.base import Window
 from restar_lib.ingest.sources.configured import open_source
-from restar_lib.ingest.timestamps import EARLIEST, LATEST, parse_timestamp
 from restar_lib.settings import Settings
 
 log = logging.getLogger(__name__)

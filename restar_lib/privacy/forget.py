@@ -30,7 +30,7 @@ from restar_lib.errors import ArtifactError, ConfigurationError, ErasureIncomple
 from restar_lib.gate import verdict_log
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.ingest import erasure, load, quarantine
-from restar_lib.ingest.cleaning import identifier
+from restar_lib.ingest.cleaning.clean import identifier
 from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.ingest.tombstones import ForgetKey, bury, forgotten_reviews, key_in_use
 from restar_lib.labeling import queue

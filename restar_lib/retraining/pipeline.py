@@ -25,15 +25,14 @@ from restar_lib.dataset.snapshot import Snapshot, freeze, load
 from restar_lib.errors import NothingToDo
 from restar_lib.gate import page
 from restar_lib.gate.judge import judge as judge_challenger
-from restar_lib.gate.judge import refused_before
 from restar_lib.gate.verdict import render, render_markdown
-from restar_lib.gate.verdict_log import challengers_on, last_challenger_on, reject
+from restar_lib.gate.verdict_log import challengers_on, reject
 from restar_lib.gate.withdrawal import why_withdrawn
-from restar_lib.inference.engine import ModelInfo
 from restar_lib.label_audit.ask_people import ask_doubted
 from restar_lib.label_quality import doubted_labels
 from restar_lib.labeling.queue import merge_finished
 from restar_lib.releases.release import Release, champion_folder, release
+from restar_lib.retraining.nothing_new import why_not_again
 from restar_lib.retraining.policy import BY_POLICY, Approval, TrainingTrigger, reason_to_train
 from restar_lib.retraining.training_state import training_cooldown, training_state
 from restar_lib.settings import Settings
@@ -84,28 +83,10 @@ def freeze_snapshot(
     """
     snapshot = freeze(engine, settings, now=now)
     if not force:
-        why = _why_not_again(engine, settings, snapshot_hash=snapshot.snapshot_hash, trigger=trigger)
+        why = why_not_again(engine, settings, snapshot_hash=snapshot.snapshot_hash, trigger=trigger)
         if why:
             raise NothingToDo(f"{why}: nothing is new. Trigger by hand with `force` to train on it again")
     return snapshot
-
-
-def _why_not_again(engine: Engine, settings: Settings, *, snapshot_hash: str, trigger: TrainingTrigger) -> str | None:
-    champion = champion_folder(engine, settings)
-    if champion and ModelInfo.read(champion).snapshot_hash == snapshot_hash:
-        return f"snapshot {snapshot_hash} is what the champion {champion.name} learned from"
-    challenger = None if trigger is TrainingTrigger.HAND else last_challenger_on(engine, snapshot_hash)
-    if challenger is None:
-        return None
-    learned = f"snapshot {snapshot_hash} is what {challenger} learned from, and"
-    if withdrawal := why_withdrawn(engine, challenger):
-        return f"{learned} {withdrawal}"
-    refusal = refused_before(
-        engine, settings, snapshot_hash=snapshot_hash, champion=champion.name if champion else None
-    )
-    if refusal is None:
-        return None
-    return f"{learned} the gate refused it (verdict {refusal.verdict_id}): {refusal.headline}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from restar_lib.domain import SENTIMENTS, with_title
 from restar_lib.inference.answers import Answer, answer_all, answer_sentences
-from restar_lib.ingest.cleaning import readable_title
+from restar_lib.ingest.cleaning.clean import readable_title
 from restar_lib.sentences import split
 from restar_lib.serving.api_docs import add_docs
 from restar_lib.serving.body_limit import BodyLimit

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from restar_lib.domain import Sentiment
-from restar_lib.ingest.cleaning import MAX_TITLE_CHARS
+from restar_lib.ingest.cleaning.clean import MAX_TITLE_CHARS
 
 
 class Body(BaseModel):

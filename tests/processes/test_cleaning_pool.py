@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from restar_lib.ingest.chunks import Chunk
+from restar_lib.ingest.cleaning.copy_lines import CleaningOptions, clean_rows
 from restar_lib.ingest.cleaning_pool import CleaningPool
-from restar_lib.ingest.copy_lines import CleaningOptions, clean_rows
 from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.settings import Settings
 
@@ -92,7 +92,7 @@ def test_who_breaks_off_and_begins_again_gets_no_old_answer(smoke: Settings) -> 
 HOLDS_A_CLEANER = """
 import sys, time
 from restar_lib.ingest.cleaning_pool import CleaningProcess
-from restar_lib.ingest.copy_lines import CleaningOptions
+from restar_lib.ingest.cleaning.copy_lines import CleaningOptions
 from restar_lib.settings.sections import DatasetSettings, IngestSettings
 cleaner = CleaningProcess(CleaningOptions(source="s", ingest=IngestSettings(), dataset=DatasetSettings()))
 cleaner.send(["malformed"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.cleaning.clean import Rejection, clean
 from restar_lib.settings import IngestSettings
 
 TEXT = "It does what it should and has done so for two years."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from restar_lib.domain import Outcome
-from restar_lib.ingest.identity import BroughtId, Identity, SourceIds, StoredId, outcome_of, repeated_in_words
+from restar_lib.ingest.identity import BroughtId, ReviewIdentity, SourceIds, StoredId, outcome_of, repeated_in_words
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ def stored(review_id: str, text: str, *, source: str = "shop", id_in_source: str
     )
 
 
-def added(ids: SourceIds, *rows: BroughtId) -> list[Identity | None]:
+def added(ids: SourceIds, *rows: BroughtId) -> list[ReviewIdentity | None]:
     ids.begin(rows)
     return [ids.add(row) for row in rows]
 
@@ -35,7 +35,7 @@ def added(ids: SourceIds, *rows: BroughtId) -> list[Identity | None]:
 def test_an_id_that_is_free_is_the_reviews_own() -> None:
     """And the same id with the same text is known from then on."""
     first, again = added(SourceIds("shop", stable=False), brought("7", "a"), brought("7", "a"))
-    assert first == Identity(review_id="7", id_in_source=None)
+    assert first == ReviewIdentity(review_id="7", id_in_source=None)
     assert again is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from restar_lib import text as text_module
 from restar_lib.artifacts import reference
 from restar_lib.evaluation import near_duplicates
-from restar_lib.ingest.cleaning import MAX_TITLE_CHARS, identifier, readable_title
+from restar_lib.ingest.cleaning.clean import MAX_TITLE_CHARS, identifier, readable_title
 from restar_lib.text import MAX_MARKS, plain_text, without_parts
 from tests.counting_patterns import CountingPattern
 

@@ -11,7 +11,7 @@ import pytest
 
 from restar_lib.domain import QuarantineReason, Review, Sentiment, weak_label
 from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning import Rejection, clean
+from restar_lib.ingest.cleaning.clean import Rejection, clean
 from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.sources.simulated import SimulatedSource
 from restar_lib.settings import IngestSettings, SimulatedSettings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from restar_lib.ingest.timestamps import parse_timestamp
+from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 
 DAY = datetime(2013, 9, 12, tzinfo=UTC)
 

@@ -16,11 +16,11 @@ from itertools import islice
 from typing import Any
 
 from restar_lib.errors import DamagedFiles, SourceError
+from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.ingest.raw_rows import Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 from restar_lib.ingest.sources.base import Window, check_kind
-from restar_lib.ingest.timestamps import parse_timestamp
 
 SHOWN_PROBLEMS = 3
 LOOKED_UP_TOGETHER = 500

@@ -41,7 +41,7 @@ class IngestRun(Base):
 
 
 class SourceCursor(Base):
-    """How far a source is read; committed with the rows. Owned by `ingest.progress`."""
+    """How far a source is read; committed with the rows. Owned by `ingest.source_progress`."""
 
     __tablename__ = "source_cursor"
 
@@ -57,7 +57,7 @@ class SourceCursor(Base):
 
 
 class SourceFile(Base):
-    """How far one file of a source is read; committed with the rows. Owned by `ingest.progress`."""
+    """How far one file of a source is read; committed with the rows. Owned by `ingest.source_progress`."""
 
     __tablename__ = "source_file"
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.timestamps import parse_timestamp
+from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.settings import IngestSettings
 from restar_lib.text import leaks_stars, normalised_text, plain_text
 

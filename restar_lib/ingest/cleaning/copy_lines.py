@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.cleaning import Rejection, clean, identifier
+from restar_lib.ingest.cleaning.clean import Rejection, clean, identifier
 from restar_lib.ingest.identity import BroughtId
 from restar_lib.settings import DatasetSettings, IngestSettings
 from restar_lib.splits import side_of
