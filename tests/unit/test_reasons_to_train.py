@@ -29,7 +29,7 @@ def test_labels_start_a_training_from_enough_on() -> None:
     """49 wait, and the message says for how many; 50 train."""
     with pytest.raises(NothingToDo, match="49 of 50 finished labels"):
         reason(replace(RESTED, finished=49), TrainingTrigger.LABELS)
-    assert "50 of them in no snapshot" in reason(replace(RESTED, finished=50), TrainingTrigger.LABELS)
+    assert "50 of them in no judged training set" in reason(replace(RESTED, finished=50), TrainingTrigger.LABELS)
 
 
 def test_a_step_that_runs_again_goes_on_though_its_labels_are_merged_already() -> None:
