@@ -1,6 +1,8 @@
 """An installation of the first schema, with data in every table, comes up to the newest one and loses nothing."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +13,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, select, table, text
 
+from restar_lib.ingest.load import ingest
+from restar_lib.ingest.source_progress import windows_until
+from restar_lib.ingest.sources.configured import open_source
+from restar_lib.settings import Settings
 from restar_lib.store.database import alembic_config, engine_for
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from restar_lib.store.tables import AlertDelivery, AlertRow, Base
+from tests.review_files import review, write_rows
 
 FIRST = "0001"
 ROWS = Path(__file__).with_name("first_schema.sql")
@@ -123,3 +130,44 @@ def test_an_upgrade_that_fails_half_way_leaves_the_old_schema(first_schema: Engi
     assert content(first_schema) == was
     with first_schema.connect() as connection:
         assert MigrationContext.configure(connection).get_current_revision() == FIRST
+
+
+def test_files_that_were_half_read_are_read_on_after_the_upgrade(
+    first_schema: Engine, smoke: Settings, tmp_path: Path
+) -> None:
+    """The states of all files stood in one cursor; each has a row now, and only the rest is read."""
+    for name, first in (("a.jsonl", 0), ("b.jsonl", 5)):
+        write_rows(tmp_path / "in" / name, [review(first + number) for number in range(5)])
+    chosen = smoke.source.model_copy(update={"kind": "files", "name": "shop", "path": str(tmp_path / "in")})
+    source = open_source(smoke.model_copy(update={"source": chosen}))
+    rows = [row.cursor_after or {} for row in source.rows(None)]
+    old = {"kind": "files", "files": {"a.jsonl": rows[4]["state"]}, "file": "b.jsonl", "state": rows[6]["state"]}
+    to(first_schema, "0004")
+    with first_schema.begin() as connection:
+        connection.execute(
+            text("insert into source_cursor (source, cursor, rows_read) values ('shop', :cursor, 7)"),
+            {"cursor": json.dumps(old)},
+        )
+    to(first_schema, revisions()[-1])
+    counts = ingest(first_schema, source, smoke, run_key="test", now=datetime(2026, 9, 1, tzinfo=UTC))
+    assert (counts.rows_read, counts.new) == (3, 3)
+
+
+def test_the_window_of_the_last_scheduled_run_is_remembered_by_the_upgrade(first_schema: Engine) -> None:
+    """A source that is read by windows goes on where the last scheduled one ended, not where one by hand did."""
+    to(first_schema, "0004")
+    with first_schema.begin() as connection:
+        for run_key, until in (
+            ("scheduled__1", "2026-03-02"),
+            ("scheduled__2", "2026-03-03"),
+            ("manual__1", "2026-05-01"),
+        ):
+            connection.execute(
+                text(
+                    "insert into ingest_run (source, run_key, window_start, window_end, finished_at)"
+                    " values ('windows', :run_key, '2026-03-01', :until, now())"
+                ),
+                {"run_key": run_key, "until": until},
+            )
+    to(first_schema, revisions()[-1])
+    assert windows_until(first_schema, "windows") == datetime(2026, 3, 3, tzinfo=UTC)
