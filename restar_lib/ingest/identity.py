@@ -9,11 +9,10 @@ case, and that is said. Pure: what is stored already is handed in. Called by `in
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from restar_lib.domain import Outcome
 
@@ -23,18 +22,36 @@ DIGEST_CHARS: Final = 12
 """Of the SHA-256 that tells apart two reviews with one id: 48 bits, for the few that share it."""
 
 
+class Brought(Protocol):
+    """The id that a row brings, and what else decides which review it is."""
+
+    @property
+    def id_in_source(self) -> str:
+        """The row's own id, or one of ours."""
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is of ours, made from author, product, time and text, because the row brings none."""
+
+    @property
+    def text_hash(self) -> str:
+        """Of the normalised text."""
+
+    @property
+    def reviewed_at(self) -> datetime:
+        """When the text was written."""
+
+
 class BroughtId(NamedTuple):
-    """The id that a row brings, and what else decides which review it is. A tuple: fast to send between processes."""
+    """`Brought` as values."""
 
     id_in_source: str
     is_derived: bool
-    """Made by us from author, product, time and text, because the row brings none."""
     text_hash: str
     reviewed_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredId:
+class StoredId(NamedTuple):
     """A stored review that has one of the ids that a chunk brings."""
 
     review_id: str
@@ -46,12 +63,11 @@ class StoredId:
     """Whether no newer text has replaced it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReviewIdentity:
-    """The review that a row becomes."""
+class ReviewIdentity(NamedTuple):
+    """The review that a row becomes. A tuple, like the others here: one is made for every row."""
 
     review_id: str
-    id_in_source: str | None
+    id_in_source: str | None = None
     """Where it is not the `review_id`."""
     replaces: str | None = None
     """The review that this one is the newer text of."""
@@ -72,59 +88,77 @@ class SourceIds:
     def __init__(self, source: str, stored: Iterable[StoredId] = (), *, stable: bool) -> None:
         self._source, self._stable = source, stable
         self._taken: set[str] = set()
-        self._texts: dict[str, dict[str, StoredId]] = defaultdict(dict)
+        self._texts: dict[str, dict[str, StoredId]] = {}
+        self._first: dict[str, Brought] = {}
+        """New reviews under their source's id, as long as that is brought no second time."""
         self._no_ids: frozenset[str] = frozenset()
         self.extend(stored)
 
     def extend(self, stored: Iterable[StoredId]) -> None:
         """Take in what is stored under the ids of the next chunk."""
         for one in stored:
-            self._taken.add(one.review_id)
-            if one.source == self._source:
-                self._texts[one.id_in_source][one.text_hash] = one
+            self._take(one)
 
-    def begin(self, brought: Iterable[BroughtId]) -> None:
+    def _take(self, one: StoredId) -> None:
+        self._taken.add(one.review_id)
+        if one.source == self._source:
+            self._texts.setdefault(one.id_in_source, {})[one.text_hash] = one
+
+    def begin(self, brought: Iterable[Brought]) -> None:
         """Look at the ids of the next chunk together: some are no ids of reviews."""
-        texts: dict[str, set[str]] = defaultdict(set)
-        for one in brought:
-            texts[one.id_in_source].add(one.text_hash)
+        if not self._stable:  # then no row is an edit anyway
+            return
+        rows = list(brought)
+        often = {name for name, times in Counter(one.id_in_source for one in rows).items() if times >= TEXTS_OF_NO_ID}
+        texts: dict[str, set[str]] = {name: set() for name in often}
+        for one in rows if often else ():
+            if one.id_in_source in often:
+                texts[one.id_in_source].add(one.text_hash)
         self._no_ids = frozenset(name for name, hashes in texts.items() if len(hashes) >= TEXTS_OF_NO_ID)
 
-    def add(self, brought: BroughtId) -> ReviewIdentity | None:
+    def add(self, brought: Brought) -> ReviewIdentity | None:
         """The new review that a row is; None where it is known."""
-        texts: Mapping[str, StoredId] = self._texts.get(brought.id_in_source, {})
+        name = brought.id_in_source
+        if name not in self._taken and name not in self._texts:  # nearly every row: it must cost little
+            self._taken.add(name)
+            self._first[name] = brought
+            return ReviewIdentity(name)
+        if (first := self._first.pop(name, None)) is not None:
+            self._take(self._as_stored(first, ReviewIdentity(name)))
+        texts = self._texts.get(name, {})
         if brought.text_hash in texts or (brought.is_derived and texts):
             # A derived id is made from the text as it was read: another hash means that texts are cleaned better now.
             return None
-        current = next((one for one in texts.values() if one.is_current), None)
-        review_id = self._free_id(brought)
-        identity = ReviewIdentity(
-            review_id=review_id, id_in_source=None if review_id == brought.id_in_source else brought.id_in_source
-        )
-        if current is not None:
-            identity = self._beside(current, identity, brought)
-        self.extend([self._as_stored(brought, identity)])
+        identity = self._other_text(texts, brought)
+        self._take(self._as_stored(brought, identity))
         return identity
 
-    def _beside(self, current: StoredId, identity: ReviewIdentity, brought: BroughtId) -> ReviewIdentity:
-        if not self._stable or brought.id_in_source in self._no_ids:
-            return replace(identity, is_repeated=True)
-        if brought.reviewed_at < current.reviewed_at:  # the older text comes later, as from files in another order
-            return replace(identity, replaced_by=current.review_id)
-        self.extend([replace(current, is_current=False)])
-        return replace(identity, replaces=current.review_id)
+    def _other_text(self, texts: Mapping[str, StoredId], brought: Brought) -> ReviewIdentity:
+        """The identity of a review whose id is in use already, by another source or before another text."""
+        review_id = self._free_id(brought)
+        identity = ReviewIdentity(review_id, None if review_id == brought.id_in_source else brought.id_in_source)
+        current = next((one for one in texts.values() if one.is_current), None)
+        return identity if current is None else self._beside(current, identity, brought)
 
-    def _as_stored(self, brought: BroughtId, identity: ReviewIdentity) -> StoredId:
+    def _beside(self, current: StoredId, identity: ReviewIdentity, brought: Brought) -> ReviewIdentity:
+        if not self._stable or brought.id_in_source in self._no_ids:
+            return identity._replace(is_repeated=True)
+        if brought.reviewed_at < current.reviewed_at:  # the older text comes later, as from files in another order
+            return identity._replace(replaced_by=current.review_id)
+        self._take(current._replace(is_current=False))
+        return identity._replace(replaces=current.review_id)
+
+    def _as_stored(self, brought: Brought, identity: ReviewIdentity) -> StoredId:
         return StoredId(
-            review_id=identity.review_id,
-            source=self._source,
-            id_in_source=brought.id_in_source,
-            text_hash=brought.text_hash,
-            reviewed_at=brought.reviewed_at,
-            is_current=identity.replaced_by is None,
+            identity.review_id,
+            self._source,
+            brought.id_in_source,
+            brought.text_hash,
+            brought.reviewed_at,
+            identity.replaced_by is None,
         )
 
-    def _free_id(self, brought: BroughtId) -> str:
+    def _free_id(self, brought: Brought) -> str:
         """The id itself where nobody has it, else with a hash of source, id and text: the same on every run."""
         if brought.id_in_source not in self._taken:
             return brought.id_in_source

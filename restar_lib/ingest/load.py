@@ -175,34 +175,38 @@ def _sort_rows(
 ) -> _SortedChunk:
     """Give each row its outcome: which review it is its id says, whether its text is a copy the stored texts do."""
     reviews = [result for result in results if isinstance(result, CopyLine)]
-    ids = [review.brought.id_in_source for review in reviews]
+    ids = [review.id_in_source for review in reviews]
     known = SourceIds(run.source, stored_ids(connection, run.source, ids), stable=run.stable_ids)
-    known.begin(review.brought for review in reviews)
-    first_with = originals_of(connection, [review.brought.text_hash for review in reviews])
-    outcomes: Counter[Outcome] = Counter()
+    known.begin(reviews)
+    first_with = originals_of(connection, [review.text_hash for review in reviews])
+    outcomes: list[Outcome] = []
     lines: list[bytes] = []
     replaced: dict[str, str] = {}
     repeated_ids = 0
     for review in reviews:
-        identity = known.add(review.brought)
+        identity = known.add(review)
         if identity is None:
-            outcomes[Outcome.ALREADY_KNOWN] += 1
+            outcomes.append(Outcome.ALREADY_KNOWN)
             continue
-        original = first_with.setdefault(review.brought.text_hash, identity.review_id)
+        original = first_with.setdefault(review.text_hash, identity.review_id)
         is_copy = original != identity.review_id
         lines.append(_completed(review.line, identity, original if is_copy else None, run=run))
-        outcomes[outcome_of(identity, is_copy=is_copy)] += 1
+        outcomes.append(outcome_of(identity, is_copy=is_copy))
         repeated_ids += identity.is_repeated
         if identity.replaces is not None:
             replaced[identity.replaces] = identity.review_id
     both = zip(rows, results, strict=True)
     rejected = [(row, why) for row, why in both if isinstance(why, Rejection)]
-    outcomes[Outcome.QUARANTINED] = len(rejected)
-    return _SortedChunk(lines=lines, replaced=replaced, rejected=rejected, outcomes=outcomes, repeated_ids=repeated_ids)
+    outcomes += [Outcome.QUARANTINED] * len(rejected)
+    return _SortedChunk(
+        lines=lines, replaced=replaced, rejected=rejected, outcomes=Counter(outcomes), repeated_ids=repeated_ids
+    )
 
 
 def _completed(line: bytes, identity: ReviewIdentity, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
     """The line with `LATER_COLUMNS` appended."""
+    if identity.id_in_source is None and duplicate_of is None and identity.replaced_by is None:  # nearly every row
+        return b"%s\t%s\t\\N\t\\N\t\\N\t%d\n" % (line, copy_value(identity.review_id).encode(), run.ingest_run_id)
     later = map(copy_value, (identity.review_id, identity.id_in_source, identity.replaced_by, duplicate_of))
     return b"%s\t%s\t%d\n" % (line, "\t".join(later).encode(), run.ingest_run_id)
 

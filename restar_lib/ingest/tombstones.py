@@ -155,7 +155,7 @@ def _not_a_key(path: Path, problem: object) -> str:
 
 def _keys(key: ForgetKey, row: RawRow, result: CleanedRow, *, source: str) -> list[tuple[ForgottenKind, str]]:
     if isinstance(result, CopyLine):
-        brought = result.brought.id_in_source
+        brought = result.id_in_source
         named = (key.review(source, brought), key.review_of_any_source(brought))
         keys = [(ForgottenKind.REVIEW, one) for one in named]
         user_id = result.user_id
@@ -169,7 +169,7 @@ def _refuses(forgotten_at: datetime | None, key: tuple[ForgottenKind, str], resu
     if forgotten_at is None:
         return False
     # What a person writes after their erasure is new, and is taken.
-    later = key[0] is ForgottenKind.USER and isinstance(result, CopyLine) and result.brought.reviewed_at > forgotten_at
+    later = key[0] is ForgottenKind.USER and isinstance(result, CopyLine) and result.reviewed_at > forgotten_at
     return not later
 
 

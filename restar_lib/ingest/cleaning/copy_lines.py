@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from restar_lib.domain import QuarantineReason, Review
@@ -36,7 +37,11 @@ class CleaningOptions:
 class CopyLine(NamedTuple):
     """A review as a line for COPY, and the keys that decide whether and how it is stored. A tuple: fast to send."""
 
-    brought: BroughtId
+    id_in_source: str
+    is_derived: bool
+    text_hash: str
+    reviewed_at: datetime
+    """These four say which review it is, as in `ingest.identity.BroughtId`."""
     user_id: str | None
     line: bytes
     """In COPY's text format, `COLUMNS` alone: columns that are decided later are appended."""
@@ -78,7 +83,7 @@ def _cleaned(row: FieldsOrProblem, options: CleaningOptions) -> CleanedRow:
         return review
     values = vars(review) | {"side": side_of(review.text_hash, options.dataset).value}
     return CopyLine(
-        brought=brought_id(review, row),
+        *brought_id(review, row),
         user_id=review.user_id,
         line="\t".join([copy_value(values[column]) for column in COLUMNS]).encode(),
     )
