@@ -17,7 +17,8 @@ from restar_lib.desk.context import ContextOf, DeskContext, Labeler, same_origin
 from restar_lib.desk.pages import STATIC, render, static_text
 from restar_lib.domain import LabelSource, Sentiment
 from restar_lib.labeling import leases, queue
-from restar_lib.labeling.leases import AnchoringHints, Claim
+from restar_lib.labeling.anchoring_hints import AnchoringHints, hints
+from restar_lib.labeling.leases import ANSWERED_BY_OTHERS, Claim
 
 router = APIRouter()
 changing = [Depends(same_origin)]
@@ -59,6 +60,8 @@ class Desk(BaseModel):
     """Open tasks besides the one on the page."""
     answered_last_hour: int
     lease_seconds: int
+    notice: str | None = None
+    """What to tell the labeler about the call, where it went another way than they expect."""
 
 
 @router.get("/desk/")
@@ -106,8 +109,10 @@ def skip(held: HeldClaim, context: ContextOf, labeler: Labeler) -> Desk:
 
 @router.post("/desk/undo", dependencies=changing)
 def undo(context: ContextOf, labeler: Labeler) -> Desk:
-    """Take the last answer or skip back and show its review again."""
+    """Take the last answer or skip back and show its review again, or the one in hand where others have finished it."""
     back = leases.undo(context.engine, labeler=labeler, now=context.now(), settings=context.settings)
+    if back is None:
+        return _next(context, labeler).model_copy(update={"notice": ANSWERED_BY_OTHERS})
     return _desk(context, labeler, back)
 
 
@@ -150,5 +155,5 @@ def _body(context: DeskContext, review: Claim) -> ReviewBody:
         text=review.text,
         product_category=review.product_category,
         reviewed_at=review.reviewed_at,
-        hints=leases.hints(context.engine, task_id=review.task_id) if wanted else None,
+        hints=hints(context.engine, task_id=review.task_id) if wanted else None,
     )

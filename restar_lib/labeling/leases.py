@@ -7,9 +7,9 @@ WHERE; where that state is gone it raises `LeaseLost` or `NothingToUndo` and wri
 A lease only says from when on others may take the review. What refuses a late answer is the token: it grows with every
 claim, so an answer that comes after the lease but before anybody else's claim still counts.
 
-A claim holds neither stars nor predictions: they would anchor people; `hints` reads them separately, where configured.
-It chooses no review (`selection`), shows nothing, and does not read the clock: `now` is passed in. The desk, the
-terminal and the demo labelers all call this module.
+A claim holds neither stars nor predictions: they would anchor people (`labeling.anchoring_hints` reads them, where
+configured). It chooses no review (`selection`), shows nothing, and does not read the clock: `now` is passed in. The
+desk, the terminal and the demo labelers all call this module.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import LeaseLost, NothingToUndo
 from restar_lib.labeling.consensus import consensus
 from restar_lib.settings import Settings
-from restar_lib.store.tables import Label, LabelSkip, LabelTask, PredictionRow, ReviewRow
+from restar_lib.store.tables import Label, LabelSkip, LabelTask, ReviewRow
 
 _NOBODY: dict[str, Any] = {"claimed_by": None, "claimed_at": None, "lease_expires_at": None}
 REOPENED: dict[str, Any] = {"status": TaskStatus.OPEN, **_NOBODY}
 """What a task becomes when a lease ends without an answer."""
+ANSWERED_BY_OTHERS = "Taken back. Others have answered this review, so it is not asked again."
+"""What to tell a labeler to whom `undo` returns no claim."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +59,6 @@ class Claim:
     product_category: str | None
     reviewed_at: datetime
     lease_expires_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnchoringHints:
-    """What would anchor a person; shown only where `labeling.show_hints` says so."""
-
-    rating: int | None
-    sentiment: Sentiment | None
-    """What the model that put the task here says."""
-    confidence: float | None
 
 
 def claim(engine: Engine, *, labeler: str, now: datetime, lease_seconds: float) -> Claim | None:
@@ -154,11 +146,14 @@ def renew(engine: Engine, *, task_id: int, token: int, labeler: str, now: dateti
     return until
 
 
-def undo(engine: Engine, *, labeler: str, now: datetime, settings: Settings) -> Claim:
+def undo(engine: Engine, *, labeler: str, now: datetime, settings: Settings) -> Claim | None:
     """Take back the labeler's last answer or skip and lease that review to them again; what they hold now is freed.
 
-    Raises `NothingToUndo` where there is none within `labeling.undo_seconds`, or where its answer is already in a
-    training set, or where somebody else is reading it.
+    Nothing of anybody else is touched: the consensus is made anew of the answers that are left. None where those finish
+    the review (`ANSWERED_BY_OTHERS`): it is not asked again, and what the labeler holds now stays theirs.
+
+    Raises `NothingToUndo` where there is no answer or skip within `labeling.undo_seconds`, or where the answer is
+    already in a training set, or where somebody else is reading that review.
     """
     since = now - timedelta(seconds=settings.labeling.undo_seconds)
     with engine.begin() as connection:
@@ -166,14 +161,20 @@ def undo(engine: Engine, *, labeler: str, now: datetime, settings: Settings) -> 
         if task_id is None:
             minutes = settings.labeling.undo_seconds / 60
             raise NothingToUndo(f"{labeler} has answered or skipped nothing in the last {minutes:g} minutes")
-        for table in (Label, LabelSkip):
-            connection.execute(delete(table).where(table.task_id == task_id, table.labeler == labeler))
+        task = connection.execute(_TASK_STATE.where(LabelTask.task_id == task_id).with_for_update()).one_or_none()
+        answered, skipped = (_delete_own(connection, kind, task_id, labeler=labeler) for kind in (Label, LabelSkip))
+        if task is None or not (answered or skipped):
+            raise NothingToUndo(f"task {task_id} was taken back a moment ago, in another tab of yours perhaps")
+        if answered and task.status is TaskStatus.MERGED:
+            raise NothingToUndo(f"task {task_id} is already in a training set")
+        if task.status is TaskStatus.CLAIMED and task.lease_expires_at > now:
+            raise NothingToUndo(f"somebody else is reading task {task_id} now")
+        if _finished_without(connection, task_id, status=task.status, answered=answered, now=now, settings=settings):
+            return None
         held = (LabelTask.status == TaskStatus.CLAIMED, LabelTask.claimed_by == labeler)
         connection.execute(update(LabelTask).where(*held).values(REOPENED))
-        row = connection.execute(_take_back(task_id, labeler=labeler, now=now, settings=settings)).one_or_none()
-        if row is None:
-            raise NothingToUndo(f"task {task_id} is already in a training set, or somebody else is reading it")
-    return _as_claim(row)
+        lease = _leased(labeler=labeler, now=now, lease_seconds=settings.labeling.lease_seconds)
+        return _as_claim(connection.execute(_take_back(task_id, lease)).one())
 
 
 def answered_since(engine: Engine, *, labeler: str, since: datetime) -> int:
@@ -181,22 +182,6 @@ def answered_since(engine: Engine, *, labeler: str, since: datetime) -> int:
     mine = (Label.labeler == labeler, Label.labeled_at >= since)
     with engine.connect() as connection:
         return connection.execute(select(func.count()).select_from(Label).where(*mine)).scalar_one()
-
-
-def hints(engine: Engine, *, task_id: int) -> AnchoringHints:
-    """Stars and the model's opinion about this task's review."""
-    opinion = and_(
-        PredictionRow.review_id == LabelTask.review_id, PredictionRow.model_version == LabelTask.model_version
-    )
-    statement = (
-        select(ReviewRow.rating, PredictionRow.sentiment, PredictionRow.confidence)
-        .select_from(LabelTask)
-        .join(ReviewRow, ReviewRow.review_id == LabelTask.review_id)
-        .outerjoin(PredictionRow, opinion)
-        .where(LabelTask.task_id == task_id)
-    )
-    with engine.connect() as connection:
-        return AnchoringHints(**connection.execute(statement).one()._asdict())
 
 
 _CLAIM_COLUMNS = (
@@ -208,6 +193,9 @@ _CLAIM_COLUMNS = (
     ReviewRow.reviewed_at,
     LabelTask.lease_expires_at,
 )
+
+
+_TASK_STATE = select(LabelTask.status, LabelTask.lease_expires_at)
 
 
 def _as_claim(row: Row[*tuple[Any, ...]]) -> Claim:
@@ -267,12 +255,27 @@ def _last_action(*, labeler: str, since: datetime) -> Select[int]:
     return select(action.c.task_id).where(action.c.at >= since).order_by(action.c.at.desc()).limit(1)
 
 
-def _take_back(task_id: int, *, labeler: str, now: datetime, settings: Settings) -> ReturningUpdate[*tuple[Any, ...]]:
-    expected = (
-        LabelTask.task_id == task_id,
-        LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.DONE)),
-        ReviewRow.review_id == LabelTask.review_id,
-    )
-    lease = _leased(labeler=labeler, now=now, lease_seconds=settings.labeling.lease_seconds)
+def _delete_own(connection: Connection, table: type[Label | LabelSkip], task_id: int, *, labeler: str) -> bool:
+    statement = delete(table).where(table.task_id == task_id, table.labeler == labeler)
+    return connection.execute(statement).rowcount > 0
+
+
+def _finished_without(
+    connection: Connection, task_id: int, *, status: TaskStatus, answered: bool, now: datetime, settings: Settings
+) -> bool:
+    """Whether the answers that are left finish the task; its consensus is then theirs."""
+    if not answered and status in (TaskStatus.DONE, TaskStatus.MERGED):
+        return True  # a skip was no part of the consensus
+    left = connection.execute(select(Label.sentiment).where(Label.task_id == task_id)).scalars().all()
+    agreed = consensus(left, needed=settings.labeling.labels_per_task)
+    if agreed is None:
+        return False
+    done = {"status": TaskStatus.DONE, "consensus": agreed, "done_at": func.coalesce(LabelTask.done_at, now)}
+    connection.execute(update(LabelTask).where(LabelTask.task_id == task_id).values(done | _NOBODY))
+    return True
+
+
+def _take_back(task_id: int, lease: dict[str, Any]) -> ReturningUpdate[*tuple[Any, ...]]:
+    expected = (LabelTask.task_id == task_id, ReviewRow.review_id == LabelTask.review_id)
     unanswered = {"consensus": None, "done_at": None}
     return update(LabelTask).where(*expected).values(lease | unanswered).returning(*_CLAIM_COLUMNS)

@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 from restar_lib.domain import LabelSource, Sentiment
 from restar_lib.errors import LeaseLost, NothingToUndo, RestarError
 from restar_lib.labeling import leases, queue
-from restar_lib.labeling.leases import Claim
+from restar_lib.labeling.leases import ANSWERED_BY_OTHERS, Claim
 from restar_lib.settings import Settings
 
 ANSWERS = {
@@ -139,13 +139,13 @@ class TerminalSession:
         leases.skip(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.labeler, now=self.now())
         self.console.print("  [dim]skipped[/]")
 
-    def _undo(self) -> Claim:
+    def _undo(self) -> Claim | None:
         answered = self._answered()
         claim = leases.undo(self.engine, labeler=self.labeler, now=self.now(), settings=self.settings)
         # A skip can be taken back too, and does not count.
         self.given -= answered - self._answered()
-        self.console.print("  [dim]taken back[/]")
-        return claim
+        self.console.print("  [dim]taken back[/]" if claim else Text(f"  {ANSWERED_BY_OTHERS}", style="dim"))
+        return claim or self._next()
 
     def _answered(self) -> int:
         window = timedelta(seconds=self.settings.labeling.undo_seconds)

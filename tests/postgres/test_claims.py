@@ -2,60 +2,19 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, select
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
-from restar_lib.errors import LeaseLost, NothingToUndo
+from restar_lib.errors import LeaseLost
 from restar_lib.labeling import leases, queue
 from restar_lib.labeling.leases import Claim
 from restar_lib.settings import Settings
 from restar_lib.store.tables import Label, LabelTask
+from tests.labelers import LATER, LEASE, asking, skip, submit, take
 from tests.tasks import NOON, add_tasks, count_rows, labels, statuses
-
-LEASE = 60
-LATER = NOON + timedelta(seconds=LEASE + 1)
-
-
-def take(engine: Engine, labeler: str = "ada", *, now: datetime = NOON) -> Claim:
-    """The next claim, which must exist."""
-    claim = leases.claim(engine, labeler=labeler, now=now, lease_seconds=LEASE)
-    assert claim is not None
-    return claim
-
-
-def submit(
-    engine: Engine,
-    claim: Claim,
-    smoke: Settings,
-    *,
-    labeler: str = "ada",
-    sentiment: Sentiment = Sentiment.NEGATIVE,
-    now: datetime = NOON,
-) -> TaskStatus:
-    """Answer this claim as a person."""
-    return leases.submit(
-        engine,
-        task_id=claim.task_id,
-        token=claim.token,
-        labeler=labeler,
-        sentiment=sentiment,
-        source=LabelSource.PERSON,
-        now=now,
-        settings=smoke,
-    )
-
-
-def skip(engine: Engine, claim: Claim, labeler: str = "ada", *, now: datetime = NOON) -> None:
-    """Pass on this claim."""
-    leases.skip(engine, task_id=claim.task_id, token=claim.token, labeler=labeler, now=now)
-
-
-def asking(smoke: Settings, people: int) -> Settings:
-    """The same settings with so many labels per task."""
-    return smoke.model_copy(update={"labeling": smoke.labeling.model_copy(update={"labels_per_task": people})})
 
 
 def test_a_claim_is_the_most_urgent_review_with_its_text(engine: Engine) -> None:
@@ -232,70 +191,6 @@ def test_a_renewed_lease_keeps_others_away(engine: Engine) -> None:
     key = {"task_id": claim.task_id, "token": claim.token, "labeler": "ada"}
     assert leases.renew(engine, **key, now=NOON + timedelta(seconds=30), lease_seconds=LEASE) > LATER
     assert leases.claim(engine, labeler="ben", now=LATER, lease_seconds=LEASE) is None
-
-
-def test_undo_takes_the_last_answer_back_and_shows_it_again(engine: Engine, smoke: Settings) -> None:
-    """The label is gone, its review is leased to its author again, and what they held meanwhile is free."""
-    add_tasks(engine, 2)
-    submit(engine, take(engine), smoke)
-    take(engine)
-    back = leases.undo(engine, labeler="ada", now=NOON, settings=smoke)
-    assert back.review_id == "r0"
-    assert statuses(engine) == {"r0": TaskStatus.CLAIMED, "r1": TaskStatus.OPEN}
-    submit(engine, back, smoke, sentiment=Sentiment.POSITIVE)
-    assert labels(engine) == [("r0", "ada", Sentiment.POSITIVE, LabelSource.PERSON)]
-
-
-def test_undo_again_goes_one_further_back(engine: Engine, smoke: Settings) -> None:
-    """Two answers, two undos: first the newer one, then the older."""
-    add_tasks(engine, 2)
-    for second in range(2):
-        submit(engine, take(engine), smoke, now=NOON + timedelta(seconds=second))
-    back = [leases.undo(engine, labeler="ada", now=LATER, settings=smoke).review_id for _ in range(2)]
-    assert back == ["r1", "r0"]
-    assert labels(engine) == []
-
-
-def test_undo_takes_a_skip_back(engine: Engine, smoke: Settings) -> None:
-    """A slip on the skip key is mended like a wrong answer."""
-    add_tasks(engine, 2)
-    skip(engine, take(engine))
-    assert leases.undo(engine, labeler="ada", now=NOON, settings=smoke).review_id == "r0"
-
-
-def test_there_is_nothing_to_undo_after_a_while(engine: Engine, smoke: Settings) -> None:
-    """Past `undo_seconds`, or without an answer of one's own, undo says so and changes nothing."""
-    add_tasks(engine, 1)
-    submit(engine, take(engine), smoke)
-    late = NOON + timedelta(seconds=smoke.labeling.undo_seconds + 1)
-    with pytest.raises(NothingToUndo, match="ada has answered or skipped nothing in the last 10 minutes"):
-        leases.undo(engine, labeler="ada", now=late, settings=smoke)
-    with pytest.raises(NothingToUndo):
-        leases.undo(engine, labeler="ben", now=NOON, settings=smoke)
-    assert statuses(engine) == {"r0": TaskStatus.DONE}
-
-
-def test_an_answer_in_a_training_set_cannot_be_taken_back(engine: Engine, smoke: Settings) -> None:
-    """Merged means sealed: undo is refused, the label stays, and so does the claim in hand."""
-    add_tasks(engine, 2)
-    submit(engine, take(engine), smoke)
-    with engine.begin() as connection:
-        queue.merge_finished(connection, now=NOON)
-    take(engine)
-    with pytest.raises(NothingToUndo, match="already in a training set"):
-        leases.undo(engine, labeler="ada", now=NOON, settings=smoke)
-    assert count_rows(engine, Label) == 1
-    assert statuses(engine) == {"r0": TaskStatus.MERGED, "r1": TaskStatus.CLAIMED}
-
-
-def test_an_answer_cannot_be_taken_back_while_somebody_reads_its_review(engine: Engine, smoke: Settings) -> None:
-    """With two people per task, the second one is not interrupted."""
-    add_tasks(engine, 1)
-    submit(engine, take(engine, "ada"), asking(smoke, 2))
-    take(engine, "ben")
-    with pytest.raises(NothingToUndo):
-        leases.undo(engine, labeler="ada", now=NOON, settings=smoke)
-    assert count_rows(engine, Label) == 1
 
 
 def test_answers_are_counted_by_labeler_and_time(engine: Engine, smoke: Settings) -> None:

@@ -19,6 +19,7 @@ from restar_lib.errors import RestarError
 from restar_lib.labeling import leases, queue
 from restar_lib.labeling.terminal import TerminalSession, single_keys
 from restar_lib.settings import Settings
+from tests.labelers import submit, take
 from tests.tasks import NOON, add_tasks, labels, statuses
 
 
@@ -73,6 +74,28 @@ def test_leaving_gives_the_review_back(engine: Engine, smoke: Settings, key: str
     add_tasks(engine, 1)
     label(engine, smoke, key)
     assert statuses(engine) == {"r0": TaskStatus.OPEN}
+
+
+def test_undo_of_a_skip_that_somebody_else_has_answered_says_so(engine: Engine, smoke: Settings) -> None:
+    """Their answer stands, the screen says it, and the review in hand is shown again."""
+    add_tasks(engine, 2)
+
+    def keys() -> Iterator[str]:
+        yield "s"
+        submit(engine, take(engine, "ben"), smoke, labeler="ben", sentiment=Sentiment.POSITIVE)
+        yield "u"
+        yield "2"
+
+    screen = io.StringIO()
+    pressed = keys()
+    console = Console(file=screen, width=200)
+    session = TerminalSession(engine=engine, settings=smoke, labeler="ada", console=console, now=lambda: NOON)
+    assert session.run(lambda: next(pressed, "q")) == 1
+    assert "Others have answered this review" in screen.getvalue()
+    assert [label[:3] for label in labels(engine)] == [
+        ("r0", "ben", Sentiment.POSITIVE),
+        ("r1", "ada", Sentiment.NEUTRAL),
+    ]
 
 
 def test_a_lost_lease_is_said_and_the_next_review_shown(engine: Engine, smoke: Settings) -> None:

@@ -93,6 +93,7 @@ def test_a_claim_brings_the_review_and_the_progress(ada: Desk, smoke: Settings) 
         "waiting": 2,
         "answered_last_hour": 0,
         "lease_seconds": smoke.labeling.lease_seconds,
+        "notice": None,
     }
 
 
@@ -125,6 +126,17 @@ def test_undo_shows_the_last_review_again(ada: Desk, engine: Engine) -> None:
     assert ada.post("undo")["review"]["text"].endswith("(0)")
     assert labels(engine) == []
     assert statuses(engine)["r1"] is TaskStatus.OPEN
+
+
+def test_undo_of_a_skip_that_somebody_else_has_answered_says_so(ada: Desk, engine: Engine, smoke: Settings) -> None:
+    """The other person's answer stands, and the page keeps the review in hand and says why no other one came."""
+    ada.post("skip", **held(ada.post("claim")))
+    assert Desk(app_for(engine, smoke), "ben").answer("positive")["review"] is not None
+    desk = ada.post("undo")
+    assert desk["review"]["text"].endswith("(1)")
+    assert "Others have answered this review" in desk["notice"]
+    assert labels(engine) == [("r0", "ben", Sentiment.POSITIVE, LabelSource.PERSON)]
+    assert statuses(engine)["r0"] is TaskStatus.DONE
 
 
 def test_undo_with_nothing_to_undo_says_so(ada: Desk) -> None:

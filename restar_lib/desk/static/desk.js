@@ -74,8 +74,9 @@
     enable();
     button?.classList.add("pressed");
     try {
-      show(await post(path, body));
-      say(done);
+      const desk = await post(path, body);
+      show(desk);
+      say(desk.notice ?? done);
     } catch (error) {
       await complain(error);
     } finally {
