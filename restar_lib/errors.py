@@ -34,7 +34,11 @@ class HubError(SourceError):
 
 
 class LeaseLost(RestarError):
-    """The claim on a task has expired or went to somebody else; nothing was written."""
+    """The claim on a task went to somebody else or was given back; nothing was written."""
+
+
+class OpenInAnotherTab(LeaseLost):
+    """The same labeler has claimed the task again, in another tab or terminal; an answer counts there."""
 
 
 class NothingToUndo(RestarError):

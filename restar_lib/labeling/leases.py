@@ -5,7 +5,8 @@
 WHERE; where that state is gone it raises `LeaseLost` or `NothingToUndo` and writes nothing.
 
 A lease only says from when on others may take the review. What refuses a late answer is the token: it grows with every
-claim, so an answer that comes after the lease but before anybody else's claim still counts.
+claim, so an answer that comes after the lease but before anybody else's claim still counts, also where `queue.expire`
+has reopened the task meanwhile: who held it stays in the row until the next claim.
 
 A claim holds neither stars nor predictions: they would anchor people (`labeling.anchoring_hints` reads them, where
 configured). It chooses no review (`selection`), shows nothing, and does not read the clock: `now` is passed in. The
@@ -38,12 +39,15 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import LeaseLost, NothingToUndo
 from restar_lib.labeling.consensus import consensus
+from restar_lib.labeling.lost_leases import lost
 from restar_lib.settings import Settings
 from restar_lib.store.tables import Label, LabelSkip, LabelTask, ReviewRow
 
 _NOBODY: dict[str, Any] = {"claimed_by": None, "claimed_at": None, "lease_expires_at": None}
 REOPENED: dict[str, Any] = {"status": TaskStatus.OPEN, **_NOBODY}
-"""What a task becomes when a lease ends without an answer."""
+"""What a task becomes when its labeler gives it back."""
+EXPIRED: dict[str, Any] = {"status": TaskStatus.OPEN, "lease_expires_at": None}
+"""What a task becomes when its lease ends by itself: others may take it, and until then a late answer counts."""
 ANSWERED_BY_OTHERS = "Taken back. Others have answered this review, so it is not asked again."
 """What to tell a labeler to whom `undo` returns no claim."""
 
@@ -105,18 +109,18 @@ def submit(
     """Store the answer; `done` once enough people agree, else back to `open` for the next one.
 
     Sending the same answer again (the first reply got lost on the way) changes nothing. Raises `LeaseLost` where the
-    review meanwhile went to somebody else.
+    review meanwhile went to somebody else, `OpenInAnotherTab` where the labeler claimed it once more.
     """
-    holds = _holds(task_id=task_id, token=token, labeler=labeler)
+    held = _Held(task_id=task_id, token=token, labeler=labeler)
     with engine.begin() as connection:
-        claimed_at = connection.execute(select(LabelTask.claimed_at).where(holds).with_for_update()).scalar()
+        claimed_at = connection.execute(select(LabelTask.claimed_at).where(held.still()).with_for_update()).scalar()
         if claimed_at is None:
-            return _answered_before(connection, task_id=task_id, labeler=labeler, sentiment=sentiment)
+            return _answered_before(connection, held, sentiment=sentiment)
         earlier = connection.execute(select(Label.sentiment).where(Label.task_id == task_id)).scalars().all()
         agreed = consensus([*earlier, sentiment], needed=settings.labeling.labels_per_task)
         status = TaskStatus.OPEN if agreed is None else TaskStatus.DONE
         outcome = {"status": status, "consensus": agreed, "done_at": None if agreed is None else now}
-        _end_lease(connection, holds, outcome, task_id=task_id)
+        _end_lease(connection, held, outcome)
         answer = {"task_id": task_id, "labeler": labeler, "sentiment": sentiment, "source": source}
         seconds = max(0.0, (now - claimed_at).total_seconds())  # a clock may have been set back meanwhile
         connection.execute(insert(Label).values(answer | {"seconds": seconds, "labeled_at": now}))
@@ -126,23 +130,24 @@ def submit(
 def skip(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime) -> None:
     """Back to `open`, and `labeler` is not asked this again. Raises `LeaseLost`."""
     with engine.begin() as connection:
-        _end_lease(connection, _holds(task_id=task_id, token=token, labeler=labeler), REOPENED, task_id=task_id)
+        _end_lease(connection, _Held(task_id=task_id, token=token, labeler=labeler), REOPENED)
         connection.execute(insert(LabelSkip).values(task_id=task_id, labeler=labeler, skipped_at=now))
 
 
 def release_claim(engine: Engine, *, task_id: int, token: int, labeler: str) -> None:
     """Back to `open`, without an opinion: the labeler closed the page. Raises `LeaseLost`."""
     with engine.begin() as connection:
-        _end_lease(connection, _holds(task_id=task_id, token=token, labeler=labeler), REOPENED, task_id=task_id)
+        _end_lease(connection, _Held(task_id=task_id, token=token, labeler=labeler), REOPENED)
 
 
 def renew(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime, lease_seconds: float) -> datetime:
     """The labeler is still reading: when the lease ends now. Raises `LeaseLost`."""
     until = now + timedelta(seconds=lease_seconds)
-    statement = update(LabelTask).where(_holds(task_id=task_id, token=token, labeler=labeler))
+    held = _Held(task_id=task_id, token=token, labeler=labeler)
+    renewed = {"status": TaskStatus.CLAIMED, "lease_expires_at": until}
     with engine.begin() as connection:
-        if connection.execute(statement.values(lease_expires_at=until)).rowcount == 0:
-            raise _lost(task_id)
+        if connection.execute(update(LabelTask).where(held.still()).values(renewed)).rowcount == 0:
+            raise held.lost(connection)
     return until
 
 
@@ -220,31 +225,40 @@ def _first(state: ColumnElement[bool], *, labeler: str) -> Select[int]:
     return chosen.limit(1).with_for_update(skip_locked=True, of=LabelTask)
 
 
-def _holds(*, task_id: int, token: int, labeler: str) -> ColumnElement[bool]:
-    return and_(
-        LabelTask.task_id == task_id,
-        LabelTask.status == TaskStatus.CLAIMED,
-        LabelTask.claimed_by == labeler,
-        LabelTask.claim_token == token,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """A claim that a labeler comes back with."""
+
+    task_id: int
+    token: int
+    labeler: str
+
+    def still(self) -> ColumnElement[bool]:
+        """Whether nobody has claimed the task since, and it was not answered, skipped or given back."""
+        return and_(
+            LabelTask.task_id == self.task_id,
+            LabelTask.status.in_((TaskStatus.CLAIMED, TaskStatus.OPEN)),
+            LabelTask.claimed_by == self.labeler,
+            LabelTask.claim_token == self.token,
+        )
+
+    def lost(self, connection: Connection) -> LeaseLost:
+        """The error that says why not."""
+        return lost(connection, task_id=self.task_id, token=self.token, labeler=self.labeler)
 
 
-def _end_lease(connection: Connection, holds: ColumnElement[bool], outcome: dict[str, Any], *, task_id: int) -> None:
-    if connection.execute(update(LabelTask).where(holds).values(outcome | _NOBODY)).rowcount == 0:
-        raise _lost(task_id)
+def _end_lease(connection: Connection, held: _Held, outcome: dict[str, Any]) -> None:
+    if connection.execute(update(LabelTask).where(held.still()).values(outcome | _NOBODY)).rowcount == 0:
+        raise held.lost(connection)
 
 
-def _lost(task_id: int) -> LeaseLost:
-    return LeaseLost(f"task {task_id} is no longer yours: the lease ended or somebody else took it; claim the next one")
-
-
-def _answered_before(connection: Connection, *, task_id: int, labeler: str, sentiment: Sentiment) -> TaskStatus:
+def _answered_before(connection: Connection, held: _Held, *, sentiment: Sentiment) -> TaskStatus:
     """The task's status where this very answer is already stored, else `LeaseLost`."""
-    same = (Label.task_id == task_id, Label.labeler == labeler, Label.sentiment == sentiment)
+    same = (Label.task_id == held.task_id, Label.labeler == held.labeler, Label.sentiment == sentiment)
     status = connection.execute(select(LabelTask.status).join(Label, Label.task_id == LabelTask.task_id).where(*same))
     found = status.scalar()
     if found is None:
-        raise _lost(task_id)
+        raise held.lost(connection)
     return found
 
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
-from restar_lib.labeling.leases import REOPENED
+from restar_lib.labeling.leases import EXPIRED
 from restar_lib.selection import Selected
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, LabelTask, ReviewRow
@@ -116,9 +116,12 @@ def count_uncertain(connection: Connection, *, ingest_runs: Sequence[int]) -> in
 
 
 def expire(engine: Engine, *, now: datetime) -> int:
-    """Reopen every task whose lease has ended; returns how many. `claim` takes such tasks even without this."""
+    """Reopen every task whose lease has ended; returns how many. `claim` takes such tasks even without this.
+
+    Who held it stays known (`leases.EXPIRED`), so that their late answer counts until somebody else claims the task.
+    """
     with engine.begin() as connection:
-        return connection.execute(update(LabelTask).where(*_lease_ended(now)).values(REOPENED)).rowcount
+        return connection.execute(update(LabelTask).where(*_lease_ended(now)).values(EXPIRED)).rowcount
 
 
 def count_expired(engine: Engine, *, now: datetime) -> int:

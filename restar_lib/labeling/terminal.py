@@ -108,10 +108,9 @@ class TerminalSession:
                 self._answer(claim, ANSWERS[key])
             else:
                 return claim
-        except LeaseLost:
-            self.console.print(
-                "[yellow]Somebody else took this review meanwhile; nothing was written. Here is the next.[/]"
-            )
+        except LeaseLost as lost:
+            # A task that was open in another tab comes back: a claim begins with what its labeler holds.
+            self.console.print(Text(f"{str(lost).capitalize()}. Here is what you hold now.", style="yellow"))
         except NothingToUndo as nothing:
             self.console.print(Text(f"{nothing}.", style="yellow"))
             return claim

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, select
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
-from restar_lib.errors import LeaseLost
+from restar_lib.errors import LeaseLost, OpenInAnotherTab
 from restar_lib.labeling import leases, queue
 from restar_lib.labeling.leases import Claim
 from restar_lib.settings import Settings
@@ -86,14 +87,103 @@ def test_a_late_answer_counts_while_nobody_else_has_the_review(engine: Engine, s
     assert submit(engine, take(engine), smoke, now=LATER) is TaskStatus.DONE
 
 
-def test_an_answer_after_expiry_reopened_the_task_is_refused(engine: Engine, smoke: Settings) -> None:
-    """Once housekeeping has reopened it, the old lease is worth nothing."""
+def test_a_late_answer_counts_also_after_housekeeping_reopened_the_task(engine: Engine, smoke: Settings) -> None:
+    """`expire` lets others take it; as long as nobody did, the answer counts, with the seconds since the claim."""
+    add_tasks(engine, 1)
+    claim = take(engine)
+    assert queue.expire(engine, now=LATER) == 1
+    assert submit(engine, claim, smoke, now=LATER) is TaskStatus.DONE
+    with engine.connect() as connection:
+        assert connection.execute(select(Label.labeler, Label.seconds)).one() == ("ada", LEASE + 1)
+
+
+def test_after_housekeeping_only_who_held_the_task_may_answer_it(engine: Engine, smoke: Settings) -> None:
+    """Neither another labeler under the same token, nor its holder under another one."""
     add_tasks(engine, 1)
     claim = take(engine)
     queue.expire(engine, now=LATER)
+    with pytest.raises(LeaseLost, match="went back to the queue"):
+        submit(engine, claim, smoke, labeler="ben", now=LATER)
     with pytest.raises(LeaseLost):
-        submit(engine, claim, smoke, now=LATER)
+        submit(engine, replace(claim, token=claim.token + 1), smoke, now=LATER)
     assert (labels(engine), statuses(engine)) == ([], {"r0": TaskStatus.OPEN})
+
+
+@pytest.mark.parametrize("then", ["reads", "answers", "gives it back", "skips"])
+def test_a_late_answer_is_refused_once_somebody_else_claimed_the_task(
+    engine: Engine, smoke: Settings, then: str
+) -> None:
+    """Whatever they did with it: their claim is the newer one."""
+    add_tasks(engine, 1)
+    late = take(engine, "ada")
+    queue.expire(engine, now=LATER)
+    claim = take(engine, "ben", now=LATER)
+    if then == "answers":
+        submit(engine, claim, smoke, labeler="ben", now=LATER)
+    elif then == "skips":
+        skip(engine, claim, "ben", now=LATER)
+    elif then == "gives it back":
+        leases.release_claim(engine, task_id=claim.task_id, token=claim.token, labeler="ben")
+    with pytest.raises(LeaseLost, match=r"somebody else|went back to the queue"):
+        submit(engine, late, smoke, now=LATER)
+    assert "ada" not in [label[1] for label in labels(engine)]
+
+
+def test_a_late_answer_and_a_claim_of_somebody_else_do_not_both_count(engine: Engine, smoke: Settings) -> None:
+    """They race twenty times: either the answer stands and nobody is asked, or the claim does and it is refused."""
+    add_tasks(engine, 41)
+    for _ in range(20):
+        late = take(engine, "ada")
+        queue.expire(engine, now=LATER)
+        with ThreadPoolExecutor(2) as pool:
+            answer = pool.submit(submit, engine, late, smoke, now=LATER)
+            claim = pool.submit(take, engine, "ben", now=LATER).result()
+        assert (answer.exception() is None) == (claim.task_id != late.task_id)
+        submit(engine, claim, smoke, labeler="ben", now=LATER)
+        assert answer.exception() is None or isinstance(answer.exception(), LeaseLost)
+    assert set(Counter(label[0] for label in labels(engine)).values()) == {1}
+
+
+def test_a_reader_who_is_still_there_renews_after_housekeeping(engine: Engine) -> None:
+    """The machine slept past its lease and nobody took the review: it is leased again, and others wait."""
+    add_tasks(engine, 1)
+    claim = take(engine)
+    queue.expire(engine, now=LATER)
+    key = {"task_id": claim.task_id, "token": claim.token, "labeler": "ada"}
+    leases.renew(engine, **key, now=LATER, lease_seconds=LEASE)
+    assert statuses(engine) == {"r0": TaskStatus.CLAIMED}
+    assert leases.claim(engine, labeler="ben", now=LATER, lease_seconds=LEASE) is None
+
+
+def test_a_second_tab_of_the_same_person_is_called_so(engine: Engine, smoke: Settings) -> None:
+    """The first tab's answer, skip and renewal name the other tab; after the answer there, they name the answer."""
+    add_tasks(engine, 1)
+    first, second = take(engine), take(engine)
+    key = {"task_id": first.task_id, "token": first.token, "labeler": "ada"}
+    with pytest.raises(OpenInAnotherTab, match="is open in another tab of yours"):
+        submit(engine, first, smoke)
+    with pytest.raises(OpenInAnotherTab):
+        skip(engine, first)
+    with pytest.raises(OpenInAnotherTab):
+        leases.renew(engine, **key, now=NOON, lease_seconds=LEASE)
+    submit(engine, second, smoke, sentiment=Sentiment.NEUTRAL)
+    with pytest.raises(LeaseLost, match="you have answered it"):
+        submit(engine, first, smoke, sentiment=Sentiment.POSITIVE)
+    assert labels(engine) == [("r0", "ada", Sentiment.NEUTRAL, LabelSource.PERSON)]
+
+
+def test_what_the_other_tab_did_is_named(engine: Engine, smoke: Settings) -> None:
+    """Skipped there, or its review erased meanwhile."""
+    add_tasks(engine, 2)
+    first, second = take(engine), take(engine)
+    skip(engine, second)
+    with pytest.raises(LeaseLost, match="you have skipped it"):
+        submit(engine, first, smoke)
+    erased = take(engine)
+    with engine.begin() as connection:
+        queue.remove_tasks_of(connection, [erased.review_id])
+    with pytest.raises(LeaseLost, match="not stored any more"):
+        submit(engine, erased, smoke)
 
 
 @pytest.mark.parametrize(("token", "labeler"), [(1, "ada"), (0, "ben")])

@@ -113,8 +113,26 @@ def test_a_lost_lease_is_said_and_the_next_review_shown(engine: Engine, smoke: S
     pressed = keys()
     session = TerminalSession(engine=engine, settings=smoke, labeler="ada", console=console, now=lambda: NOON)
     session.run(lambda: next(pressed, "q"))
-    assert "Somebody else took this review" in screen.getvalue()
+    assert "somebody else took this review" in screen.getvalue()
     assert labels(engine) == [("r1", "ada", Sentiment.NEUTRAL, LabelSource.PERSON)]
+
+
+def test_a_review_that_is_open_in_another_tab_is_called_so(engine: Engine, smoke: Settings) -> None:
+    """The desk is open beside the terminal: nothing is written, and the same review is shown again to be answered."""
+    add_tasks(engine, 1)
+
+    def keys() -> Iterator[str]:
+        take(engine)
+        yield "1"
+        yield "2"
+
+    screen = io.StringIO()
+    pressed = keys()
+    console = Console(file=screen, width=200)
+    session = TerminalSession(engine=engine, settings=smoke, labeler="ada", console=console, now=lambda: NOON)
+    session.run(lambda: next(pressed, "q"))
+    assert "is open in another tab of yours; nothing was stored. Here is what you hold now." in screen.getvalue()
+    assert labels(engine) == [("r0", "ada", Sentiment.NEUTRAL, LabelSource.PERSON)]
 
 
 def test_without_a_terminal_it_says_so() -> None:

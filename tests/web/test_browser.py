@@ -3,12 +3,14 @@
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, StorageState, expect, sync_playwright
 from sqlalchemy import Engine, update
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
+from restar_lib.labeling import leases
 from restar_lib.store.tables import LabelTask
 from tests.tasks import add_tasks, labels, statuses
 from tests.web.conftest import PASSWORDS, RunningAirflow
@@ -138,9 +140,22 @@ def test_a_review_that_somebody_else_took_is_said_and_replaced(page: Page, desk_
         taken = {"claimed_by": "ben", "claim_token": LabelTask.claim_token + 1}
         connection.execute(update(LabelTask).where(LabelTask.review_id == "r0").values(taken))
     page.keyboard.press("1")
-    expect(frame.locator("#message")).to_contain_text("Somebody else has taken that review")
+    expect(frame.locator("#message")).to_contain_text("somebody else took this review")
     expect(frame.locator("#text")).to_contain_text("(1)")
     assert labels(desk_engine) == []
+
+
+def test_a_review_that_is_open_in_another_tab_comes_here_to_be_answered(page: Page, desk_engine: Engine) -> None:
+    """The first answer is not stored and the other tab is named; the same key once more stores it."""
+    add_tasks(desk_engine, 2)
+    frame = desk_in_airflow(page)
+    leases.claim(desk_engine, labeler="ada", now=datetime.now(UTC), lease_seconds=60)
+    page.keyboard.press("1")
+    expect(frame.locator("#message")).to_contain_text("open in another tab of yours")
+    expect(frame.locator("#text")).to_contain_text("(0)")
+    page.keyboard.press("1")
+    expect(frame.locator("#text")).to_contain_text("(1)")
+    assert [label[:2] for label in labels(desk_engine)] == [("r0", "ada")]
 
 
 def test_without_an_answer_of_the_server_nothing_is_lost(page: Page, desk_engine: Engine) -> None:

@@ -156,6 +156,25 @@ def test_an_answer_after_somebody_elses_claim_is_refused(ada: Desk, engine: Engi
     assert labels(engine) == []
 
 
+def test_an_answer_from_the_first_of_two_tabs_is_told_of_the_other(ada: Desk, engine: Engine) -> None:
+    """409 that names the tab; the claim that the page then makes brings the review here, and its answer counts."""
+    first = held(ada.post("claim"))
+    ada.post("claim")
+    answer = ada.http.post("/desk/submit", json=first | {"sentiment": "positive"})
+    assert (answer.status_code, answer.json()["error"]) == (409, "OpenInAnotherTab")
+    assert "open in another tab of yours" in answer.json()["detail"]
+    assert ada.answer("neutral")["answered_last_hour"] == 1
+    assert labels(engine) == [("r0", "ada", Sentiment.NEUTRAL, LabelSource.PERSON)]
+
+
+def test_an_answer_after_housekeeping_ended_the_lease_counts(ada: Desk, engine: Engine) -> None:
+    """Nobody else took the review, so the person who read it for long is not told that somebody did."""
+    mine = held(ada.post("claim"))
+    assert queue.expire(engine, now=NOON + timedelta(hours=1)) == 1
+    assert ada.post("submit", **mine, sentiment="positive")["answered_last_hour"] == 1
+    assert labels(engine) == [("r0", "ada", Sentiment.POSITIVE, LabelSource.PERSON)]
+
+
 def test_renewing_keeps_and_releasing_frees_the_review(ada: Desk, engine: Engine) -> None:
     """204 for both; after the release the same calls are refused."""
     mine = held(ada.post("claim"))

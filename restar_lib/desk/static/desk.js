@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const LOOK_AGAIN_MS = 10_000;
+  const OTHER_TAB = "OpenInAnotherTab";
   const part = (id) => document.getElementById(id);
   const answers = [...document.querySelectorAll("[data-sentiment]")];
   const keys = { 1: answers[0], 2: answers[1], 3: answers[2], s: part("skip"), u: part("undo") };
@@ -89,8 +90,8 @@
   async function complain(error) {
     if (error.status === undefined) {
       say("The server does not answer, so nothing is sure to be stored. Press the key again.", "bad");
-    } else if (error.problem === "LeaseLost") {
-      await replace();
+    } else if (error.problem === "LeaseLost" || error.problem === OTHER_TAB) {
+      await replace(error);
     } else if (error.status === 401) {
       say("Your login has ended: sign in to Airflow again and reload this page.", "bad");
     } else {
@@ -98,13 +99,17 @@
     }
   }
 
-  async function replace() {
+  // Says why the review is no longer this page's. One that was open in another tab comes back here: here is the person.
+  async function replace(lost) {
+    const before = review?.task_id;
+    const why = `${lost.message[0].toUpperCase()}${lost.message.slice(1)}.`;
     try {
       show(await post("claim"));
-      say("Somebody else has taken that review meanwhile; nothing was stored. Here is the next one.", "bad");
+      const here = review?.task_id === before ? "It is here now: answer it here." : "Here is the next one.";
+      say(review === null ? why : `${why} ${here}`, "bad");
     } catch (error) {
       review = null;
-      say(`That review is no longer yours, and no other one came: ${error.message}`, "bad");
+      say(`${why} No other one came: ${error.message}`, "bad");
     }
   }
 
@@ -127,7 +132,10 @@
       const renewed = held();
       await post("renew", renewed).catch((error) => {
         // Not if the person has answered meanwhile: then the lease ended because of that.
-        if (error.problem === "LeaseLost" && !busy && review?.token === renewed.token && review?.task_id === renewed.task_id) return replace();
+        if (busy || review?.token !== renewed.token || review?.task_id !== renewed.task_id) return;
+        // Two tabs must not take the review from each other; an answer brings it here.
+        if (error.problem === OTHER_TAB) say("This review is open in another tab of yours. Answer it there.", "bad");
+        else if (error.problem === "LeaseLost") return replace(error);
       });
     }
     window.setTimeout(renewLease, (leaseSeconds * 1000) / 3);

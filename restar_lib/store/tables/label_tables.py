@@ -14,7 +14,8 @@ from restar_lib.store.tables.column_types import LABEL_SOURCE, REASON, SENTIMENT
 class LabelTask(Base):
     """One review in the labeling queue. Owned by `labeling.queue`.
 
-    open: no labeler has claimed it. claimed: `claimed_by` holds a lease until `lease_expires_at` under `claim_token`.
+    open: nobody holds it; `claimed_by` is who let the lease end, if anybody, whose late answer counts until the next
+    claim. claimed: `claimed_by` holds a lease until `lease_expires_at` under `claim_token`.
     done: enough labels, `consensus` is set. merged: that consensus is in a snapshot, no undo any more.
     """
 
@@ -23,7 +24,8 @@ class LabelTask(Base):
         CheckConstraint("inclusion_probability > 0 and inclusion_probability <= 1", name="inclusion_probability_range"),
         CheckConstraint("cardinality(reasons) > 0", name="has_a_reason"),
         CheckConstraint(
-            "num_nonnulls(claimed_by, claimed_at, lease_expires_at) = case status when 'claimed' then 3 else 0 end",
+            "(lease_expires_at is not null) = (status = 'claimed') and (claimed_by is null) = (claimed_at is null) "
+            "and (status = 'open' or (claimed_by is not null) = (status = 'claimed'))",
             name="claimed_has_a_lease",
         ),
         CheckConstraint("(status in ('done', 'merged')) = (consensus is not null)", name="done_has_a_consensus"),
