@@ -60,7 +60,7 @@ check: $(VENV)/.dev ## Ruff, mypy strict, the import contract, names, pins are f
 	@$(VENV)/bin/python scripts/pins --check
 	@$(VENV)/bin/python scripts/audit
 
-BENCHMARKS := ingest growth scoring serving_latency
+BENCHMARKS := ingest growth desk scoring serving_latency
 REAL_BENCHMARKS := quality human train_step choices abstention stars sentences loop gate_curves imdb
 bench: $(VENV)/.dev ## side-by-side measurements, each prints a table (serving_latency needs a champion: `make run ONCE=1` first; those of learning need RESTAR_REAL_REVIEWS=<folder of real reviews> and hours)
 	@failed=0; for name in $(BENCHMARKS) $(if $(RESTAR_REAL_REVIEWS),$(REAL_BENCHMARKS)); do \

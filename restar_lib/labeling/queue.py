@@ -4,6 +4,11 @@ One task per review. Scoring calls `enqueue` in the transaction of its predictio
 retraining calls `merge_finished`, which closes answered tasks (done -> merged, no undo any more), and its snapshot
 reads `merged_truths`. All of them are safe to run twice, or two at once. How a person answers is in `labeling.leases`.
 
+No count of `counts` reads the whole queue: the desk asks for them at each key press. Claimed and finished tasks are few
+and counted in their partial indexes. How many tasks there are, and how many are merged, are totals that triggers keep
+in `label_task_total`, by appending a row: they change where programs add, delete or merge tasks, and no call of a
+labeler touches them, so labelers never wait for each other there. What is open is the rest.
+
 Chooses no review (`selection`), trains nothing, and does not read the clock: `now` is passed in.
 """
 
@@ -12,12 +17,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     Connection,
     Engine,
+    Select,
     Text,
     all_,
     any_,
@@ -28,6 +36,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -36,7 +45,7 @@ from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
 from restar_lib.labeling.leases import EXPIRED
 from restar_lib.selection import Selected
 from restar_lib.store.conditions import one_of
-from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, LabelTask, ReviewRow
+from restar_lib.store.tables import LABEL_SOURCE, REASON, Label, LabelSkip, LabelTask, LabelTaskTotal, ReviewRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +144,37 @@ def _lease_ended(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def counts(engine: Engine) -> QueueCounts:
-    """How many tasks there are in each state, and since when the oldest waits."""
-    waiting = LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.CLAIMED))
-    by_status = [func.count().filter(LabelTask.status == status).label(status.value) for status in TaskStatus]
-    oldest = func.min(LabelTask.created_at).filter(waiting).label("oldest_open_at")
+    """How many tasks there are in each state, and since when the oldest waits: exact, as of one moment."""
+    total = select(
+        *(
+            cast(func.coalesce(func.sum(column), 0), BigInteger).label(column.key)
+            for column in (LabelTaskTotal.tasks, LabelTaskTotal.merged)
+        )
+    ).subquery()
+    claimed = _in_state(TaskStatus.CLAIMED, func.count().label("tasks"), _OLDEST).subquery()
+    done = _in_state(TaskStatus.DONE, func.count().label("tasks")).subquery()
+    opened = _in_state(TaskStatus.OPEN, _OLDEST).subquery()
+    statement = (
+        select(
+            (total.c.tasks - total.c.merged - claimed.c.tasks - done.c.tasks).label("open"),
+            claimed.c.tasks.label("claimed"),
+            done.c.tasks.label("done"),
+            total.c.merged,
+            func.least(claimed.c.oldest, opened.c.oldest).label("oldest_open_at"),
+        )
+        .join_from(total, claimed, true())
+        .join(done, true())
+        .join(opened, true())
+    )
     with engine.connect() as connection:
-        return QueueCounts(**connection.execute(select(*by_status, oldest)).one()._asdict())
+        return QueueCounts(**connection.execute(statement).one()._asdict())
+
+
+_OLDEST = func.min(LabelTask.created_at).label("oldest")
+
+
+def _in_state(status: TaskStatus, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    return select(*columns).where(LabelTask.status == status)
 
 
 def finished_since(connection: Connection, judged_until: datetime | None) -> int:
@@ -171,7 +205,16 @@ def merge_finished(connection: Connection, *, now: datetime) -> list[MergedTask]
         .returning(LabelTask.task_id, LabelTask.review_id, LabelTask.consensus.label("sentiment"), _label_source())
     )
     rows = connection.execute(statement).all()
+    if rows:
+        _add_up_totals(connection)
     return sorted((MergedTask(**row._asdict()) for row in rows), key=lambda merged: merged.task_id)
+
+
+def _add_up_totals(connection: Connection) -> None:
+    """One row instead of many. Two at once are harmless: each adds up what it deleted itself."""
+    rows = delete(LabelTaskTotal).returning(LabelTaskTotal.tasks, LabelTaskTotal.merged).cte("rows")
+    added_up = select(func.sum(rows.c.tasks), func.sum(rows.c.merged)).having(func.count() > 0)
+    connection.execute(insert(LabelTaskTotal).from_select(["tasks", "merged"], added_up))
 
 
 def merged_truths(connection: Connection) -> dict[str, MergedTask]:

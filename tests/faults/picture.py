@@ -29,8 +29,8 @@ MEASURED = {"latency", "clean_process"}
 """Lines of a verdict that hold seconds and memory."""
 VERDICT_PAGE = re.compile(r"verdict(-\d+)?\.html$")
 """Pages with the verdict's number and those lines; what they say stands in the tables."""
-SUMMED = {"ingest_run"}
-"""Each try has a row of its own; together they hold the counts of one."""
+SUMMED = {"ingest_run", "label_task_total"}
+"""Each try or statement has a row of its own; together they hold the counts of one."""
 
 
 def picture(world: World) -> Picture:

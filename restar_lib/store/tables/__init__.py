@@ -6,7 +6,14 @@ no engine. A test compares the migrations with these tables and the enums here w
 
 from restar_lib.store.tables.column_types import LABEL_SOURCE, REASON, SENTIMENT, Base
 from restar_lib.store.tables.erasure_tables import Forgotten, ForgottenPerson
-from restar_lib.store.tables.label_tables import Label, LabelSkip, LabelTask, SnapshotLabel, SnapshotRow
+from restar_lib.store.tables.label_tables import (
+    Label,
+    LabelSkip,
+    LabelTask,
+    LabelTaskTotal,
+    SnapshotLabel,
+    SnapshotRow,
+)
 from restar_lib.store.tables.model_tables import ReleaseRow, VerdictReview, VerdictRow
 from restar_lib.store.tables.monitoring_tables import AlertDelivery, AlertRow, DriftReportRow, IncidentRow
 from restar_lib.store.tables.review_tables import (
@@ -33,6 +40,7 @@ __all__ = [
     "Label",
     "LabelSkip",
     "LabelTask",
+    "LabelTaskTotal",
     "PredictionRow",
     "Quarantine",
     "ReleaseRow",

@@ -31,6 +31,7 @@ class LabelTask(Base):
         CheckConstraint("(status in ('done', 'merged')) = (consensus is not null)", name="done_has_a_consensus"),
         CheckConstraint("(status = 'merged') = (merged_at is not null)", name="merged_has_a_time"),
         Index("ix_label_task_open", text("priority desc"), "task_id", postgresql_where=text("status = 'open'")),
+        Index("ix_label_task_open_since", "created_at", postgresql_where=text("status = 'open'")),
         Index("ix_label_task_claimed", "lease_expires_at", postgresql_where=text("status = 'claimed'")),
         Index("ix_label_task_done", "task_id", postgresql_where=text("status = 'done'")),
         Index("ix_label_task_merged_at", "merged_at", postgresql_where=text("status = 'merged'")),
@@ -59,6 +60,19 @@ class LabelTask(Base):
     merged_at: Mapped[datetime | None]
 
 
+class LabelTaskTotal(Base):
+    """How many tasks there are, and how many of them are merged: the sum of all rows. Read by `labeling.queue`.
+
+    Triggers on `label_task` append a row wherever a statement adds, deletes or merges tasks.
+    """
+
+    __tablename__ = "label_task_total"
+
+    total_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tasks: Mapped[int] = mapped_column(BigInteger)
+    merged: Mapped[int] = mapped_column(BigInteger)
+
+
 class Label(Base):
     """One person's answer to one task. Owned by `labeling.queue`."""
 
@@ -82,6 +96,7 @@ class LabelSkip(Base):
     """A labeler skipped a task and does not get it again. Owned by `labeling.queue`."""
 
     __tablename__ = "label_skip"
+    __table_args__ = (Index("ix_label_skip_labeler_skipped_at", "labeler", "skipped_at"),)
 
     task_id: Mapped[int] = mapped_column(ForeignKey("label_task.task_id"), primary_key=True)
     labeler: Mapped[str] = mapped_column(primary_key=True)
