@@ -10,20 +10,16 @@ Whatever the gate says, `ask_people` puts the training reviews whose stars are d
 **When**: as soon as `labeling.enough` labels are finished (a trigger looks at the database), weekly, after a drift
 alert where configured, and by hand. Automatic runs respect `training.cooldown_minutes`; nothing new is a skip.
 
-**Again**: safe. Labels are merged once, a snapshot is found by its content, a verdict is given once per challenger,
-champion and snapshot, releasing what serves changes nothing, and no person is asked twice.
+**Again**: safe. Labels are merged once, a snapshot is found by its content, a verdict is given once, releasing what
+serves changes nothing, and no person is asked twice.
 
-**Approval**: in Required Actions; a mail says that it waits. Silence rejects: after
-`release.approval_timeout_hours` the answer is Reject. Until then the next training waits. A version that somebody
-rolled back from, that serving refused, or that a person rejected is never released by policy again: a person is asked,
-and the form, the verdict and the mail say when, by whom and why it was withdrawn. With nothing new since then, no
-automatic run trains at all.
+**Approval**: in Required Actions, and by mail. Silence rejects, after `release.approval_timeout_hours`; until then the
+next training waits. What somebody rolled back from, serving refused, or a person rejected is released by no policy: a
+person is asked, and told when, by whom and why. With nothing new since then, no automatic run trains.
 
 **When it fails**: `train_challenger` is the heavy task (memory, time: `orchestration.training_timeout_minutes`);
-clear it to train again on the same snapshot. Where the operating system killed it for memory, the mail and the last
-line of the log say so, and what to lower. A report that fails holds nothing up: the gate judges all the same. Nothing
-waits for `ask_people`: where it fails the run is red, and what was judged is released all the same; clear it.
-The champion keeps serving whatever happens here.
+clear it to train again on the same snapshot. Where it was killed for memory, mail and log say so, and what to lower.
+Where `evaluate` or `ask_people` fails the gate judges and releases all the same; clear it. The champion keeps serving.
 """
 
 from __future__ import annotations
