@@ -164,7 +164,7 @@ def test_a_release_that_waits_for_a_person_is_mailed(smoke: Settings) -> None:
         for expected in ("rs-2222222222", "it praises what is broken", REQUEST.run_url, REQUEST.verdict_url):
             assert expected in body
     message = build_approval_message(REQUEST, smoke, now=NOW)
-    assert message["Subject"] == "[Re*Star] release rs-2222222222? It waits for you (simulated reviews)"
+    assert message["Subject"] == "[Re*Star] Release rs-2222222222? It waits for you (simulated reviews)"
     for body in parts(message):
         for expected in ("rs-1111111111", "2026-03-04 05:00 UTC", "no policy releases this version later"):
             assert expected in " ".join(body.split())

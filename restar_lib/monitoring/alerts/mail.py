@@ -139,7 +139,7 @@ def build_failure_message(failure: TaskFailure, settings: Settings, *, now: date
 def build_approval_message(request: ApprovalRequest, settings: Settings, *, now: datetime) -> EmailMessage:
     """The mail that asks a person whether a challenger may serve."""
     content = {"request": request, "actions": APPROVAL_ACTIONS, "eyebrow": "approval", "accent": AMBER}
-    message = _message(settings, "approval", title=f"release {request.challenger}? It waits for you", content=content)
+    message = _message(settings, "approval", title=f"Release {request.challenger}? It waits for you", content=content)
     _identify(message, f"approval {request.challenger} {request.run_id}", when=now)
     return message
 
