@@ -1,7 +1,7 @@
 """## Watch for drift
 
 Compares the champion's newest predictions with what it was trained on (Evidently: text length, unknown words,
-category, rating, predicted class, confidence), stores the HTML report, estimates macro-F1 on fresh audit labels, and
+category, rating, predicted class, confidence), stores the HTML report, estimates accuracy and macro-F1 on audits, and
 checks how long the oldest open task has waited. Where a threshold of `monitoring` is passed, an incident opens: people
 are notified once, reminded after `monitoring.remind_after_hours`, and notified when it has ended. Windows too small to
 judge say so and change nothing.

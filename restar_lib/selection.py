@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from restar_lib.domain import Reason
 
 HASH_RANGE = 2**64
+SKIPPED_AUDIT = 2.0
+"""Priority from which on skipped audits lie, above all others: `labeling.leases.skip` adds one to that of an audit."""
 
 
 class SelectionRule(Protocol):
@@ -48,7 +50,7 @@ class Selected:
     review_id: str
     reasons: tuple[Reason, ...]
     priority: float
-    """Higher is asked first: the ambiguity in [0, 1], audits in [1, 2)."""
+    """Higher is asked first: the ambiguity in [0, 1], audits in [1, 2), once somebody skipped them in [2, 3)."""
     inclusion_probability: float
     """Probability with which this review got here: 1 where uncertainty or doubt decided, else the audit rate."""
     audit_rate: float | None

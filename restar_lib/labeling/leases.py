@@ -26,6 +26,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -40,6 +41,7 @@ from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import LeaseLost, NothingToUndo
 from restar_lib.labeling.consensus import consensus
 from restar_lib.labeling.lost_leases import lost
+from restar_lib.selection import SKIPPED_AUDIT
 from restar_lib.settings import Settings
 from restar_lib.store.tables import Label, LabelSkip, LabelTask, ReviewRow
 
@@ -128,9 +130,17 @@ def submit(
 
 
 def skip(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime) -> None:
-    """Back to `open`, and `labeler` is not asked this again. Raises `LeaseLost`."""
+    """Back to `open`, and `labeler` is not asked this again. Raises `LeaseLost`.
+
+    An audit is asked of somebody else before anything new: figures of the audits that are easy to answer flatter.
+    """
+    first = case(
+        (and_(LabelTask.audit_rate.is_not(None), LabelTask.priority < SKIPPED_AUDIT), LabelTask.priority + 1),
+        else_=LabelTask.priority,
+    )
     with engine.begin() as connection:
-        _end_lease(connection, _Held(task_id=task_id, token=token, labeler=labeler), REOPENED)
+        held = _Held(task_id=task_id, token=token, labeler=labeler)
+        _end_lease(connection, held, REOPENED | {"priority": first})
         connection.execute(insert(LabelSkip).values(task_id=task_id, labeler=labeler, skipped_at=now))
 
 

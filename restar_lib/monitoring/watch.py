@@ -1,10 +1,10 @@
 """The watch: whether the newest reviews are still like those of the training, and whether the champion reads them well.
 
 Takes the champion's newest predictions for reviews that came after its training, compares them with the reference
-that the model carries, and writes the report page. It also estimates macro-F1 on fresh audit labels, and looks how long
-the oldest open task has waited. One row of `drift_report` and the alerts about it are stored in one transaction.
-Called again for the same run, it finds the same report and raises no alert twice. A window that is too small says so
-and raises none.
+that the model carries, and writes the report page. It also estimates accuracy and macro-F1 on fresh audits, which it
+lets the champion read where only an earlier version has, and looks how long the oldest open task has waited. One row of
+`drift_report` and the alerts about it are stored in one transaction. Called again for the same run, it finds the same
+report and raises no alert twice. A window that is too small says so and raises none.
 
 Thresholds are in `monitoring.drift.findings` and `monitoring.production_quality`, statistics in
 `monitoring.drift.evidently_comparison`, incidents and alerts in `monitoring.alerts.notify`. It sends nothing
@@ -38,6 +38,7 @@ from restar_lib.monitoring.drift.findings import DriftMeasurements, Finding, Fin
 from restar_lib.monitoring.production_quality import ProductionQuality
 from restar_lib.monitoring.watch_log import DriftReport, NewDriftReport, find, forget_reports, newest
 from restar_lib.scoring.predictions import PredictionWindow, newest_window
+from restar_lib.scoring.unread_audits import score_unread_audits
 from restar_lib.settings import MonitoringSettings, Settings
 
 __all__ = ["DriftReport", "find", "forget_reports", "newest", "watch"]
@@ -63,7 +64,7 @@ class _Look:
     """About the queue."""
     quality: ProductionQuality | None
     low: Finding | None
-    """About macro-F1 on fresh labels."""
+    """About macro-F1 on fresh audits."""
     changes: tuple[str, ...]
     report_file: str | None
 
@@ -97,6 +98,7 @@ def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now
     limits = settings.monitoring
     # A model's time is that of its training set: training adds nothing that came later.
     trained_at = datetime.fromisoformat(ModelInfo.read(folder).created_at)
+    score_unread_audits(engine, settings, model_folder=folder, arrived_after=trained_at, now=now)
     open_tasks, measured_quality = queue.counts(engine), _quality(engine, folder, limits, arrived_after=trained_at)
     look = _Look(
         run_key=run_key,
@@ -152,6 +154,7 @@ def _compared(look: _Look, settings: Settings, folder: Path) -> _Look:
         period=look.window.period,
         looked_at=look.at,
         notice=settings.simulated_notice,
+        quality=production_quality.sentence(look.quality, limits) if look.quality else None,
     )
     found = findings.judge(measured, limits)
     file = page.file_name(look.run_key)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from restar_lib.monitoring import production_quality
 from restar_lib.monitoring.drift.findings import ColumnDrift, DriftMeasurements, Finding, FindingKind
 from restar_lib.monitoring.production_quality import ProductionQuality
 from restar_lib.store.conditions import one_of
@@ -59,7 +60,7 @@ class DriftReport:
     class_shift: float | None
     """By how much the share of a predicted class moved, the largest of the three, in [0, 1]."""
     quality: ProductionQuality | None
-    """Macro-F1 on fresh audit labels; None where there were none."""
+    """Accuracy and macro-F1 on fresh audit labels; None where there were none."""
     findings: tuple[str, ...]
     """What there is to say, for a log or a summary."""
     alerts: tuple[Finding, ...]
@@ -152,7 +153,7 @@ def _report(row: Any) -> DriftReport:
         mean_confidence=content["mean_confidence"],
         reference_confidence=content["reference_confidence"],
         class_shift=content["class_shift"],
-        quality=ProductionQuality(**quality) if quality else None,
+        quality=production_quality.from_json(quality) if quality else None,
         findings=tuple(content["findings"]),
         alerts=tuple(Finding(**alert | {"kind": FindingKind(alert["kind"])}) for alert in content["alerts"]),
         report_file=row.report_file,

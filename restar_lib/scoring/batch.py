@@ -158,10 +158,10 @@ def _store(
     budget: int,
     now: datetime,
 ) -> _Chunk:
-    rows = _rows(model, [review.review_id for review in reviews], predictions, now=now)
+    rows = prediction_rows(model, [review.review_id for review in reviews], predictions, now=now)
     with engine.begin() as connection:
         # Only what this run has inserted is its to queue: the rest is in another run's transaction.
-        inserted = _insert(connection, rows)
+        inserted = insert_predictions(connection, rows)
         fresh = [position for position, row in enumerate(rows) if row["review_id"] in inserted]
         selected = select_for_people(
             [rows[position]["review_id"] for position in fresh],
@@ -174,9 +174,10 @@ def _store(
     return _counted([rows[position] for position in fresh], selected, read=len(reviews))
 
 
-def _rows(
+def prediction_rows(
     model: InferenceEngine, review_ids: Sequence[str], predictions: Predictions, *, now: datetime
 ) -> list[dict[str, Any]]:
+    """The rows of table `prediction` that say what the model answered."""
     columns = zip(
         review_ids, predictions.probabilities.tolist(), predictions.sentiments, predictions.confidence, strict=True
     )
@@ -196,8 +197,10 @@ def _rows(
     ]
 
 
-def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """The ids of the predictions that were not there before."""
+def insert_predictions(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Store the predictions that are not there yet; returns the ids of their reviews."""
+    if not rows:
+        return set()
     statement = insert(PredictionRow).on_conflict_do_nothing().returning(PredictionRow.review_id)
     return set(connection.execute(statement, rows).scalars())
 

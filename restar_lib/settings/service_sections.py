@@ -35,7 +35,7 @@ class MonitoringSettings(Section):
     min_macro_f1: float = Field(default=0.60, ge=0, le=1)
     """Floor of macro-F1 on fresh audit labels, which the champion has not learned from."""
     min_labels: int = Field(default=100, ge=10)
-    """With fewer fresh audit labels nothing is said about macro-F1."""
+    """With fewer fresh audit labels nothing is said about accuracy and macro-F1."""
     label_window: int = Field(default=1000, ge=10)
     """So many of the newest fresh audit labels are looked at."""
     remind_after_hours: float = Field(default=72, ge=0)

@@ -222,7 +222,7 @@ def test_low_macro_f1_on_fresh_labels_is_an_alert(stream: Stream, engine: Engine
     audits(engine, version=stream.version, labels=60, truth=Sentiment.NEUTRAL)
     report = stream.night(USUAL)
     assert report.quality is not None
-    assert (report.quality.labels, report.quality.macro_f1) == (60, 0.0)
+    assert (report.quality.labels, report.quality.macro_f1.value) == (60, 0.0)
     assert stream.told() == [(AlertKind.QUALITY, IncidentStage.OPENED)]
     with engine.begin() as connection:
         said = select(PredictionRow.sentiment).where(PredictionRow.review_id == LabelTask.review_id)

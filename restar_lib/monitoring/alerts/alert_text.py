@@ -6,7 +6,7 @@ One function for each kind of alert, from what was measured to `AlertDetails`; p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from restar_lib.domain import SENTIMENTS, Sentiment
@@ -94,16 +94,11 @@ def quality_details(
         since=at,
         numbers=(
             AlertNumber(name="Model", value=model_version, normal="the champion", bad=False),
-            AlertNumber(name="Macro-F1", value=str(quality), normal=floor, bad=finding is not None),
-            AlertNumber(
-                name="Fresh audit labels",
-                value=f"{quality.labels if quality else 0:,}",
-                normal="drawn at random, never learned from",
-                bad=False,
-            ),
+            *(_quality_numbers(quality, floor, bad=finding is not None) if quality else ()),
         ),
         actions=(
             "Read some of the audits that it got wrong: is the model wrong, or are the answers?",
+            "If many audits are skipped, let somebody else answer them: they come first at the desk.",
             "If the model is: trigger retrain_sentiment, the answers are in its next training set.",
             "If the newest release made it worse, roll back: DAG roll_back, or `restar roll-back`.",
             "If this model never was better (its verdict says so), set monitoring.min_macro_f1 to what is normal here.",
@@ -111,6 +106,20 @@ def quality_details(
         dag_id=WATCH_DAG,
         run_key=run_key,
     )
+
+
+def _quality_numbers(quality: ProductionQuality, floor: str, *, bad: bool) -> Iterator[AlertNumber]:
+    figures = (
+        ("Macro-F1", quality.macro_f1, floor, bad),
+        ("Accuracy", quality.accuracy, "90 % interval in brackets", False),
+    )
+    for name, figure, normal, is_bad in figures:
+        if figure is not None:
+            yield AlertNumber(name=name, value=str(figure), normal=normal, bad=is_bad)
+            others = "were all unanswered audits wrong, or right"
+            yield AlertNumber(name=f"{name}, bounds", value=figure.bounds, normal=others, bad=False)
+    drawn = "drawn at random, never learned from"
+    yield AlertNumber(name="Answered fresh audits", value=quality.answered, normal=drawn, bad=False)
 
 
 def _shape(column: ColumnDrift, distance: ColumnDistance) -> ColumnShape:

@@ -31,6 +31,8 @@ class DriftPageHeader:
     period: str
     looked_at: datetime
     notice: str | None
+    quality: str | None
+    """What the audits say, in a sentence; None where there are none."""
 
 
 def file_name(run_key: str) -> str:
@@ -59,6 +61,7 @@ def write(
         period=head.period,
         looked_at=f"{head.looked_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         notice=head.notice,
+        quality=head.quality,
     )
     before, body, after = charts.partition("<body>")
     if not body:

@@ -42,7 +42,7 @@ class LabelTask(Base):
     status: Mapped[TaskStatus] = mapped_column(TASK_STATUS, server_default="open")
     reasons: Mapped[list[Reason]] = mapped_column(ARRAY(REASON))
     priority: Mapped[float]
-    """Higher is labeled first: the model's uncertainty in [0, 1], audits and feedback above it."""
+    """Higher is labeled first: the model's uncertainty in [0, 1], audits and feedback above it, then skipped audits."""
     inclusion_probability: Mapped[float]
     """Probability with which this review came into the queue: 1 where its uncertainty decided, else the audit rate."""
     audit_rate: Mapped[float | None]
