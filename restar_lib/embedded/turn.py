@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from restar_lib.embedded.airflow_api import AirflowApi, DagRun
 from restar_lib.embedded.dag_runs import POLL_SECONDS, DagRuns, ingest_line, wait_for
 from restar_lib.embedded.feeds import Feed
-from restar_lib.embedded.progress import ProgressView
+from restar_lib.embedded.progress import ProgressView, Step
 from restar_lib.embedded.services import BIN, EmbeddedInstallation
 from restar_lib.embedded.turn_summary import TurnSummary, collect
 from restar_lib.errors import TurnFailed
@@ -104,8 +104,7 @@ class Turn:
         conf = self.feed.history(sum(sources_read(self.engine).values()))
         if conf is not None:
             with self.view.step("history is read") as step:
-                run = self.runs.trigger("ingest_reviews", conf, step)
-                step.detail = ingest_line(self.engine, run)
+                self._ingest(conf, step)
 
     def _first_model(self) -> None:
         with self.view.step("the first model") as step:
@@ -121,9 +120,14 @@ class Turn:
                 step.state, step.detail = "skipped", "all that there is has arrived; `make reset` starts over"
                 return None
             conf, _ = batch
-            run = self.runs.trigger("ingest_reviews", conf, step)
-            step.detail = ingest_line(self.engine, run)
-            return run
+            return self._ingest(conf, step)
+
+    def _ingest(self, conf: dict[str, Any], step: Step) -> DagRun:
+        run, damage = self.runs.ingest(conf, step)
+        step.detail = ingest_line(self.engine, run)
+        if damage:
+            step.state, step.detail = "failed", f"{step.detail}; {damage}"
+        return run
 
     def _score(self, *, since: datetime) -> None:
         with self.view.step("scored, the doubtful queued") as step:
