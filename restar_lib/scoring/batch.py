@@ -103,7 +103,7 @@ def _scored(
 
         coming = fetch(pending.START, total)
         storing: Future[_Chunk] | None = None
-        share = _Share(engine, settings, runs=runs, left=total)
+        share = _Share(engine, settings, runs=runs)
         read = 0
         while read < total and (reviews := coming.result().reviews):  # none left: another run scores as well
             read += len(reviews)
@@ -128,11 +128,12 @@ class _Share:
     again, or a second one beside it, opens no more tasks than one undisturbed run.
     """
 
-    def __init__(self, engine: Engine, settings: config.Settings, *, runs: pending.Runs, left: int) -> None:
+    def __init__(self, engine: Engine, settings: config.Settings, *, runs: pending.Runs) -> None:
         self._engine, self._runs = engine, runs
         self._tasks = settings.selection.max_tasks
         self._before = pending.scoring_state(engine, runs)
-        self._total = min(self._before.read + left, settings.scoring.max_rows)
+        # Of all reviews, read or not: a second run that begins meanwhile has the same share.
+        self._total = max(1, min(self._before.reviews, settings.scoring.max_rows))
         self._read = self._queued = 0
 
     def note(self, stored: _Chunk) -> None:

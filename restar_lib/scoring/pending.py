@@ -89,6 +89,8 @@ def is_any_unread(engine: Engine, settings: Settings, *, now: datetime) -> bool:
 class ScoringState:
     """How far the scoring of some ingest runs has come, in all scoring runs together."""
 
+    reviews: int
+    """All reviews of these ingest runs, read or not."""
     read: int
     queued_uncertain: int
 
@@ -102,13 +104,16 @@ def scoring_state(engine: Engine, among: Runs) -> ScoringState:
     ours = select(IngestRun.ingest_run_id).where(
         one_of(IngestRun.ingest_run_id, among), or_(IngestRun.finished_at.is_not(None), left)
     )
-    with engine.connect() as connection:
+    # One state of the tables for all three figures: a chunk that is stored meanwhile is in all of them or in none.
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         runs = connection.scalars(ours).all()
         # Subtracted, not counted: counting the predictions of many reviews would read all of that table.
         counted = select(func.count()).where(one_of(ReviewRow.ingest_run_id, runs), ReviewRow.duplicate_of.is_(None))
         unread = select(func.count()).select_from(ReviewRow).where(*_unread(runs))
+        reviews = connection.execute(counted).scalar_one()
         return ScoringState(
-            read=connection.execute(counted).scalar_one() - connection.execute(unread).scalar_one(),
+            reviews=reviews,
+            read=reviews - connection.execute(unread).scalar_one(),
             queued_uncertain=count_uncertain(connection, ingest_runs=runs),
         )
 
