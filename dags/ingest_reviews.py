@@ -18,7 +18,8 @@ from its beginning; what is known is recognised.
 **When it fails**: the last line of the log names the source, the file and what to do; everything that could be read is
 stored. A missing path or a state folder that belongs to another source is yours to mend; a database that was away is
 retried. Then clear the task. Files that cannot be read fail `report_damaged_files` alone: all others are stored and
-scored the same night; mend or remove what it names. `restar ingest --dry-run` shows what a run would do.
+scored the same night. Mend or remove what it names; the next run reads it, or `read_and_store` when it is cleared.
+`restar ingest --dry-run` shows what a run would do.
 """
 
 from __future__ import annotations

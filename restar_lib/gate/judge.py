@@ -86,7 +86,8 @@ def judge(
         log.info("verdict %d was given before: %s", known.verdict_id, known.headline)
         if withdrawal:  # said since the page was written
             page.write(settings, known, withdrawal=withdrawal)
-        page.write_missing(settings, known)  # a run was killed between the table and the files
+        else:
+            page.write_missing(settings, known)  # a run was killed between the table and the files
         return verdict_log.assign_to_run(engine, known, run_key=run_key)
     side = _TestSide(settings=settings, cases=cases, snapshot=snapshot, rows=snapshot.examples(Side.TEST))
     lines, provisional = _lines(engine, side, challenger_folder, champion_folder, replaced=known)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     update,
@@ -35,14 +36,26 @@ class WrittenReview(NamedTuple):
     review_id: str
     source: str
     id_in_source: str
+    text_hash: str
     text: str
 
 
 def reviews_of(connection: Connection, user_id: str) -> list[WrittenReview]:
     """A person's reviews."""
     own_id = func.coalesce(ReviewRow.id_in_source, ReviewRow.review_id)
-    wanted = select(ReviewRow.review_id, ReviewRow.source, own_id, ReviewRow.text).where(ReviewRow.user_id == user_id)
+    columns = (ReviewRow.review_id, ReviewRow.source, own_id, ReviewRow.text_hash, ReviewRow.text)
+    wanted = select(*columns).where(ReviewRow.user_id == user_id)
     return [WrittenReview(*row) for row in connection.execute(wanted)]
+
+
+def ids_of_others_too(connection: Connection, user_id: str, reviews: Collection[WrittenReview]) -> set[str]:
+    """Those of their ids under which the same source has reviews of others as well: ids of products, say."""
+    ids = {one.id_in_source for one in reviews}
+    own_id = func.coalesce(ReviewRow.id_in_source, ReviewRow.review_id)
+    named = or_(one_of(ReviewRow.review_id, ids), one_of(ReviewRow.id_in_source, ids))
+    others = select(ReviewRow.source, own_id).where(named, ReviewRow.user_id.is_distinct_from(user_id))
+    theirs = {(one.source, one.id_in_source) for one in reviews}
+    return {name for source, name in connection.execute(others) if (source, name) in theirs}
 
 
 def erase_reviews(connection: Connection, review_ids: Collection[str]) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from restar_lib.domain import Outcome
 
 TEXTS_OF_NO_ID: Final = 3
 """An id before so many texts in one chunk is the id of something else. A review is seldom edited twice in a moment."""
-DIGEST_CHARS: Final = 12
-"""Of the SHA-256 that tells apart two reviews with one id: 48 bits, for the few that share it."""
+DIGEST_CHARS: Final = 32
+"""Of the SHA-256 that tells apart two reviews with one id: 128 bits, so that nobody can write two that collide."""
 
 
 class Brought(Protocol):
@@ -119,7 +119,7 @@ class SourceIds:
     def add(self, brought: Brought) -> ReviewIdentity | None:
         """The new review that a row is; None where it is known."""
         name = brought.id_in_source
-        if name not in self._taken and name not in self._texts:  # nearly every row: it must cost little
+        if name not in self._taken and name not in self._texts and not _looks_made(name):  # nearly every row
             self._taken.add(name)
             self._first[name] = brought
             return ReviewIdentity(name)
@@ -160,10 +160,15 @@ class SourceIds:
 
     def _free_id(self, brought: Brought) -> str:
         """The id itself where nobody has it, else with a hash of source, id and text: the same on every run."""
-        if brought.id_in_source not in self._taken:
+        if brought.id_in_source not in self._taken and not _looks_made(brought.id_in_source):
             return brought.id_in_source
         message = f"{self._source}\0{brought.id_in_source}\0{brought.text_hash}"
         return f"{brought.id_in_source}.{hashlib.sha256(message.encode()).hexdigest()[:DIGEST_CHARS]}"
+
+
+def _looks_made(name: str) -> bool:
+    """Whether a source's id has the form of those with a hash: it never takes the place of one, whoever wrote it."""
+    return name[-DIGEST_CHARS - 1 : -DIGEST_CHARS] == "."
 
 
 def outcome_of(identity: ReviewIdentity, *, is_copy: bool) -> Outcome:

@@ -75,9 +75,9 @@ class ForgetKey:
         """Key of a person."""
         return self._digest(f"user {user_id}")
 
-    def review(self, source: str, id_in_source: str) -> str:
-        """Key of a review, by which ingest refuses it: other sources may have the same id for another one."""
-        return self._digest(f"review of {source}\0{id_in_source}")
+    def review(self, source: str, id_in_source: str, text_hash: str) -> str:
+        """Key of a review, by which ingest refuses it: the same id may stand before others, as that of a product."""
+        return self._digest(f"review of {source}\0{id_in_source}\0{text_hash}")
 
     def stored_review(self, review_id: str) -> str:
         """Key of a review by the id that it had here, by which files that hold it are found."""
@@ -156,7 +156,7 @@ def _not_a_key(path: Path, problem: object) -> str:
 def _keys(key: ForgetKey, row: RawRow, result: CleanedRow, *, source: str) -> list[tuple[ForgottenKind, str]]:
     if isinstance(result, CopyLine):
         brought = result.id_in_source
-        named = (key.review(source, brought), key.review_of_any_source(brought))
+        named = (key.review(source, brought, result.text_hash), key.review_of_any_source(brought))
         keys = [(ForgottenKind.REVIEW, one) for one in named]
         user_id = result.user_id
     else:

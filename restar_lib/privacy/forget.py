@@ -159,12 +159,14 @@ def _key(connection: Connection, settings: Settings, *, dry_run: bool) -> Forget
 def _look_up(connection: Connection, settings: Settings, user_id: str) -> _Person:
     mapping = FieldMapping.from_config(settings.source.fields)
     reviews = erasure.reviews_of(connection, user_id)
+    ids = {one.review_id for one in reviews} | {one.id_in_source for one in reviews}
     return _Person(
         user_id=user_id,
         reviews=reviews,
         quarantined=quarantine.rows_of_person(connection, user_id, mapping),
         search_terms=traces.search_terms(
-            ids=(user_id, *(one.review_id for one in reviews), *(one.id_in_source for one in reviews)),
+            # An id that others' reviews have too would erase what the files say of those.
+            ids=(user_id, *(ids - erasure.ids_of_others_too(connection, user_id, reviews))),
             texts=[one.text for one in reviews],
             wrote=lambda line: quarantine.is_by_person(line, user_id, mapping),
         ),
@@ -194,7 +196,7 @@ def _write_tombstones(
     """Write the tombstones; returns each training set that ever held their reviews: True where models learned them."""
     buried = [
         (ForgottenKind.USER, key.user(person.user_id)),
-        *((ForgottenKind.REVIEW, key.review(one.source, one.id_in_source)) for one in person.reviews),
+        *((ForgottenKind.REVIEW, key.review(one.source, one.id_in_source, one.text_hash)) for one in person.reviews),
         *((ForgottenKind.REVIEW, key.stored_review(one)) for one in sorted(person.texts)),
         *((ForgottenKind.ROW, key.row(one)) for one in sorted(set(person.quarantined.values()))),
     ]

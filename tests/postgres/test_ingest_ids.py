@@ -150,3 +150,33 @@ def test_a_review_that_was_erased_before_ids_belonged_to_sources_stays_away(engi
     with engine.begin() as connection:
         bury(connection, key, [(ForgottenKind.REVIEW, key.review_of_any_source("r7"))], now=NOW)
     assert read(engine, shop(smoke, "shop", [row("r7", "It is back")])).reasons == {"forgotten": 1}
+
+
+def test_forgetting_a_person_keeps_nobody_else_out_whose_reviews_name_the_same_product(
+    engine: Engine, smoke: Settings
+) -> None:
+    """The id is a product's: hers stays away, those of others are taken, and files that name the product stay whole."""
+    log = smoke.home / "logs" / "ingest.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("a row of product B00123456789 came\n")
+    hers = row("B00123456789", "Anna's kettle boils", user_id="anna-reviewer-1")
+    read(engine, shop(smoke, "shop", [hers, row("B00123456789", "Ben's kettle leaks", user_id="ben")]))
+    assert forget(engine, smoke, user_id="anna-reviewer-1", now=NOW, dry_run=False).reviews == 1
+    assert log.read_text() == "a row of product B00123456789 came\n"
+    late = [hers | {"user_id": None}, row("B00123456789", "Cyd's kettle shines", user_id="cyd")]
+    counts = read(engine, shop(smoke, "shop", late, file="late"))
+    assert (counts.new, counts.reasons) == (1, {"forgotten": 1})
+
+
+def test_no_id_that_somebody_wrote_stops_an_ingest(engine: Engine, smoke: Settings) -> None:
+    """One that has the form of ours gets one of ours: it cannot stand where a later review would."""
+    read(engine, shop(smoke, "shop", [row("7", "The first text")]))
+    read(engine, shop(smoke, "probe", [row("7", "The second text")]))
+    with engine.connect() as connection:
+        made = connection.scalars(select(ReviewRow.review_id).where(ReviewRow.id_in_source == "7")).one()
+    read(engine, shop(smoke, "hostile", [row(made, "It wants that place"), row(f"8{made[1:]}", "Or another one")]))
+    assert read(engine, shop(smoke, "probe", [row("7", "A third text")], file="more")).new == 1
+    assert len(stored(engine)) == 5
+    with engine.connect() as connection:
+        taken = connection.scalars(select(ReviewRow.review_id).where(ReviewRow.source == "hostile")).all()
+    assert not {made, f"8{made[1:]}"} & set(taken)

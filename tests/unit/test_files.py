@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
+import os
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from restar_lib.errors import ConfigurationError, SourceError
+from restar_lib.errors import ConfigurationError, DamagedFiles, SourceError
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
 from restar_lib.ingest.readers.storage import find_files
@@ -314,3 +318,33 @@ def test_a_folder_of_many_files_is_listed_by_its_names_alone(tmp_path: Path) -> 
     few, many = peak(1000), peak(3000)
     assert (many - few) / 2000 < 300
     assert max(asked) <= 500
+
+
+def test_a_folder_that_may_not_be_read_and_a_link_to_itself_keep_nothing_back() -> None:
+    """The other files are read, and the folder is named at the end, like a damaged file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        write(folder / "a.jsonl", 0)
+        write(folder / "closed" / "b.jsonl", 1)
+        write(folder / "open" / "c.jsonl", 2)
+        (folder / "loop.jsonl").symlink_to("loop.jsonl")
+        (folder / "closed").chmod(0)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as other_user:
+            found, said = other_user.submit(read_as_nobody, folder).result()
+        (folder / "closed").chmod(0o755)
+    assert found == ["R0", "R2"]
+    assert said.startswith(f"{folder / 'closed'}: Permission denied")
+
+
+def read_as_nobody(folder: Path) -> tuple[list[str], str]:
+    """What a user reads who may not read everything, and what is said at the end."""
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    found = []
+    try:
+        for one in source(folder).rows(None):
+            found.append(one)  # noqa: PERF402  what came before the error counts
+    except DamagedFiles as error:
+        return ids(found), str(error)
+    return ids(found), ""

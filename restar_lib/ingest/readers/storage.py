@@ -9,7 +9,7 @@ profiles, instance roles); `source.storage` holds the rest, such as an endpoint.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -49,9 +49,13 @@ class FoundFiles(Mapping[str, StoredFile]):
     A file is looked at when it is asked for. Raises `SourceError` for one that has vanished since.
     """
 
-    def __init__(self, names: Iterable[str], look_at: Callable[[str], StoredFile]) -> None:
+    def __init__(
+        self, names: Iterable[str], look_at: Callable[[str], StoredFile], *, problems: Sequence[str] = ()
+    ) -> None:
+        """`problems` names what could not be listed; it may grow while `names` is read."""
         self._names = sorted(name for name in names if not any(part[:1] == "." for part in name.split("/")))
         self._look_at = look_at
+        self.problems = tuple(problems)
 
     def __getitem__(self, name: str) -> StoredFile:
         """The file, as it is now."""
@@ -94,7 +98,9 @@ def _on_this_machine(path: str) -> FoundFiles:
     if place.is_file():
         return _local([place.name], below=place.parent)
     if place.is_dir():
-        return _local((name for name in _names_below(place) if name.endswith(ENDINGS)), below=place)
+        problems: list[str] = []
+        wanted = (name for name in _names_below(place, problems=problems) if name.endswith(ENDINGS))
+        return _local(wanted, below=place, problems=problems)
     if not has_magic(path):
         raise SourceError(f"{path}: there is no such file or folder; {WANTED}")
     parts = place.parts
@@ -103,18 +109,25 @@ def _on_this_machine(path: str) -> FoundFiles:
     return _local((file.relative_to(fixed).as_posix() for file in matches), below=fixed) or _nothing(path)
 
 
-def _names_below(folder: Path, prefix: str = "") -> Iterator[str]:
-    """The files below a folder, links to files included; links to folders are not followed."""
+def _names_below(folder: Path, prefix: str = "", *, problems: list[str]) -> Iterator[str]:
+    """The files below a folder, links to files included; links to folders are not followed.
+
+    A folder in it that may not be read keeps no other back: it is added to `problems`.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _names_below(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                yield prefix + entry.name
+            if not entry.is_dir(follow_symlinks=False):
+                if Path(entry.path).is_file():  # of a link to itself, an entry's own method raises
+                    yield prefix + entry.name
+                continue
+            try:
+                yield from _names_below(folder / entry.name, f"{prefix}{entry.name}/", problems=problems)
+            except PermissionError as error:
+                problems.append(f"{entry.path}: {error.strerror}; make it readable, or move it away")
 
 
-def _local(names: Iterable[str], *, below: Path) -> FoundFiles:
-    return FoundFiles(names, lambda name: _local_file(name, below / name))
+def _local(names: Iterable[str], *, below: Path, problems: Sequence[str] = ()) -> FoundFiles:
+    return FoundFiles(names, lambda name: _local_file(name, below / name), problems=problems)
 
 
 def _local_file(name: str, file: Path) -> StoredFile:

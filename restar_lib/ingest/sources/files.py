@@ -47,7 +47,7 @@ class FilesSource:
         """
         check_kind(self, cursor)
         found = find_files(self.path, storage=self.storage)
-        problems: list[str] = []
+        problems = list(found.problems)
         rows = self._in_window(found, problems) if self.window else self._after(found, cursor, files, problems)
         yield from rows
         if problems:
