@@ -7,7 +7,7 @@ from restar_lib.gate.verdict_log import VerdictKey
 from restar_lib.ingest.erasure import erase_reviews
 from restar_lib.monitoring import watch_log
 from restar_lib.monitoring.alerts import alert_log
-from restar_lib.store.tables import ReviewRow, SnapshotRow, VerdictReview
+from restar_lib.store.tables import DriftReportRow, ReviewRow, SnapshotRow, VerdictReview
 
 MANY = 70_000
 KEY = VerdictKey(challenger="rs-1111111111", champion=None, snapshot_hash="a" * 16, rules_hash="b" * 16)
@@ -50,10 +50,15 @@ def test_a_verdict_on_70_000_rows_is_stored_and_counted(engine: Engine) -> None:
 
 def test_70_000_deleted_reports_lose_their_links(engine: Engine) -> None:
     """Housekeeping after a long pause."""
+    report = {"model_version": "rs-1111111111", "window_rows": 1, "enough_rows": True, "findings": {}}
     with engine.begin() as connection:
+        for name in ("drift/69999.html", "drift/kept.html"):
+            connection.execute(insert(DriftReportRow).values(run_key=name, report_file=name, **report))
         files = [f"drift/{number}.html" for number in range(MANY)]
         watch_log.forget_reports(connection, files)
         alert_log.forget_reports(connection, files)
+        left = connection.scalars(select(DriftReportRow.report_file).order_by(DriftReportRow.run_key)).all()
+    assert left == [None, "drift/kept.html"]
 
 
 def test_35_000_texts_of_one_person_live_on_with_somebody_else(engine: Engine) -> None:
