@@ -26,8 +26,9 @@ import numpy as np
 from restar_lib.atomic_files import READABLE, flush, flush_folder, write_text
 from restar_lib.errors import SourceError
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
+from restar_lib.ingest.file_rows import read_file
+from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
-from restar_lib.ingest.readers.formats import read_file
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,12 @@ def plan(
     path: str,
     *,
     folder: Path,
-    fields: Mapping[str, tuple[str, ...]],
+    options: FileOptions,
     history_share: float,
     slices: int,
     storage: Mapping[str, Any] | None = None,
 ) -> ReplayPlan:
-    """Split the rows at `path` by time into files in `folder/held`; `fields` and `storage` are those of `source`.
+    """Split the rows at `path` by time into files in `folder/held`; `options` and `storage` are those of `source`.
 
     A folder that is planned already stays as it is, whatever the share and the number of slices are now. Raises
     `SourceError` where there is nothing to plan, or where the folder holds the plan of other input.
@@ -79,10 +80,9 @@ def plan(
     sizes = tuple((name, file.size) for name, file in found.items())
     if (folder / PLAN_FILE).exists():
         return _existing(folder, path=path, files=sizes)
-    mapping = FieldMapping.from_config(fields)
-    times = _sorted_times(found.values(), mapping)
+    times = _sorted_times(found.values(), options)
     cuts = _cuts(times, history_share=history_share, slices=slices, path=path)
-    rows = _copy(found.values(), mapping, cuts=cuts, folder=folder)
+    rows = _copy(found.values(), options, cuts=cuts, folder=folder)
     if sum(rows) != len(times):
         raise SourceError(f"{path}: the files changed while they were planned; run again when they are complete")
     made = ReplayPlan(
@@ -150,36 +150,40 @@ def _cuts(times: Sequence[int], *, history_share: float, slices: int, path: str)
     return _Cuts(times, [history + rest * part // parts for part in range(parts)])
 
 
-def _sorted_times(files: Iterable[StoredFile], mapping: FieldMapping) -> array[int]:
-    times = array("q", (time for time, _ in _timed_lines(files, mapping)))
+def _sorted_times(files: Iterable[StoredFile], options: FileOptions) -> array[int]:
+    times = array("q", (time for time, _ in _timed_lines(files, options)))
     np.frombuffer(times, dtype=np.int64).sort()  # in place: the array is all that grows with the input
     return times
 
 
-def _timed_lines(files: Iterable[StoredFile], mapping: FieldMapping) -> Iterator[tuple[int, bytes]]:
+def _timed_lines(files: Iterable[StoredFile], options: FileOptions) -> Iterator[tuple[int, bytes]]:
     """Every row as a line, with its time in milliseconds."""
     for file in files:
-        for _, row in read_file(file, None, mapping):
+        for _, row in read_file(file, None, options):
             moment = parse_timestamp((row.fields or {}).get("reviewed_at"))
-            yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, mapping)
+            yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, options.mapping)
 
 
 def _line(row: RawRow, mapping: FieldMapping) -> bytes:
-    """The row as one line. A JSON line stays as it is, and so does a malformed row except for its line ends."""
-    if row.fields is None or (row.raw[:1] + row.raw[-1:] == b"{}" and b"\n" not in row.raw):
+    """The row as one line, which a reading of its own understands alone.
+
+    A JSON line that says everything itself stays as it is, and so does a malformed row except for its line ends.
+    """
+    is_json = row.raw[:1] + row.raw[-1:] == b"{}" and b"\n" not in row.raw
+    if row.fields is None or (is_json and not row.is_resolved):
         return row.raw.replace(b"\n", b" ")
-    named = {mapping.spellings[name][0]: value for name, value in row.fields.items()}
+    named = {mapping.spellings[name][0]: value for name, value in row.fields.items() if name in mapping.spellings}
     return json.dumps(named).encode()
 
 
-def _copy(files: Iterable[StoredFile], mapping: FieldMapping, *, cuts: _Cuts, folder: Path) -> list[int]:
+def _copy(files: Iterable[StoredFile], options: FileOptions, *, cuts: _Cuts, folder: Path) -> list[int]:
     """Write history and slices; the number of rows of each."""
     names = _names(slices=len(cuts.ranks))
     held = _emptied(folder)
     rows = [0] * len(names)
     with ExitStack() as stack:
         targets = [stack.enter_context(_written(held / name)) for name in names]
-        for time, line in _timed_lines(files, mapping):
+        for time, line in _timed_lines(files, options):
             part = cuts.part(time)
             targets[part].write(line + b"\n")
             rows[part] += 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from restar_lib.demo import replay
 from restar_lib.errors import SourceError
 from restar_lib.ingest.readers.storage import find_files
+from restar_lib.ingest.sources.configured import file_options
 from restar_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class ReplayFeed:
         )  # a path without files is refused before anything starts
         digest = hashlib.sha256(self.path.encode()).hexdigest()[:8]
         name = f"{Path(self.path).name[:60]}-{digest}"
-        return {"source": {"kind": "files", "name": name, "path": str(self.folder / replay.INBOX)}}
+        # Whether the files can be read is decided where they are planned; a slice may hold all bad rows of a month.
+        return {"source": {"kind": "files", "name": name, "path": str(self.folder / replay.INBOX), "max_refused": 1.0}}
 
     def prepare(self) -> str:
         """Split the files by time, once."""
@@ -126,7 +128,7 @@ class ReplayFeed:
         return replay.plan(
             self.path,
             folder=self.folder,
-            fields=self.settings.source.fields,
+            options=file_options(self.settings.source),
             storage=self.settings.source.storage,
             history_share=embedded.history_share,
             slices=embedded.slices,

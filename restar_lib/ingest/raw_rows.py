@@ -8,11 +8,12 @@ quarantine.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from restar_lib.errors import ConfigurationError
+from restar_lib.errors import ConfigurationError, SourceError
 
 Cursor = dict[str, Any]
 """How far a source is read: JSON that only the source that made it understands.
@@ -20,7 +21,7 @@ Cursor = dict[str, Any]
 Where it names a `file`, it holds the `state` of this file alone; those of others are looked up (`FileStates`).
 """
 FileState = dict[str, Any]
-"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete."""
+"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete, shape."""
 FileStates = Callable[[Sequence[str]], Mapping[str, FileState]]
 """Looks up the states of some files by their names; a file that was never read is left out."""
 
@@ -45,6 +46,9 @@ FIELDS = (
     "reviewed_at",
 )
 """Our names of the fields of a raw row; `source.fields` maps other spellings to them."""
+REMEMBERED_COLUMNS = 500
+"""Sets of columns whose places are remembered: the rows of a file have few."""
+_SEPARATORS = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,17 +63,40 @@ class RawRow:
     """What is wrong with a malformed row."""
     cursor_after: Cursor | None = None
     """Reading goes on behind this row from here. None as it comes from a file, and where a window moves no cursor."""
+    is_resolved: bool = False
+    """Whether the fields say more than the row itself: it was on another scale, within another object, ..."""
 
     def with_cursor(self, cursor_after: Cursor) -> RawRow:
         """This row with its cursor. Called for every row, and `dataclasses.replace` takes twice as long."""
-        return RawRow(raw=self.raw, fields=self.fields, problem=self.problem, cursor_after=cursor_after)
+        return RawRow(
+            raw=self.raw,
+            fields=self.fields,
+            problem=self.problem,
+            cursor_after=cursor_after,
+            is_resolved=self.is_resolved,
+        )
+
+
+def plain_name(name: str) -> str:
+    """A column's name as it is compared: without case, blanks, `_` and `-`."""
+    return _SEPARATORS.sub("", name).casefold()
+
+
+Place = tuple[str, ...]
+"""The name of a column, and below it those of nested objects."""
 
 
 @dataclass(frozen=True)
 class FieldMapping:
-    """Our field names and their spellings in a source, in the order in which they are tried."""
+    """Our field names and their spellings in a source, in the order in which they are tried.
+
+    Names are compared by `plain_name`. A spelling with dots is a column of that name, or reaches into nested objects.
+    """
 
     spellings: Mapping[str, tuple[str, ...]]
+    _places: dict[tuple[str, ...], list[tuple[str, list[Place]]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def from_config(cls, config: Mapping[str, tuple[str, ...]]) -> FieldMapping:
@@ -80,15 +107,85 @@ class FieldMapping:
         return cls({name: tuple(config.get(name, (name,))) for name in FIELDS})
 
     def ours(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of `row` under our names: the first spelling that has a value wins."""
+        """The fields of `row` under our names: the first spelling that has a value wins, and an object is none."""
         found = {}
-        for name, spellings in self.spellings.items():  # plain loops: this runs for every row
-            for spelling in spellings:
-                value = row.get(spelling)
-                if value is not None:
+        for name, places in self.places(row):  # plain loops: this runs for every row
+            for place in places:
+                value = row[place[0]]
+                if len(place) > 1 or value.__class__ is dict:
+                    value = _nested(value, place[1:])
+                if value is not None and value != "":
                     found[name] = value
                     break
         return found
+
+    def places(self, columns: Iterable[str]) -> list[tuple[str, list[Place]]]:
+        """By our names, where in these columns a field may be; fields that no column is spelled like are left out."""
+        names = tuple(columns)
+        places = self._places.get(names)
+        if places is None:
+            if len(self._places) >= REMEMBERED_COLUMNS:
+                self._places.clear()
+            places = self._places[names] = self._find(names)
+        return places
+
+    def _find(self, columns: tuple[str, ...]) -> list[tuple[str, list[Place]]]:
+        by_name: dict[str, list[str]] = {}
+        for column in columns:
+            by_name.setdefault(plain_name(column), []).append(column)
+        found = []
+        for name, spellings in self.spellings.items():
+            places = [place for spelling in spellings for place in _spelled(spelling, by_name)]
+            if places:
+                found.append((name, list(dict.fromkeys(places))))
+        return found
+
+
+def _spelled(spelling: str, by_name: Mapping[str, list[str]]) -> list[Place]:
+    """Columns of this spelling, and what it reaches inside others."""
+    places: list[Place] = [(column,) for column in by_name.get(plain_name(spelling), ())]
+    parts = spelling.split(".")
+    for end in range(1, len(parts)):
+        head = by_name.get(plain_name(".".join(parts[:end])), ())
+        places += [(column, *parts[end:]) for column in head]
+    return places
+
+
+def _nested(value: Any, path: Place) -> Any:
+    """What is below `value`; None where there is none, or an object. A list is several rows, and never looked into."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        wanted = plain_name(name)
+        value = next((inner for key, inner in value.items() if plain_name(str(key)) == wanted), None)
+    return None if isinstance(value, dict) else value
+
+
+NEEDED: Final = {"text": "the text", "rating": "the rating", "reviewed_at": "the time"}
+"""What every review needs, with the word for it."""
+SHOWN_NAMES: Final = 25
+SHOWN_SPELLINGS: Final = 12
+
+
+def refuse_columns(
+    columns: Iterable[str], mapping: FieldMapping, *, address: str, where: str, time_needed: bool = True
+) -> None:
+    """Raise `SourceError` where no column is spelled like a field that every review needs; `where` they were sought."""
+    names = list(columns)
+    named = {name for name, _ in mapping.places(names)}
+    for name, word in NEEDED.items():
+        if name in named or (name == "reviewed_at" and not time_needed):
+            continue
+        found = ", ".join(column[:40] for column in names[:SHOWN_NAMES]).encode("utf-8", "backslashreplace").decode()
+        spellings = mapping.spellings[name]
+        more = ", ..." if len(spellings) > SHOWN_SPELLINGS else ""
+        way = f"If one of them is {word}, set source.fields: {{{name}: [its name]}}"
+        if name == "reviewed_at":
+            way += "; where there is none, source.reviewed_at: file (when the file was written) or reading"
+        raise SourceError(
+            f"{address}: no column for {word} in {where}. Found are: {found or 'none'}. {way}. Known spellings: "
+            f"{', '.join(spellings[:SHOWN_SPELLINGS])}{more}. Nothing of this file was read"
+        )
 
 
 def parse_line(line: bytes, mapping: FieldMapping) -> tuple[dict[str, Any] | None, str]:

@@ -6,10 +6,12 @@ around the loop (monitoring, mail, serving, ...) stand in `settings.service_sect
 
 from __future__ import annotations
 
+import codecs
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 Share = Field(ge=0.0, le=1.0)
 
@@ -48,7 +50,37 @@ class SourceSettings(Section):
     """`files`: options of the storage behind a URL (endpoint_url, anon, ...). Credentials are refused: the storage's
     own tools find them."""
     fields: dict[str, tuple[str, ...]] = {}
-    """`files`: our field name -> spellings found in the wild, first match wins."""
+    """`files`: our field name -> spellings found in the wild, first match wins. Case, blanks, `_` and `-` do not
+    matter; a dot reaches into an object."""
+    encoding: str = ""
+    """`files`: what the text is written in (cp1252, utf-16, shift_jis, ...); empty: found in each file."""
+    rating_scale: str = ""
+    """`files`: the worst and the best rating (1-10, 0-100, 6-1), or `thumbs` for two values; empty: stars from 1 to 5,
+    or another scale where a file leaves no doubt."""
+    date_order: Literal["", "day", "month"] = ""
+    """`files`: what comes first in 5/6/2024; empty: found in each file."""
+    reviewed_at: Literal["", "file", "reading"] = ""
+    """`files`: the time of reviews that bring none: when the file was written, or when it is read; empty: such reviews
+    are refused."""
+    max_refused: float = Field(default=0.2, ge=0, le=1)
+    """A file of whose rows a larger share cannot be read is refused as a whole: most probably it is misread."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_exists(cls, value: str) -> str:
+        try:
+            return codecs.lookup(value).name if value else ""
+        except LookupError:
+            raise ValueError("there is no such encoding; write cp1252, utf-16, cp1251, shift_jis, gb18030") from None
+
+    @field_validator("rating_scale", mode="before")
+    @classmethod
+    def _scale_has_two_ends(cls, value: Any) -> str:
+        written = str(value).strip()
+        number = r"-?\d+(?:[.,]\d+)?"
+        if written in {"", "thumbs"} or re.fullmatch(rf"{number}\s*(?:-|to|\.\.)\s*{number}", written):
+            return written
+        raise ValueError("write the worst and the best rating, 1-10 or 0-100, or thumbs")
 
 
 class HubSettings(Section):

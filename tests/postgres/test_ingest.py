@@ -17,6 +17,7 @@ from restar_lib.dataset import candidates
 from restar_lib.domain import Side
 from restar_lib.errors import SourceError
 from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.load import ingest
 from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.sources.base import Source
@@ -44,7 +45,11 @@ def row(review_id: str, text: str | None = None, **changes: Any) -> bytes:
 
 def write(file: Path, *lines: bytes) -> FilesSource:
     file.write_bytes(b"\n".join(lines) + b"\n")
-    return FilesSource(name="shop", path=str(file), mapping=FieldMapping({name: (name,) for name in FIELDS}))
+    return FilesSource(
+        name="shop",
+        path=str(file),
+        options=FileOptions(mapping=FieldMapping({name: (name,) for name in FIELDS}), encoding="utf-8"),
+    )
 
 
 def run(engine: Engine, source: Source, settings: Settings, **changes: Any) -> IngestCounts:
@@ -155,7 +160,7 @@ def test_refused_rows_are_kept_with_their_reason(engine: Engine, smoke: Settings
     bad = [
         (b"{oops \x00 \xff", "malformed"),
         (row("R2", "   "), "missing_text"),
-        (row("R3", rating=9), "bad_rating"),
+        (row("R3", rating="nine"), "bad_rating"),
         (row("R4", reviewed_at="\x00"), "bad_timestamp"),
         (row("R5", "too short \ud83d"), "too_short"),
         (row("R6", "word " * 600), "too_long"),
@@ -170,7 +175,7 @@ def test_refused_rows_are_kept_with_their_reason(engine: Engine, smoke: Settings
     assert {found.reason.value for found in stored} == {reason for _, reason in bad}
     raw = {found.reason.value: found.raw for found in stored}
     assert raw["malformed"] == "{oops \\x00 \\xff"
-    assert json.loads(raw["bad_rating"])["rating"] == 9
+    assert json.loads(raw["bad_rating"])["rating"] == "nine"
     assert all(found.detail for found in stored)
 
 

@@ -22,6 +22,9 @@ from tests.review_files import FORMS, review, write_rows
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 KEYS = {"AWS_ACCESS_KEY_ID": "a stranger", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
 
+STARS: dict[str, Any] = {"rating_scale": "1-5", "max_refused": 1.0}
+"""Ratings are known to be stars, and bad rows refuse no others."""
+
 
 def reading(settings: Settings, path: object, **changes: Any) -> Settings:
     """These settings with `files` at this path as the source."""
@@ -134,7 +137,7 @@ def test_a_dry_run_counts_like_a_run_and_writes_nothing(engine: Engine, smoke: S
     """Before the first run and between two runs: the counts are those of the run that follows."""
     rows = [review(1), review(2), review(1), review(3, text=review(2)["text"]), review(4, rating=0), review(5)]
     chunks = smoke.model_copy(update={"ingest": smoke.ingest.model_copy(update={"chunk_rows": 2})})
-    config = reading(chunks, write_rows(tmp_path / "a.csv", rows))
+    config = reading(chunks, write_rows(tmp_path / "a.csv", rows), rating_scale="1-5")
     source = open_source(config)
     for limit in (4, 2):
         expected = dry_run(source, config, engine=engine, max_rows=limit)
@@ -154,7 +157,7 @@ def test_a_dry_run_counts_like_a_run_and_writes_nothing(engine: Engine, smoke: S
 
 def test_a_dry_run_shows_examples(smoke: Settings, tmp_path: Path) -> None:
     """What would be taken, what would not and why; without a database as if nothing were known."""
-    config = reading(smoke, write_rows(tmp_path / "a.jsonl", [review(1), review(2, rating=6)]))
+    config = reading(smoke, write_rows(tmp_path / "a.jsonl", [review(1), review(2, rating=6)]), **STARS)
     lines = list(dry_run(open_source(config), config, engine=None).lines())
     assert lines[:2] == ["dry run of shop: 2 rows read, nothing written", "new: 1"]
     assert any("would be taken: R1 (2 stars, 2013-09-13): Review 1" in line for line in lines)

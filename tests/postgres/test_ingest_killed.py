@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event, func, select
 
+from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.load import ingest
 from restar_lib.ingest.raw_rows import FIELDS, FieldMapping
 from restar_lib.ingest.sources.files import FilesSource
@@ -39,7 +40,9 @@ def source_of(tmp_path: Path, rows: int) -> FilesSource:
         }
         lines.append(json.dumps(fields).encode() if number % 5 else b"{oops %d" % number)
     file.write_bytes(b"\n".join(lines) + b"\n")
-    return FilesSource(name="shop", path=str(file), mapping=FieldMapping({name: (name,) for name in FIELDS}))
+    return FilesSource(
+        name="shop", path=str(file), options=FileOptions(mapping=FieldMapping({name: (name,) for name in FIELDS}))
+    )
 
 
 def chunks_of(settings: Settings, rows: int) -> Settings:

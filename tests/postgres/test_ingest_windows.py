@@ -26,7 +26,7 @@ def config(smoke: Settings, tmp_path: Path) -> Settings:
     rows = [review(day) for day in range(20)]
     write_rows(tmp_path / "in" / "a.csv", rows[::2])
     write_rows(tmp_path / "in" / "b.jsonl", rows[1::2])
-    source = {"kind": "files", "name": "shop", "path": str(tmp_path / "in")}
+    source = {"kind": "files", "name": "shop", "path": str(tmp_path / "in"), "max_refused": 1.0}
     return smoke.model_copy(update={"source": smoke.source.model_copy(update=source)})
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from restar_lib.errors import ConfigurationError, DamagedFiles, SourceError
+from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
 from restar_lib.ingest.readers.storage import find_files
@@ -27,7 +28,7 @@ MAPPING = FieldMapping.from_config(load(environment={}).settings.source.fields)
 
 
 def source(path: Path | str) -> FilesSource:
-    return FilesSource(name="shop", path=str(path), mapping=MAPPING)
+    return FilesSource(name="shop", path=str(path), options=FileOptions(mapping=MAPPING))
 
 
 def line(number: int) -> bytes:
@@ -278,7 +279,8 @@ def test_a_cursor_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_the_configured_source_is_opened(tmp_path: Path) -> None:
     """`source.kind: files` reads the path with the spellings of the configuration, under its own name."""
-    write(tmp_path / "a.jsonl", 0)
+    whole = {"review_id": "R0", "text": "text 0", "rating": 5, "timestamp": 1378944000}
+    (tmp_path / "a.jsonl").write_text(json.dumps(whole) + "\n", encoding="utf-8")
     environment = {"RESTAR_SOURCE__KIND": "files", "RESTAR_SOURCE__NAME": "inbox", "RESTAR_SOURCE__PATH": str(tmp_path)}
     config: Settings = load(environment=environment).settings
     opened = open_source(config)

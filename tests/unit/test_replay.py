@@ -11,6 +11,7 @@ import pytest
 
 from restar_lib.demo.replay import HISTORY, PLAN_FILE, ReplayPlan, deliver, next_held, plan
 from restar_lib.errors import SourceError
+from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.settings import load
 from tests.review_files import FORMS, review, write_rows
@@ -32,7 +33,13 @@ def write(file: Path, lines: list[bytes]) -> Path:
 
 def planned(path: Path, folder: Path, *, share: float = 0.7, slices: int = 3) -> ReplayPlan:
     fields = {"reviewed_at": ("timestamp",)}
-    return plan(str(path), folder=folder, fields=fields, history_share=share, slices=slices)
+    return plan(
+        str(path),
+        folder=folder,
+        options=FileOptions(mapping=FieldMapping.from_config(fields)),
+        history_share=share,
+        slices=slices,
+    )
 
 
 def held(folder: Path, name: str) -> list[bytes]:
@@ -81,7 +88,13 @@ def test_every_form_is_replayed_row_by_row(tmp_path: Path, name: str) -> None:
     rows = [review(number) for number in range(10)]
     file = write_rows(tmp_path / name, rows)
     fields = load(environment={}).settings.source.fields
-    made = plan(str(file), folder=tmp_path / "out", fields=fields, history_share=0.7, slices=2)
+    made = plan(
+        str(file),
+        folder=tmp_path / "out",
+        options=FileOptions(mapping=FieldMapping.from_config(fields)),
+        history_share=0.7,
+        slices=2,
+    )
     found = [json.loads(row) for part in made.names for row in held(tmp_path / "out", part)]
     mapping = FieldMapping.from_config(fields)
     as_texts = [{name: str(value) for name, value in mapping.ours(row).items()} for row in found]

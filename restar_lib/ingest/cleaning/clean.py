@@ -8,17 +8,19 @@ copies of a text are found by `text_hash` in `ingest.load`. What is far too long
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from restar_lib.domain import QuarantineReason, Review
+from restar_lib.ingest.cleaning.ratings import parse_rating
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.settings import IngestSettings
 from restar_lib.text import leaks_stars, normalised_text, plain_text
 
+UNDATED = "undated"
+"""Beside the fields of a row that brings no time, and was given one (`source.reviewed_at`)."""
 MAX_CHARS = 10_000
 """Longer texts are too long however few words they have: the limit of a prediction request as well."""
 MAX_ID_CHARS = 200
@@ -46,7 +48,7 @@ def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> 
         detail = f"{chars} characters as read, at most {most} are cleaned"
         return Rejection(reason=QuarantineReason.TOO_LONG, detail=detail)
     text = plain_text(fields.get("text"))
-    rating = _rating(fields.get("rating"))
+    rating = parse_rating(fields.get("rating"))
     reviewed_at = parse_timestamp(fields.get("reviewed_at"))
     normalised = normalised_text(text)
     if not normalised:
@@ -83,10 +85,12 @@ def text_hash(normalised: str) -> str:
 def derived_id(fields: Mapping[str, Any], reviewed_at: datetime) -> str:
     """The id of a row that brings none: sha1(user|asin|timestamp in ms|text), 16 hex digits.
 
-    From the text as it was read, so that better cleaning never makes a known review look new.
+    From the text as it was read, so that better cleaning never makes a known review look new; without a time that is
+    not the row's own, which another reading would not repeat.
     """
     user, asin = identifier(fields.get("user_id")) or "", identifier(fields.get("asin")) or ""
-    key = f"{user}|{asin}|{round(reviewed_at.timestamp() * 1000)}|{fields.get('text')}"
+    time = "" if fields.get(UNDATED) else round(reviewed_at.timestamp() * 1000)
+    key = f"{user}|{asin}|{time}|{fields.get('text')}"
     return hashlib.sha1(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
 
 
@@ -112,17 +116,6 @@ def _blocked(normalised: str, config: IngestSettings) -> Rejection | None:
         if wanted and f" {wanted} " in f" {normalised} ":
             return Rejection(reason=QuarantineReason.BLOCKLISTED, detail=f"contains {phrase!r}")
     return None
-
-
-def _rating(value: Any) -> int | None:
-    """1 to 5 from 4, 4.0, "4" or "4.0"; None for anything else, half stars included."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return int(number) if math.isfinite(number) and number in {1, 2, 3, 4, 5} else None
 
 
 def readable_title(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The content of a stored file: plain, gzip or zstd by its first bytes, whatever its name says.
+"""The content of a stored file: plain, gzip, bzip2, zstd or a zip of one table by its first bytes, not by its name.
 
 Reads forward in constant memory; going back means reading from the start again, so readers avoid it. A file whose
 compression is damaged or cut off is a `SourceError` that names it, raised after everything before the damage was
@@ -7,34 +7,53 @@ returned. It knows nothing of lines or rows, and writes nothing.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import BinaryIO, Final, cast
 
 import zstandard
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.readers.storage import StoredFile
+from restar_lib.ingest.readers.storage import PACKED, PLAIN_ENDINGS, StoredFile
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_INPUT_BYTES = 4096
 """Unpacked at once: a decompressor returns all that its input holds, and a hostile file grows a thousandfold."""
 BUFFER_BYTES = 128 << 10
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
+PIECE_BYTES = 1024
+BZIP2_MAGIC = b"BZh"
+ZIP_MAGIC = b"PK\x03\x04"
+WORKBOOK: Final = "xl/workbook.xml"
+"""In every spreadsheet, which is a zip as well."""
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, zipfile.BadZipFile)
 
-Content = io.BufferedReader | gzip.GzipFile
+Content = io.BufferedReader | gzip.GzipFile | bz2.BZ2File
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedFile:
+    """What a file holds when it is unpacked."""
+
+    name: str
+    """In lower case and without what packed it: of a zip, the name of the table in it."""
+    content: Content
+    is_packed: bool
+    """Whether it was; else reading may begin at any byte."""
 
 
 @contextmanager
-def open_content(file: StoredFile) -> Iterator[Content]:
+def open_content(file: StoredFile) -> Iterator[OpenedFile]:
     """The uncompressed content of `file`, and a named error for whatever goes wrong while it is read."""
     try:
         with file.open() as raw:
-            yield _content(raw)
+            yield _unpacked(file, raw)
     except DAMAGED as error:
         raise SourceError(
             f"{file.address}: the compressed file is damaged ({error}); what came before that is read and kept. "
@@ -46,17 +65,58 @@ def open_content(file: StoredFile) -> Iterator[Content]:
         ) from error
 
 
-def is_plain(content: Content) -> bool:
-    """Whether this is the file itself, so that reading may begin at any byte."""
-    return not isinstance(content, gzip.GzipFile) and not isinstance(content.raw, _Zstd)
+def beginning(content: Content, size: int) -> bytes:
+    """So many bytes of the beginning at most; where the file is damaged, those before the damage."""
+    content.seek(0)
+    pieces, left = [], size
+    with suppress(*DAMAGED):
+        while left > 0 and (piece := content.read1(min(left, PIECE_BYTES))):
+            pieces.append(piece)
+            left -= len(piece)
+    return b"".join(pieces)
 
 
-def _content(raw: BinaryIO) -> Content:
+def _unpacked(file: StoredFile, raw: BinaryIO) -> OpenedFile:
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(_Raw(raw), BUFFER_BYTES)
-    magic = buffered.peek(4)[:4]
+    magic, name = buffered.peek(4)[:4], file.name.lower()
+    bare = next((name.removesuffix(packed) for packed in PACKED if name.endswith(packed)), name)
     if magic.startswith(GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=buffered)
-    return io.BufferedReader(_Zstd(buffered), BUFFER_BYTES) if magic == ZSTD_MAGIC else buffered
+        return OpenedFile(name=bare, content=gzip.GzipFile(fileobj=buffered), is_packed=True)
+    if magic == ZSTD_MAGIC:
+        unpacked: io.BufferedReader = io.BufferedReader(_Zstd(buffered), BUFFER_BYTES)
+        return OpenedFile(name=bare, content=unpacked, is_packed=True)
+    if magic.startswith(BZIP2_MAGIC):
+        return OpenedFile(name=bare, content=bz2.BZ2File(buffered), is_packed=True)
+    if magic == ZIP_MAGIC:
+        return _unzipped(file, buffered)
+    return OpenedFile(name=bare, content=buffered, is_packed=False)
+
+
+def _unzipped(file: StoredFile, buffered: io.BufferedReader) -> OpenedFile:
+    """The one table in a zip; a spreadsheet as it is. Raises `SourceError` where there are several, or none."""
+    archive = zipfile.ZipFile(buffered)
+    names = [one.filename for one in archive.infolist() if not one.is_dir()]
+    if WORKBOOK in names:
+        buffered.seek(0)
+        return OpenedFile(name=file.name.lower(), content=buffered, is_packed=False)
+    tables = [name for name in names if name.lower().endswith(PLAIN_ENDINGS) and not _is_hidden(name)]
+    if len(tables) != 1:
+        found = ", ".join((tables or names)[:5]) + (", ..." if len(tables or names) > 5 else "")
+        raise SourceError(
+            f"{file.address}: a zip is read where it holds one table ({', '.join(PLAIN_ENDINGS)}); this one holds "
+            f"{len(tables) or 'none'}: {found}. Unpack it into a folder and name that. Nothing of this file was read"
+        )
+    try:
+        table = archive.open(tables[0])
+    except (RuntimeError, NotImplementedError) as error:  # a password, or a rare method of compression
+        raise SourceError(f"{file.address}: {error}; unpack it. Nothing of this file was read") from error
+    return OpenedFile(
+        name=tables[0].lower(), content=io.BufferedReader(cast("io.RawIOBase", table), BUFFER_BYTES), is_packed=True
+    )
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
 class _Raw(io.RawIOBase):

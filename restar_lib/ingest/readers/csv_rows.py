@@ -1,10 +1,12 @@
 """Rows out of CSV and TSV files, from any byte of their content on, in constant memory.
 
-The first row names the columns; without names that we know there is no telling what is what, and the file is refused.
-CSV is read strictly (quotes doubled, line ends allowed within quotes); a row that does not fit, for example because of
-a stray quote, is a row with a problem, and reading goes on in the line after its first one, so a quote that is never
-closed swallows nothing. A TSV row is first taken as plain text between tabs, as the usual exports write it, where
-quotes mean nothing but around a whole field. It guesses no types: all values are texts, empty ones are left out.
+A row of names comes first, behind blank lines, a `sep=` line or a few lines of title; without names that we know there
+is no telling what is what, and the file is refused (`readers.csv_header`). CSV is read strictly (quotes within quotes
+are doubled, or escaped where the file does that; line ends are allowed within quotes); a row that does not fit, for
+example because of a stray quote, is a row with a problem, and reading goes on in the line after its first one, so a
+quote that is never closed swallows nothing. A TSV row is first taken as plain text between tabs, as the usual exports
+write it, where quotes mean nothing but around a whole field. It guesses no types: all values are texts, empty ones are
+left out.
 """
 
 from __future__ import annotations
@@ -15,13 +17,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from restar_lib.errors import SourceError
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.compression import Content
+from restar_lib.ingest.readers.csv_header import MAX_FIELD_CHARS, find_header
 from restar_lib.ingest.readers.cursor import FilePosition
 from restar_lib.ingest.readers.lines import BYTE_ORDER_MARK, TOO_LONG, RawLine, at_end, raw_lines
-
-DELIMITERS = ",;\t|"
 
 
 class _TooLong(Exception):
@@ -33,16 +33,22 @@ class DelimitedRows:
 
     def __init__(self, content: Content, mapping: FieldMapping, *, address: str) -> None:
         """Read the header. Raises `SourceError` where it does not name what a review needs."""
+        csv.field_size_limit(MAX_FIELD_CHARS)
         self._content, self._mapping = content, mapping
-        self._delimiter, self._columns, self._begin = _header(content)
-        if self._begin:  # an empty file has no rows, and nothing is wrong with it
-            require_columns(self._columns, mapping, address=address, where="the first row")
+        self._header = find_header(content, mapping, address=address)
+        self._delimiter, self.columns = self._header.delimiter, self._header.columns
+
+    @property
+    def in_words(self) -> str:
+        """The format."""
+        separated = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(self._delimiter, repr(self._delimiter))
+        return f"{self._name}, separated by {separated}"
 
     def read(self, start: int) -> Iterator[tuple[RawRow, FilePosition]]:
         """The rows from byte `start` on (0: those behind the header)."""
-        self._content.seek(max(start, self._begin))
+        self._content.seek(max(start, self._header.end))
         lines = _Lines(self._content)
-        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=self._delimiter, escapechar=self._header.escape, strict=True)
         cut_from: int | None = None
         while True:
             values, problem = self._next(lines, reader)
@@ -68,8 +74,10 @@ class DelimitedRows:
             return None, TOO_LONG
         except csv.Error as error:
             return None, f"not {self._name}: {error}"
-        if values and len(values) != len(self._columns):
-            return None, f"{len(values)} columns where the first row has {len(self._columns)}"
+        if values and len(values) != len(self.columns):
+            if not any(values[len(self.columns) :]) and len(values) > len(self.columns):
+                return values[: len(self.columns)], ""  # a delimiter at the end of the line
+            return None, f"{len(values)} columns where the row of names has {len(self.columns)}"
         return values, ""
 
     def _plain(self, lines: _Lines) -> list[str] | None:
@@ -80,7 +88,7 @@ class DelimitedRows:
             # A quote may be open in the last field, and anywhere in a line whose end is missing.
             doubtful = values[-1:] if lines.taken[-1].terminated else values
             is_open = any(value.startswith('"') and not _is_quoted(value) for value in doubtful)
-            if len(values) == len(self._columns) and not is_open:
+            if len(values) == len(self.columns) and not is_open:
                 return [value[1:-1].replace('""', '"') if _is_quoted(value) else value for value in values]
         lines.give_back()
         return None
@@ -98,7 +106,7 @@ class DelimitedRows:
         if values is not None:
             try:
                 raw.decode("utf-8")
-                filled = {name: value for name, value in zip(self._columns, values, strict=True) if value}
+                filled = {name: value for name, value in zip(self.columns, values, strict=True) if value}
                 fields = self._mapping.ours(filled)
             except UnicodeDecodeError as error:
                 problem = not_utf_8(error)
@@ -111,20 +119,6 @@ class DelimitedRows:
             tail=last_line.tail,
         )
         return RawRow(raw=raw, fields=fields, problem=problem), position
-
-
-def _header(content: Content) -> tuple[str, list[str], int]:
-    """The delimiter, the column names, and where the rows begin; no names where the first row is none of CSV."""
-    content.seek(0)
-    lines = _Lines(content)
-    try:
-        first = next(lines, "")
-        lines.give_back()
-        delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
-        names = next(csv.reader(lines, delimiter=delimiter), [])
-    except (csv.Error, _TooLong):
-        delimiter, names = DELIMITERS[0], []
-    return delimiter, [name.strip() for name in names], lines.taken[-1].end if lines.taken else 0
 
 
 class _Lines:
@@ -166,19 +160,6 @@ class _Lines:
     def at_end(self) -> bool:
         """Whether there are no more lines."""
         return not self._back and at_end(self._content)
-
-
-def require_columns(columns: list[str], mapping: FieldMapping, *, address: str, where: str) -> None:
-    """Raise `SourceError` where no column is spelled like a field that every review needs."""
-    for name in ("text", "rating", "reviewed_at"):
-        if not set(mapping.spellings[name]) & set(columns):
-            shown = ", ".join(column[:40] for column in columns[:20])
-            found = shown.encode("utf-8", "backslashreplace").decode()
-            raise SourceError(
-                f"{address}: {where} names no column for {name} (known spellings: "
-                f"{', '.join(mapping.spellings[name])}); found are: {found}. Put a row of column names first, or add "
-                f"its spelling to source.fields.{name}; nothing of this file was read"
-            )
 
 
 def not_utf_8(error: UnicodeDecodeError) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import zlib
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from restar_lib.ingest.raw_rows import FileState
 from restar_lib.ingest.readers.compression import Content
@@ -57,9 +58,13 @@ class FileHead:
         return {"head": digest(head), "head_bytes": len(head)}
 
 
-def state_at(position: FilePosition, *, file: StoredFile, head: FileHead) -> FileState:
-    """What the cursor stores when `file`, which begins with `head`, is read up to `position`."""
+def state_at(
+    position: FilePosition, *, file: StoredFile, head: FileHead, shape: Mapping[str, Any] | None = None
+) -> FileState:
+    """What the cursor stores when `file`, which begins with `head` and is read by `shape`, is read to `position`."""
+    decided = {"shape": shape} if shape else {}
     return {
+        **decided,
         **head.up_to(position),
         "offset": position.end,
         "tail": zlib.crc32(position.tail),

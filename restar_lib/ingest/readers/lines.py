@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from restar_lib.ingest.readers.compression import DAMAGED, Content
 
-MAX_LINE_BYTES = 1 << 20
-"""Reviews have some hundred bytes; one line must not fill the memory."""
+MAX_LINE_BYTES = 2 << 20
+"""Reviews have some hundred bytes, columns beside them may hold pictures; one line must not fill the memory."""
 KEPT_OF_LONG_LINES = 2_000
 TAIL_BYTES = 256
 """The cursor stores a checksum of so many bytes before its offset, to recognise the file."""

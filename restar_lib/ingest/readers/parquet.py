@@ -1,6 +1,6 @@
 """Rows out of Parquet files, from any row on, one row group in memory at most.
 
-Only the columns that we know are read; a file that has none for text, rating or time is refused by name. A Parquet file
+Only the columns that we know are read. A Parquet file
 cannot grow, so its footer identifies it. Of a row that is not taken, the quarantine gets the columns that were read, as
 JSON.
 """
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from restar_lib.errors import SourceError
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.compression import Content
-from restar_lib.ingest.readers.csv_rows import require_columns
 from restar_lib.ingest.readers.cursor import FilePosition
 from restar_lib.ingest.readers.storage import StoredFile
 
@@ -36,23 +35,27 @@ def footer(file: StoredFile, content: Content) -> bytes:
     return content.read(FOOTER_BYTES)
 
 
-def read_rows(
-    file: StoredFile, content: Content, mapping: FieldMapping, start: int
-) -> Iterator[tuple[RawRow, FilePosition]]:
-    """The rows of `file` from row `start` on."""
-    from pyarrow.parquet import ParquetFile
+class ParquetRows:
+    """The rows of one Parquet file."""
 
-    with _named(file):
-        parquet = ParquetFile(content, pre_buffer=False)
-        names = parquet.schema_arrow.names
-        total = parquet.metadata.num_rows
-    require_columns(names, mapping, address=file.address, where="this Parquet file")
-    known = {spelling for spellings in mapping.spellings.values() for spelling in spellings}
-    wanted = [name for name in names if name in known]
-    for number, values in enumerate(_values(file, parquet, wanted, start), start=start + 1):
-        raw = json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
-        position = FilePosition(end=number, reread_from=None, last=number == total, tail=b"")
-        yield RawRow(raw=raw, fields=mapping.ours(values)), position
+    def __init__(self, file: StoredFile, content: Content, mapping: FieldMapping) -> None:
+        """Read the footer. Raises `SourceError` where it is damaged."""
+        from pyarrow.parquet import ParquetFile
+
+        self._file, self._mapping = file, mapping
+        with _named(file):
+            self._parquet = ParquetFile(content, pre_buffer=False)
+            self.columns: list[str] = self._parquet.schema_arrow.names
+            self._total = self._parquet.metadata.num_rows
+
+    def read(self, start: int) -> Iterator[tuple[RawRow, FilePosition]]:
+        """The rows from number `start` on."""
+        known = {place[0] for _, places in self._mapping.places(self.columns) for place in places}
+        wanted = [name for name in self.columns if name in known]
+        for number, values in enumerate(_values(self._file, self._parquet, wanted, start), start=start + 1):
+            raw = json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+            position = FilePosition(end=number, reread_from=None, last=number == self._total, tail=b"")
+            yield RawRow(raw=raw, fields=self._mapping.ours(values)), position
 
 
 def _values(file: StoredFile, parquet: ParquetFile, wanted: list[str], start: int) -> Iterator[dict[str, Any]]:

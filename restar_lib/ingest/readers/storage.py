@@ -11,19 +11,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from glob import has_magic
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from restar_lib.errors import ConfigurationError, SourceError
 
-PLAIN_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
-PACKED = (".gz", ".zst")
-ENDINGS = (".parquet", *(ending + packed for ending in PLAIN_ENDINGS for packed in ("", *PACKED)))
-"""What is taken from a folder; a file or a glob may be called anything."""
-WANTED = (
-    "give a file, a glob or a folder of JSON Lines, JSON, CSV, TSV (plain, .gz or .zst) or Parquet, or a URL of one"
+PLAIN_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab")
+PACKED = (".gz", ".zst", ".bz2")
+ENDINGS = (
+    ".parquet",
+    ".xlsx",
+    ".zip",
+    *(ending + packed for ending in PLAIN_ENDINGS for packed in ("", *PACKED)),
 )
+"""What is taken from a folder, in any case; a file or a glob may be called anything."""
+WANTED = (
+    "give a file, a glob or a folder of JSON Lines, JSON, CSV, TSV (plain, .gz, .bz2, .zst or .zip), Excel (.xlsx) or "
+    "Parquet, or a URL of one"
+)
+SHOWN_NAMES = 5
 SECRET = ("key", "secret", "token", "password")
 MARKS = ("etag", "ETag", "LastModified", "last_modified", "mtime", "modified", "created", "version_id")
 """Properties that storages report of a file, and that change when it is written to."""
@@ -40,6 +48,8 @@ class StoredFile:
     size: int
     signature: list[Any]
     """Changes when the file is written to; a file that was read to its end is not opened again while it is the same."""
+    modified_at: datetime | None = None
+    """When it was written; None where the storage does not say."""
     open: Callable[[], BinaryIO]
 
 
@@ -50,12 +60,24 @@ class FoundFiles(Mapping[str, StoredFile]):
     """
 
     def __init__(
-        self, names: Iterable[str], look_at: Callable[[str], StoredFile], *, problems: Sequence[str] = ()
+        self,
+        names: Iterable[str],
+        look_at: Callable[[str], StoredFile],
+        *,
+        problems: Sequence[str] = (),
+        all_wanted: bool = True,
     ) -> None:
-        """`problems` names what could not be listed; it may grow while `names` is read."""
-        self._names = sorted(name for name in names if not any(part[:1] == "." for part in name.split("/")))
+        """`problems` names what could not be listed; it may grow while `names` is read.
+
+        Of a folder not `all_wanted` are taken: the others are named by `not_taken`.
+        """
+        visible = sorted(name for name in names if not any(part[:1] == "." for part in name.split("/")))
+        self._names = [name for name in visible if all_wanted or name.lower().endswith(ENDINGS)]
+        others = [] if all_wanted else [name for name in visible if not name.lower().endswith(ENDINGS)]
         self._look_at = look_at
         self.problems = tuple(problems)
+        self.not_taken = _named(others)
+        """What else lies in the folder, in words; empty where nothing does."""
 
     def __getitem__(self, name: str) -> StoredFile:
         """The file, as it is now."""
@@ -99,8 +121,8 @@ def _on_this_machine(path: str) -> FoundFiles:
         return _local([place.name], below=place.parent)
     if place.is_dir():
         problems: list[str] = []
-        wanted = (name for name in _names_below(place, problems=problems) if name.endswith(ENDINGS))
-        return _local(wanted, below=place, problems=problems)
+        found = _local(_names_below(place, problems=problems), below=place, problems=problems, all_wanted=False)
+        return _require_some(found, path)
     if not has_magic(path):
         raise SourceError(f"{path}: there is no such file or folder; {WANTED}")
     parts = place.parts
@@ -126,8 +148,21 @@ def _names_below(folder: Path, prefix: str = "", *, problems: list[str]) -> Iter
                 problems.append(f"{entry.path}: {error.strerror}; make it readable, or move it away")
 
 
-def _local(names: Iterable[str], *, below: Path, problems: Sequence[str] = ()) -> FoundFiles:
-    return FoundFiles(names, lambda name: _local_file(name, below / name), problems=problems)
+def _local(names: Iterable[str], *, below: Path, problems: Sequence[str] = (), all_wanted: bool = True) -> FoundFiles:
+    return FoundFiles(names, lambda name: _local_file(name, below / name), problems=problems, all_wanted=all_wanted)
+
+
+def _require_some(found: FoundFiles, path: str) -> FoundFiles:
+    """An empty folder may be filled later; one with other files alone is the wrong folder."""
+    if not found and found.not_taken:
+        raise SourceError(f"{path}: there is nothing here that we read, only {found.not_taken}; {WANTED}")
+    return found
+
+
+def _named(others: Sequence[str]) -> str:
+    """Names of files in words, the first few."""
+    more = f" and {len(others) - SHOWN_NAMES:,} more" if len(others) > SHOWN_NAMES else ""
+    return ", ".join(others[:SHOWN_NAMES]) + more
 
 
 def _local_file(name: str, file: Path) -> StoredFile:
@@ -137,6 +172,7 @@ def _local_file(name: str, file: Path) -> StoredFile:
         address=str(file),
         size=status.st_size,
         signature=[status.st_size, status.st_mtime_ns],
+        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
         open=lambda: file.open("rb"),
     )
 
@@ -157,6 +193,7 @@ def _on_storage(url: str, storage: Mapping[str, Any]) -> FoundFiles:
         raise
     except Exception as error:  # each storage has its own errors, and fsspec passes them on
         raise _unreachable(url, error) from error
+    _require_some(found, url)
     if not found and not url.endswith("/"):  # a folder may be empty, and storages keep no empty folders
         raise SourceError(
             f"{url}: there is no such file, and nothing that can be read below it (a folder that may be empty ends "
@@ -166,17 +203,17 @@ def _on_storage(url: str, storage: Mapping[str, Any]) -> FoundFiles:
 
 
 def _listed(system: Any, place: str) -> FoundFiles:
+    is_folder = False
     if has_magic(place):
         fixed = place[: next(number for number, sign in enumerate(place) if sign in "*?[")].rpartition("/")[0]
         found, below = system.glob(place, detail=True), fixed
     elif system.isfile(place):
         found, below = {place: system.info(place)}, place.rpartition("/")[0]
     else:
-        every = system.find(place, detail=True)
-        found, below = {key: info for key, info in every.items() if key.endswith(ENDINGS)}, place.rstrip("/")
+        found, below, is_folder = system.find(place, detail=True), place.rstrip("/"), True
     files = {key: info for key, info in found.items() if info.get("type") != "directory"}
     named = {key.removeprefix(below).lstrip("/"): (key, info) for key, info in files.items()}
-    return FoundFiles(named, lambda name: _remote_file(system, name, *named[name]))
+    return FoundFiles(named, lambda name: _remote_file(system, name, *named[name]), all_wanted=not is_folder)
 
 
 def _remote_file(system: Any, name: str, key: str, info: Mapping[str, Any]) -> StoredFile:
@@ -192,7 +229,17 @@ def _remote_file(system: Any, name: str, key: str, info: Mapping[str, Any]) -> S
             raise _unreachable(address, error) from error
 
     signature = [size, *(str(info[mark]) for mark in MARKS if mark in info)]
-    return StoredFile(name=name, address=address, size=size, signature=signature, open=opened)
+    return StoredFile(
+        name=name, address=address, size=size, signature=signature, modified_at=_modified_at(info), open=opened
+    )
+
+
+def _modified_at(info: Mapping[str, Any]) -> datetime | None:
+    """When a file of a storage was written, by whichever of its properties says so."""
+    for mark in MARKS:
+        if isinstance(info.get(mark), datetime):
+            return cast("datetime", info[mark]).astimezone(UTC)
+    return None
 
 
 def _unreachable(url: str, error: Exception) -> SourceError:

@@ -6,6 +6,8 @@ Nothing is opened before its rows are read. Called by the DAG, the command line 
 from __future__ import annotations
 
 from restar_lib.errors import ConfigurationError
+from restar_lib.ingest.cleaning.timestamps import DateOrder
+from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.raw_rows import FieldMapping
 from restar_lib.ingest.sources.base import Source, Window
 from restar_lib.ingest.sources.files import FilesSource
@@ -13,7 +15,19 @@ from restar_lib.ingest.sources.hub import HubSource
 from restar_lib.ingest.sources.hub_files import HubFiles
 from restar_lib.ingest.sources.published import SnapshotSource
 from restar_lib.ingest.sources.simulated import SimulatedSource
-from restar_lib.settings import Settings
+from restar_lib.settings import Settings, SourceSettings
+
+
+def file_options(config: SourceSettings) -> FileOptions:
+    """How the files of a source are read, as far as the configuration says it."""
+    return FileOptions(
+        mapping=FieldMapping.from_config(config.fields),
+        encoding=config.encoding,
+        rating_scale=config.rating_scale,
+        date_order=DateOrder(config.date_order) if config.date_order else None,
+        reviewed_at=config.reviewed_at,
+        max_refused=config.max_refused,
+    )
 
 
 def open_source(settings: Settings, *, window: Window | None = None) -> Source:
@@ -34,8 +48,8 @@ def open_source(settings: Settings, *, window: Window | None = None) -> Source:
             name=config.name, config=settings.hub, mapping=mapping, files=HubFiles.from_config(settings.hub)
         )
     if config.kind == "files":
-        mapping = FieldMapping.from_config(config.fields)
-        return FilesSource(name=config.name, path=config.path, mapping=mapping, storage=config.storage, window=window)
+        options = file_options(config)
+        return FilesSource(name=config.name, path=config.path, options=options, storage=config.storage, window=window)
     if config.kind == "snapshot":
         return SnapshotSource.from_settings(settings)
     return SimulatedSource(name=config.name, config=settings.simulated)

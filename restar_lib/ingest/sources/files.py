@@ -1,15 +1,16 @@
 """Reviews from files: a file, a glob, or a folder with everything below it, on this machine or on a storage.
 
-JSON Lines, JSON, CSV and TSV (plain, gzip or zstd) and Parquet. Files are read in the order of their names. It is
+What is read is in `docs/files.md`. Files are read in the order of their names. It is
 stored for each file how far it is read, so a killed run goes on in the middle of a file, a file that grew is read
 on, and a file that appears later is read whatever its name. With a window, only the rows that were written in it are
 returned, from all files, and no cursor moves. One file that cannot be read does not stop the others: it is named when
 everything else is read. Of many files, only the names are in memory, and the states of a few hundred at a time.
-It cleans nothing; what the bytes mean is `ingest.readers.formats`'.
+It cleans nothing; what the bytes of a file mean is decided in `ingest.file_rows`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,10 +18,13 @@ from typing import Any
 
 from restar_lib.errors import DamagedFiles, SourceError
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
-from restar_lib.ingest.raw_rows import Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
-from restar_lib.ingest.readers.formats import read_file
+from restar_lib.ingest.file_rows import read_file
+from restar_lib.ingest.inspection.shape import FileOptions
+from restar_lib.ingest.raw_rows import Cursor, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 from restar_lib.ingest.sources.base import Window, check_kind
+
+log = logging.getLogger(__name__)
 
 SHOWN_PROBLEMS = 3
 LOOKED_UP_TOGETHER = 500
@@ -33,7 +37,7 @@ class FilesSource:
 
     name: str
     path: str
-    mapping: FieldMapping
+    options: FileOptions
     storage: Mapping[str, Any] = field(default_factory=dict)
     """Options of the storage behind a URL."""
     window: Window | None = None
@@ -48,6 +52,8 @@ class FilesSource:
         check_kind(self, cursor)
         found = find_files(self.path, storage=self.storage)
         problems = list(found.problems)
+        if found.not_taken:
+            log.warning("%s: not read are %s", self.path, found.not_taken)
         rows = self._in_window(found, problems) if self.window else self._after(found, cursor, files, problems)
         yield from rows
         if problems:
@@ -65,7 +71,7 @@ class FilesSource:
             states = {**files(names), **last}
             for name in names:
                 try:
-                    for state, row in read_file(found[name], states.get(name), self.mapping):
+                    for state, row in read_file(found[name], states.get(name), self.options):
                         yield row.with_cursor({"kind": self.kind, "file": name, "state": state})
                 except SourceError as error:
                     problems.append(str(error))
@@ -73,7 +79,7 @@ class FilesSource:
     def _in_window(self, found: Mapping[str, StoredFile], problems: list[str]) -> Iterator[RawRow]:
         for name in found:
             try:
-                for _, row in read_file(found[name], None, self.mapping):
+                for _, row in read_file(found[name], None, self.options):
                     if self._is_in_window(row):
                         yield row
             except SourceError as error:

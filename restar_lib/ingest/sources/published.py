@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from restar_lib.errors import SnapshotError, SourceError
+from restar_lib.ingest.file_rows import usual_options
 from restar_lib.ingest.raw_rows import FIELDS, Cursor, FieldMapping, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.sources.base import check_kind
 from restar_lib.ingest.sources.files import FilesSource
@@ -75,7 +76,9 @@ class SnapshotSource:
 
     @property
     def _local(self) -> FilesSource:
-        return FilesSource(name=self.name, path=str(Path(self.path).expanduser() / "data"), mapping=OURS, kind=KIND)
+        return FilesSource(
+            name=self.name, path=str(Path(self.path).expanduser() / "data"), options=usual_options(OURS), kind=KIND
+        )
 
     def _remote(self, cursor: Cursor | None) -> HubSource:
         """The files of the set as the categories of a data set, at one commit."""

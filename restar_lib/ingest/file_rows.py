@@ -1,0 +1,99 @@
+"""The rows of one file behind what is read already, each resolved and with what the cursor stores behind it.
+
+Opens the file, looks through its rows (`inspection.survey`), decides how it is read (`inspection.decisions`), then
+reads them. Of a file that is refused nothing is returned, so nothing of it counts as read. Called by the sources
+`files` and `snapshot`, by `demo.replay` and by `restar inspect`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from restar_lib.errors import SourceError
+from restar_lib.ingest.inspection.decisions import decide
+from restar_lib.ingest.inspection.shape import FileOptions, FileShape, resolver
+from restar_lib.ingest.inspection.survey import KNOWN_FILE_ROWS, NEW_FILE_ROWS, Survey, survey
+from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow
+from restar_lib.ingest.readers.compression import DAMAGED, open_content
+from restar_lib.ingest.readers.cursor import FileHead, is_read, state_at
+from restar_lib.ingest.readers.formats import Table, open_table
+from restar_lib.ingest.readers.storage import StoredFile
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedTable:
+    """A file whose rows were looked through."""
+
+    table: Table
+    survey: Survey
+    known: FileShape | None
+    """What was decided when it was read before; None for a new file, and for one that was replaced."""
+
+
+def read_file(
+    file: StoredFile, known: FileState | None, options: FileOptions, *, now: datetime | None = None
+) -> Iterator[tuple[FileState, RawRow]]:
+    """The rows of `file` that are not read yet, each with what the cursor stores behind it.
+
+    Raises `SourceError` where nothing of it is read, or where it is damaged behind the rows before.
+    """
+    if is_read(file, known):
+        return
+    with opened_table(file, known, options) as opened:
+        if opened is None:
+            return
+        table = opened.table
+        shape = decided(opened, options, address=file.address)
+        resolve = resolver(shape, options, written_at=file.modified_at, now=now or datetime.now(UTC))
+        head, stored = FileHead(table.head), shape.as_state()
+        for row, position in table.read(table.start):
+            yield state_at(position, file=file, head=head, shape=stored), resolve(row)
+
+
+@contextmanager
+def opened_table(file: StoredFile, known: FileState | None, options: FileOptions) -> Iterator[OpenedTable | None]:
+    """The file, its rows looked through from where reading goes on; None where it is empty."""
+    with open_content(file) as content:
+        before = FileShape.from_state(known.get("shape", {})) if known is not None else None
+        encoding = options.encoding or (before.encoding if before else "")
+        table = open_table(file, content, known, encoding=encoding, mapping=options.mapping)
+        if table is not None and known is not None and table.start == 0:  # another file under its name
+            content.content.seek(0)
+            before = None
+            table = open_table(file, content, None, encoding=options.encoding, mapping=options.mapping)
+        if table is None:
+            log.warning("%s is empty", file.address)
+            yield None
+            return
+        at_most = NEW_FILE_ROWS if before is None else KNOWN_FILE_ROWS
+        seen = survey(_before_damage(table), at_most=at_most)
+        yield OpenedTable(table=table, survey=seen, known=before)
+
+
+def _before_damage(table: Table) -> Iterator[RawRow]:
+    """The rows, as far as the file is whole: the second reading stores these and says what is wrong.
+
+    Not a last row that is only half there: it is read again when it is whole.
+    """
+    with suppress(SourceError, OSError, *DAMAGED):
+        for row, position in table.read(table.start):
+            if row.fields is not None or position.reread_from is None:
+                yield row
+
+
+def decided(opened: OpenedTable, options: FileOptions, *, address: str) -> FileShape:
+    """How the file is read. Raises `SourceError` where it is not, `Undecided` where it can be read in two ways."""
+    columns = opened.table.columns
+    shape = decide(opened.survey, options, opened.known, columns=columns, address=address)
+    return replace(shape, encoding=opened.table.encoding)
+
+
+def usual_options(mapping: FieldMapping) -> FileOptions:
+    """For files of our own making: stars from 1 to 5, UTF-8, and no row is refused with others."""
+    return FileOptions(mapping=mapping, encoding="utf-8", rating_scale="1-5")

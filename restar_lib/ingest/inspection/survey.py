@@ -1,0 +1,151 @@
+"""Looks through the rows of a file before any is stored: which ratings and times there are, and what cannot be read.
+
+One quick pass that cleans nothing and keeps counts and a few examples, so its memory does not grow with the file. It
+decides nothing (`inspection.decisions` does).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from restar_lib.domain import QuarantineReason
+from restar_lib.ingest.cleaning.timestamps import DateOrder, is_dotted, is_relative, order_of, parse_timestamp
+from restar_lib.ingest.raw_rows import NEEDED, RawRow
+
+NEW_FILE_ROWS: Final = 200_000
+"""Rows of a new file that are looked at; whoever has more is told so."""
+KNOWN_FILE_ROWS: Final = 20_000
+"""Of a file whose shape is known: only whether its rows can still be read."""
+DISTINCT_RATINGS: Final = 1000
+KEPT_ROWS: Final = 200
+"""The first rows are kept, for examples and for the names in them."""
+EXAMPLES: Final = 3
+OTHER = "other values"
+
+READ, NEEDS_ORDER, RELATIVE, UNREADABLE, MISSING = "read", "needs an order", "relative", "unreadable", "missing"
+"""What a time can be."""
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """What was seen."""
+
+    rows: int = 0
+    is_whole: bool = False
+    """Whether these were all rows."""
+    first: list[RawRow] = field(default_factory=list)
+    malformed: int = 0
+    missing_text: int = 0
+    ratings_and_times: Counter[tuple[Any, str]] = field(default_factory=Counter)
+    """Rows with a text, by their rating as it is written (None where there is none) and what their time is."""
+    orders: Counter[DateOrder] = field(default_factory=Counter)
+    """Dates that can be read in this order alone."""
+    examples: dict[str, list[RawRow]] = field(default_factory=dict)
+    """By what is wrong, in the words of `QuarantineReason` or of what a time can be."""
+    seen: set[str] = field(default_factory=set)
+    """Our names of fields that some row has."""
+    text_chars: int = 0
+    title_chars: int = 0
+
+    @property
+    def ratings(self) -> Counter[Any]:
+        """Rows by rating."""
+        found: Counter[Any] = Counter()
+        for (rating, _), number in self.ratings_and_times.items():
+            found[rating] += number
+        return found
+
+    @property
+    def times(self) -> Counter[str]:
+        """Rows by what their time is."""
+        found: Counter[str] = Counter()
+        for (_, time), number in self.ratings_and_times.items():
+            found[time] += number
+        return found
+
+    def names(self) -> list[str]:
+        """The names that the first rows have, in JSON."""
+        found: dict[str, None] = {}
+        for row in self.first:
+            try:
+                value = json.loads(row.raw)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                found |= dict.fromkeys(map(str, value))
+        return list(found)
+
+
+def survey(rows: Iterable[RawRow], *, at_most: int) -> Survey:
+    """Look through so many rows at most."""
+    found = Survey()
+    iterator = iter(rows)
+    for row in islice(iterator, at_most):
+        _add(found, row)
+    found.is_whole = found.rows < at_most or next(iterator, None) is None
+    return found
+
+
+def _add(found: Survey, row: RawRow) -> None:
+    found.rows += 1
+    if len(found.first) < KEPT_ROWS:
+        found.first.append(row)
+        found.seen |= set(row.fields or ())
+    fields = row.fields
+    if fields is None:
+        found.malformed += 1
+        _keep(found, QuarantineReason.MALFORMED, row)
+        return
+    text, title = fields.get("text"), fields.get("title")
+    if isinstance(title, str):
+        found.title_chars += len(title)
+    if not isinstance(text, str) or not text.strip():
+        found.missing_text += 1
+        _keep(found, QuarantineReason.MISSING_TEXT, row)
+        return
+    found.text_chars += len(text)
+    time = _time(found, fields, row)
+    key = (_rating(fields.get("rating")), time)
+    if key not in found.ratings_and_times and len(found.ratings_and_times) >= DISTINCT_RATINGS:
+        key = (OTHER, time)
+    found.ratings_and_times[key] += 1
+
+
+def _rating(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)[:80]
+
+
+def _time(found: Survey, fields: Mapping[str, Any], row: RawRow) -> str:
+    value = fields.get("reviewed_at")
+    if value is None:
+        return MISSING
+    if isinstance(value, str) and (orders := order_of(value)):
+        if len(orders) == 1:
+            found.orders.update(orders)
+            return READ
+        if not is_dotted(value):
+            _keep(found, NEEDS_ORDER, row)
+            return NEEDS_ORDER
+    if parse_timestamp(value) is not None:
+        return READ
+    kind = RELATIVE if is_relative(value) else UNREADABLE
+    _keep(found, kind, row)
+    return kind
+
+
+def _keep(found: Survey, what: str, row: RawRow) -> None:
+    kept = found.examples.setdefault(what, [])
+    if len(kept) < EXAMPLES:
+        kept.append(row)
+
+
+def missing_fields(found: Survey) -> Sequence[str]:
+    """What every review needs and no row that could be split has; empty where no row could be."""
+    if not found.seen and found.malformed == found.rows:
+        return ()
+    return [name for name in NEEDED if name not in found.seen]
