@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from restar_lib.errors import SourceError
 from restar_lib.ingest.inspection.decisions import decide
 from restar_lib.ingest.inspection.shape import FileOptions, FileShape, resolver
-from restar_lib.ingest.inspection.survey import KNOWN_FILE_ROWS, NEW_FILE_ROWS, Survey, survey
+from restar_lib.ingest.inspection.survey import LOOKED_AT_ROWS, Survey, survey
+from restar_lib.ingest.inspection.undecided import Undecided
 from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow
 from restar_lib.ingest.readers.compression import DAMAGED, open_content
 from restar_lib.ingest.readers.cursor import FileHead, is_read, state_at
 from restar_lib.ingest.readers.formats import Table, open_table
+from restar_lib.ingest.readers.sampling import Rows, spread_rows
 from restar_lib.ingest.readers.storage import StoredFile
 
 log = logging.getLogger(__name__)
@@ -71,27 +73,39 @@ def opened_table(file: StoredFile, known: FileState | None, options: FileOptions
             log.warning("%s is empty", file.address)
             yield None
             return
-        at_most = NEW_FILE_ROWS if before is None else KNOWN_FILE_ROWS
-        seen = survey(_before_damage(table), at_most=at_most)
-        yield OpenedTable(table=table, survey=seen, known=before)
+        yield OpenedTable(table=table, survey=survey(_sample(table), at_most=LOOKED_AT_ROWS), known=before)
 
 
-def _before_damage(table: Table) -> Iterator[RawRow]:
+def _sample(table: Table) -> Iterator[RawRow]:
+    """The first rows, and those behind that are spread over the file."""
+    if table.pass_over is None:
+        return _before_damage(table.read(table.start))
+    return _before_damage(spread_rows(table.read, table.start, table.pass_over))
+
+
+def _before_damage(rows: Rows) -> Iterator[RawRow]:
     """The rows, as far as the file is whole: the second reading stores these and says what is wrong.
 
     Not a last row that is only half there: it is read again when it is whole.
     """
     with suppress(SourceError, OSError, *DAMAGED):
-        for row, position in table.read(table.start):
+        for row, position in rows:
             if row.fields is not None or position.reread_from is None:
                 yield row
 
 
 def decided(opened: OpenedTable, options: FileOptions, *, address: str) -> FileShape:
     """How the file is read. Raises `SourceError` where it is not, `Undecided` where it can be read in two ways."""
-    columns = opened.table.columns
-    shape = decide(opened.survey, options, opened.known, columns=columns, address=address)
-    return replace(shape, encoding=opened.table.encoding)
+    table = opened.table
+    try:
+        shape = decide(opened.survey, options, opened.known, columns=table.columns, address=address)
+    except Undecided:
+        if table.pass_over is None:
+            raise
+        # A row that was passed over may tell.
+        every = survey(_before_damage(table.read(table.start)), at_most=LOOKED_AT_ROWS)
+        shape = decide(every, options, opened.known, columns=table.columns, address=address)
+    return replace(shape, encoding=table.encoding)
 
 
 def usual_options(mapping: FieldMapping) -> FileOptions:

@@ -70,6 +70,8 @@ class RatingScale:
 
 def parse_rating(value: Any) -> int | None:
     """1 to 5 stars from a value that says them; None for anything else, 0 and 6 included."""
+    if value.__class__ is int:  # nearly every row
+        return int(value) if 1 <= value <= 5 else None
     if isinstance(value, str):
         number = plain_number(value)
         return explicit_stars(value) if number is None else _stars(number)

@@ -17,10 +17,8 @@ from restar_lib.domain import QuarantineReason
 from restar_lib.ingest.cleaning.timestamps import DateOrder, is_dotted, is_relative, order_of, parse_timestamp
 from restar_lib.ingest.raw_rows import NEEDED, RawRow
 
-NEW_FILE_ROWS: Final = 200_000
-"""Rows of a new file that are looked at; whoever has more is told so."""
-KNOWN_FILE_ROWS: Final = 20_000
-"""Of a file whose shape is known: only whether its rows can still be read."""
+LOOKED_AT_ROWS: Final = 200_000
+"""No more are looked at, however large the file is."""
 DISTINCT_RATINGS: Final = 1000
 KEPT_ROWS: Final = 200
 """The first rows are kept, for examples and for the names in them."""
@@ -36,8 +34,6 @@ class Survey:
     """What was seen."""
 
     rows: int = 0
-    is_whole: bool = False
-    """Whether these were all rows."""
     first: list[RawRow] = field(default_factory=list)
     malformed: int = 0
     missing_text: int = 0
@@ -84,10 +80,8 @@ class Survey:
 def survey(rows: Iterable[RawRow], *, at_most: int) -> Survey:
     """Look through so many rows at most."""
     found = Survey()
-    iterator = iter(rows)
-    for row in islice(iterator, at_most):
+    for row in islice(rows, at_most):
         _add(found, row)
-    found.is_whole = found.rows < at_most or next(iterator, None) is None
     return found
 
 

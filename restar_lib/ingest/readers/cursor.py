@@ -62,9 +62,7 @@ def state_at(
     position: FilePosition, *, file: StoredFile, head: FileHead, shape: Mapping[str, Any] | None = None
 ) -> FileState:
     """What the cursor stores when `file`, which begins with `head` and is read by `shape`, is read to `position`."""
-    decided = {"shape": shape} if shape else {}
-    return {
-        **decided,
+    state = {
         **head.up_to(position),
         "offset": position.end,
         "tail": zlib.crc32(position.tail),
@@ -73,6 +71,9 @@ def state_at(
         "cut": position.is_cut,
         "complete": file.signature if position.last else None,
     }
+    if shape:
+        state["shape"] = shape
+    return state
 
 
 def is_read(file: StoredFile, known: FileState | None) -> bool:

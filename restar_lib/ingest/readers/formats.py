@@ -8,7 +8,7 @@ their values (`ingest.inspection`). Called by `ingest.file_rows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +24,7 @@ from restar_lib.ingest.readers.cursor import HEAD_BYTES, FilePosition, digest, o
 from restar_lib.ingest.readers.encodings import UTF_8, as_utf_8, find_encoding, marked_encoding
 from restar_lib.ingest.readers.json_values import read_values
 from restar_lib.ingest.readers.lines import BLANK, BYTE_ORDER_MARK, TOO_LONG, Line, read_lines
+from restar_lib.ingest.readers.sampling import PassOver, Rows, by_lines, by_number
 from restar_lib.ingest.readers.spreadsheet import SpreadsheetRows
 from restar_lib.ingest.readers.storage import StoredFile
 
@@ -45,8 +46,6 @@ OTHER_FILES = {
     b"<html": "a page in HTML",
     b"<?xml": "XML",
 }
-
-Rows = Iterator[tuple[RawRow, FilePosition]]
 
 
 class Format(Enum):
@@ -75,6 +74,8 @@ class Table:
     encoding: str
     read: Callable[[int], Rows]
     """The rows from a place on; may be called again."""
+    pass_over: PassOver | None
+    """How rows are passed over; None where all must be read to come to the later ones."""
 
 
 def open_table(
@@ -120,7 +121,15 @@ def _text_table(
 
     def table(what: str, read: Callable[[int], Rows], columns: Sequence[str] | None = None) -> Table:
         start = offset_to_go_on(file, content, known, head)
-        return Table(in_words=what + words, columns=columns, head=head, start=start, encoding=encoding, read=read)
+        return Table(
+            in_words=what + words,
+            columns=columns,
+            head=head,
+            start=start,
+            encoding=encoding,
+            read=read,
+            pass_over=None if what == Format.VALUES.value else by_lines(content),
+        )
 
     if _is_delimited(name, sample):
         delimited = DelimitedRows(content, mapping, address=file.address)
@@ -136,6 +145,7 @@ def _text_table(
             start=_rows_read(known, _mark(file)),
             encoding=encoding,
             read=lambda start: read_container(content, container, mapping, start, address=file.address),
+            pass_over=None,
         )
     if _format_of_json(name, sample) is Format.LINES:
         return table(Format.LINES.value, lambda start: _json_rows(content, start, mapping, by_line=True))
@@ -211,6 +221,7 @@ def _parquet(
         start=_rows_read(known, footer),
         encoding=UTF_8,
         read=rows.read,
+        pass_over=by_number,
     )
 
 
@@ -223,6 +234,7 @@ def _spreadsheet(file: StoredFile, opened: OpenedFile, known: FileState | None, 
         start=_rows_read(known, _mark(file)),
         encoding=UTF_8,
         read=rows.read,
+        pass_over=None,
     )
 
 
