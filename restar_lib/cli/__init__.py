@@ -16,6 +16,7 @@ from restar_lib.cli import (
     embedded,
     evaluations,
     ingest_and_score,
+    inspect_files,
     labels,
     operation,
     predict,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for group in (
     embedded,
+    inspect_files,
     ingest_and_score,
     labels,
     releasing,

@@ -23,10 +23,16 @@ def run(
     ] = "",
 ) -> None:
     """Start everything on this machine, turn the loop once, and keep running until Ctrl-C."""
+    from restar_lib.cli.inspect_files import chosen_settings
+    from restar_lib.demo.replay import is_planned
+    from restar_lib.embedded.feeds import REPLAY
     from restar_lib.embedded.runner import run as run_embedded
 
     logging.getLogger("restar_lib").setLevel(logging.WARNING)  # the view says what happens
-    run_embedded(settings_for(reviews), once=once, reviews=reviews)
+    current = settings_for(reviews)
+    if reviews and reviews != HUB and not is_planned(current.home / REPLAY):
+        current = chosen_settings(current, reviews)
+    run_embedded(current, once=once, reviews=reviews)
 
 
 @commands.command()

@@ -78,7 +78,7 @@ def plan(
     """
     found = find_files(path, storage=storage)
     sizes = tuple((name, file.size) for name, file in found.items())
-    if (folder / PLAN_FILE).exists():
+    if is_planned(folder):
         return _existing(folder, path=path, files=sizes)
     times = _sorted_times(found.values(), options)
     cuts = _cuts(times, history_share=history_share, slices=slices, path=path)
@@ -97,6 +97,11 @@ def plan(
     _write_plan(folder, made)
     log.info("replay of %s: %d rows of history, then %d slices of about %d", path, rows[0], len(rows) - 1, rows[-1])
     return made
+
+
+def is_planned(folder: Path) -> bool:
+    """Whether the rows were split already: then no other input is taken."""
+    return (folder / PLAN_FILE).exists()
 
 
 def next_held(folder: Path, replay: ReplayPlan) -> str | None:

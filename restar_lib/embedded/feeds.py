@@ -22,6 +22,8 @@ from restar_lib.settings import Settings
 if TYPE_CHECKING:
     from restar_lib.ingest.sources.published_manifest import PublishedManifest
 
+REPLAY = "replay"
+"""In the state folder: the files of `REVIEWS`, split by time."""
 HUB = "hub"
 """`REVIEWS=hub` means the data set of section `hub`, not a file of that name."""
 
@@ -84,7 +86,7 @@ class ReplayFeed:
     @property
     def folder(self) -> Path:
         """Held and delivered files."""
-        return self.settings.home / "replay"
+        return self.settings.home / REPLAY
 
     @property
     def path(self) -> str:

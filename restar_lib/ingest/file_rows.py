@@ -8,14 +8,16 @@ reads them. Of a file that is refused nothing is returned, so nothing of it coun
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.inspection.decisions import decide
-from restar_lib.ingest.inspection.shape import FileOptions, FileShape, resolver
+from restar_lib.ingest.inspection.report import CLEANED_ROWS, Inspection, add_cleaned, columns_of, ratings_of
+from restar_lib.ingest.inspection.shape import STARS, FileOptions, FileShape, resolver
 from restar_lib.ingest.inspection.survey import LOOKED_AT_ROWS, Survey, survey
 from restar_lib.ingest.inspection.undecided import Undecided
 from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow
@@ -24,6 +26,7 @@ from restar_lib.ingest.readers.cursor import FileHead, is_read, state_at
 from restar_lib.ingest.readers.formats import Table, open_table
 from restar_lib.ingest.readers.sampling import Rows, spread_rows
 from restar_lib.ingest.readers.storage import StoredFile
+from restar_lib.settings import IngestSettings
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +42,16 @@ class OpenedTable:
 
 
 def read_file(
-    file: StoredFile, known: FileState | None, options: FileOptions, *, now: datetime | None = None
+    file: StoredFile,
+    known: FileState | None,
+    options: FileOptions,
+    *,
+    now: datetime | None = None,
+    on_new: Callable[[str, Inspection], None] | None = None,
 ) -> Iterator[tuple[FileState, RawRow]]:
     """The rows of `file` that are not read yet, each with what the cursor stores behind it.
+
+    `on_new` hears what was understood of a file that was not read before.
 
     Raises `SourceError` where nothing of it is read, or where it is damaged behind the rows before.
     """
@@ -52,6 +62,8 @@ def read_file(
             return
         table = opened.table
         shape = decided(opened, options, address=file.address)
+        if on_new is not None and opened.known is None:
+            on_new(file.address, described(opened, options, shape=shape, address=file.address))
         resolve = resolver(shape, options, written_at=file.modified_at, now=now or datetime.now(UTC))
         head, stored = FileHead(table.head), shape.as_state()
         for row, position in table.read(table.start):
@@ -106,6 +118,45 @@ def decided(opened: OpenedTable, options: FileOptions, *, address: str) -> FileS
         every = survey(_before_damage(table.read(table.start)), at_most=LOOKED_AT_ROWS)
         shape = decide(every, options, opened.known, columns=table.columns, address=address)
     return replace(shape, encoding=table.encoding)
+
+
+def described(opened: OpenedTable, options: FileOptions, *, shape: FileShape | None, address: str) -> Inspection:
+    """What was understood of the file, without examples."""
+    table, found = opened.table, opened.survey
+    names = found.names() if table.columns is None else list(table.columns)
+    columns, others = columns_of(found, options, names)
+    scale = shape.rating_scale if shape else options.rating_scale or STARS
+    return Inspection(
+        address=address,
+        in_words=table.in_words,
+        rows=found.rows,
+        columns=columns,
+        others=others,
+        ratings=ratings_of(found, scale),
+        shape=shape,
+        reviewed_at=options.reviewed_at,
+    )
+
+
+def inspect_file(file: StoredFile, options: FileOptions, config: IngestSettings) -> Inspection:
+    """What an ingest would make of this file, which is not read yet; nothing is stored."""
+    try:
+        with opened_table(file, None, options) as opened:
+            if opened is None:
+                return Inspection(address=file.address, in_words="an empty file")
+            try:
+                shape = decided(opened, options, address=file.address)
+            except SourceError as error:
+                report = described(opened, options, shape=None, address=file.address)
+                report.failure = error
+                return report
+            report = described(opened, options, shape=shape, address=file.address)
+            resolve = resolver(shape, options, written_at=file.modified_at, now=datetime.now(UTC))
+            rows = islice(_before_damage(opened.table.read(opened.table.start)), CLEANED_ROWS)
+            add_cleaned(report, [resolve(row) for row in rows], config)
+            return report
+    except SourceError as error:
+        return Inspection(address=file.address, failure=error)
 
 
 def usual_options(mapping: FieldMapping) -> FileOptions:

@@ -161,31 +161,32 @@ def _nested(value: Any, path: Place) -> Any:
     return None if isinstance(value, dict) else value
 
 
-NEEDED: Final = {"text": "the text", "rating": "the rating", "reviewed_at": "the time"}
-"""What every review needs, with the word for it."""
+NEEDED: Final = {"text": "the text", "rating": "the rating"}
+"""What every file must have a column for, with the word for it; where there is no time, one can be chosen."""
 SHOWN_NAMES: Final = 25
 SHOWN_SPELLINGS: Final = 12
 
 
-def refuse_columns(
-    columns: Iterable[str], mapping: FieldMapping, *, address: str, where: str, time_needed: bool = True
-) -> None:
+def refuse_columns(columns: Iterable[str], mapping: FieldMapping, *, address: str, where: str) -> None:
     """Raise `SourceError` where no column is spelled like a field that every review needs; `where` they were sought."""
     names = list(columns)
     named = {name for name, _ in mapping.places(names)}
-    for name, word in NEEDED.items():
-        if name in named or (name == "reviewed_at" and not time_needed):
-            continue
-        found = ", ".join(column[:40] for column in names[:SHOWN_NAMES]).encode("utf-8", "backslashreplace").decode()
-        spellings = mapping.spellings[name]
-        more = ", ..." if len(spellings) > SHOWN_SPELLINGS else ""
-        way = f"If one of them is {word}, set source.fields: {{{name}: [its name]}}"
-        if name == "reviewed_at":
-            way += "; where there is none, source.reviewed_at: file (when the file was written) or reading"
-        raise SourceError(
-            f"{address}: no column for {word} in {where}. Found are: {found or 'none'}. {way}. Known spellings: "
-            f"{', '.join(spellings[:SHOWN_SPELLINGS])}{more}. Nothing of this file was read"
-        )
+    missing = [name for name in NEEDED if name not in named]
+    if not missing:
+        return
+    words = " and none for ".join(NEEDED[name] for name in missing)
+    found = ", ".join(column[:40] for column in names[:SHOWN_NAMES]).encode("utf-8", "backslashreplace").decode()
+    ways = ", ".join(f"{name}: [<the name of {NEEDED[name]}>]" for name in missing)
+    known = "; ".join(
+        f"{name} as {', '.join(mapping.spellings[name][:SHOWN_SPELLINGS])}"
+        + (", ..." if len(mapping.spellings[name]) > SHOWN_SPELLINGS else "")
+        for name in missing
+    )
+    raise SourceError(
+        f"{address}: no column for {words} in {where}. Found are: {found or 'none'}. If they are among these, set "
+        f"RESTAR_SOURCE__FIELDS='{{{ways}}}'; in YAML source.fields. Known spellings: {known}. Nothing of this file "
+        "was read"
+    )
 
 
 def parse_line(line: bytes, mapping: FieldMapping) -> tuple[dict[str, Any] | None, str]:

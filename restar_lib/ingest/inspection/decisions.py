@@ -1,9 +1,10 @@
-"""From what was seen in a file to how it is read (`FileShape`), or to the reason why it is not read.
+"""From what was seen in a file to how it is read (`FileShape`), or to the reasons why it is not read.
 
-Pure. In this order: are the columns there, is the text in the column that is called so, which scale do the ratings
-have, which order the dates, and can enough of the rows be read by that. A file is refused as a whole where more than
-`source.max_refused` of its rows cannot be read: then most probably they are misread, and its rows are not marked as
-read. Rows that are only too short or too long are read rightly, and do not count here.
+Pure. In this order: are the columns there, is the text in the column that is called so; then, all together, which scale
+do the ratings have, which order the dates, and where is the time; then whether enough of the rows can be read by that.
+A file is refused as a whole where more than `source.max_refused` of its rows cannot be read: then most probably they
+are misread, and none of its rows counts as read. Rows that are only too short or too long are read rightly, and do not
+count here.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ from restar_lib.domain import QuarantineReason
 from restar_lib.errors import SourceError
 from restar_lib.ingest.cleaning.timestamps import DateOrder, parse_timestamp
 from restar_lib.ingest.inspection.rating_scales import find_scale
-from restar_lib.ingest.inspection.shape import FileOptions, FileShape, stars_of
-from restar_lib.ingest.inspection.survey import MISSING, NEEDS_ORDER, READ, RELATIVE, UNREADABLE, Survey, missing_fields
-from restar_lib.ingest.inspection.undecided import Choice, Undecided
+from restar_lib.ingest.inspection.shape import STARS, FileOptions, FileShape, stars_of
+from restar_lib.ingest.inspection.survey import (
+    MISSING,
+    NEEDS_ORDER,
+    READ,
+    RELATIVE,
+    UNREADABLE,
+    Survey,
+    missing_fields,
+)
+from restar_lib.ingest.inspection.undecided import Choice, Question, Undecided
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow, refuse_columns
 
 SHORT_TEXT_CHARS: Final = 40
@@ -26,6 +35,11 @@ SHORT_TEXT_CHARS: Final = 40
 GROWN_REFUSED: Final = 20
 """Of the rows that were appended to a known file: one bad row of the two that came last says nothing of the file."""
 SHOWN_CHARS: Final = 160
+SHOWN_NAMES: Final = 25
+TIMES: Final = (
+    Choice("file", "all such reviews get the time at which the file was written"),
+    Choice("reading", "the time of the reading"),
+)
 
 
 def decide(
@@ -33,37 +47,24 @@ def decide(
 ) -> FileShape:
     """How the file is read; what is `known` from an earlier reading stays, what the configuration says goes before.
 
-    Raises `Undecided` where it can be read in two ways, `SourceError` where it cannot be read.
+    Raises `Undecided` where it can be read in several ways, `SourceError` where it cannot be read.
     """
+    if not found.rows:
+        return known or FileShape(rating_scale=options.rating_scale or STARS, date_order=options.date_order)
     names = found.names() if columns is None else list(columns)
-    require_fields(found, options, names, has_columns=columns is not None, address=address)
+    _require_fields(found, options, names, has_columns=columns is not None, address=address)
     scale = options.rating_scale or (known.rating_scale if known else "")
-    if not scale:
-        scale = find_scale(found.ratings, column=rating_column(names, options.mapping), address=address)
+    found_scale = scale or find_scale(found.ratings, column=rating_column(names, options.mapping))
+    order = options.date_order or (known.date_order if known else _order(found))
+    time = _time_question(found, options, names, has_columns=columns is not None)
+    questions = [one for one in (found_scale, order, time) if isinstance(one, Question)]
+    if questions or isinstance(found_scale, Question) or isinstance(order, Question):
+        raise Undecided(address=address, questions=questions)
     shape = FileShape(
-        rating_scale=scale,
-        date_order=options.date_order or (known.date_order if known else _order(found, address=address)),
-        swapped=known.swapped if known else _is_swapped(found),
+        rating_scale=found_scale, date_order=order, swapped=known.swapped if known else _is_swapped(found)
     )
-    refuse_in_bulk(found, shape, options, at_least=GROWN_REFUSED if known else 1, address=address)
+    _refuse_in_bulk(found, shape, options, at_least=GROWN_REFUSED if known else 1, address=address)
     return shape
-
-
-def require_fields(
-    found: Survey, options: FileOptions, names: Sequence[str], *, has_columns: bool, address: str
-) -> None:
-    """Raise `SourceError` where the columns, or all rows, lack what every review needs."""
-    time_needed = not options.reviewed_at
-    if has_columns:
-        refuse_columns(names, options.mapping, address=address, where="the row of names", time_needed=time_needed)
-        return
-    missing = [name for name in missing_fields(found) if time_needed or name != "reviewed_at"]
-    if missing and names and options.max_refused < 1:
-        named = dict(options.mapping.places(names))
-        # A column may be called right and hold nothing that is of use, such as an object.
-        useless = {place[0] for place in named.get(missing[0], ())}
-        there = [name for name in names if name not in useless]
-        refuse_columns(there, options.mapping, address=address, where="its rows", time_needed=time_needed)
 
 
 def rating_column(names: Sequence[str], mapping: FieldMapping) -> str:
@@ -73,7 +74,7 @@ def rating_column(names: Sequence[str], mapping: FieldMapping) -> str:
 
 
 def refused(found: Survey, shape: FileShape, options: FileOptions) -> Counter[QuarantineReason]:
-    """Rows that cannot be read in this shape, by their reason; an upper bound of what is taken comes from it."""
+    """Rows that cannot be read in this shape, by their first reason."""
     reasons: Counter[QuarantineReason] = Counter()
     reasons[QuarantineReason.MALFORMED] = found.malformed
     reasons[QuarantineReason.MISSING_TEXT] = found.missing_text
@@ -85,25 +86,48 @@ def refused(found: Survey, shape: FileShape, options: FileOptions) -> Counter[Qu
     return +reasons
 
 
-def refuse_in_bulk(found: Survey, shape: FileShape, options: FileOptions, *, at_least: int = 1, address: str) -> None:
+def _require_fields(
+    found: Survey, options: FileOptions, names: Sequence[str], *, has_columns: bool, address: str
+) -> None:
+    """Raise `SourceError` where the columns, or all rows, have no text or no rating."""
+    if has_columns:
+        refuse_columns(names, options.mapping, address=address, where="the row of names")
+        return
+    missing = [name for name in missing_fields(found) if name != "reviewed_at"]
+    if missing and names and options.max_refused < 1:
+        named = dict(options.mapping.places(names))
+        # A column may be called right and hold nothing that is of use, such as an object.
+        useless = {place[0] for name in missing for place in named.get(name, ())}
+        there = [name for name in names if name not in useless]
+        refuse_columns(there, options.mapping, address=address, where="its rows")
+
+
+def _time_question(found: Survey, options: FileOptions, names: Sequence[str], *, has_columns: bool) -> Question | None:
+    """Where the time is to come from, if neither the file nor the configuration says it."""
+    if options.reviewed_at or (options.max_refused >= 1 and not has_columns):
+        return None
+    times = found.times
+    if times[RELATIVE] > options.max_refused * found.rows:
+        example = _value(found.examples[RELATIVE][0], "reviewed_at")
+        what = f"its times count from the day of reading ({example!r}), so they say nothing later"
+        return Question(found=what, key="reviewed_at", choices=TIMES)
+    if not times or times[MISSING] < times.total():
+        return None
+    shown = ", ".join(name[:40] for name in names[:SHOWN_NAMES] if name)
+    what = f"no column for the time. Found are: {shown}. If it is one of them, name it in source.fields.reviewed_at"
+    return Question(found=what, key="reviewed_at", choices=TIMES)
+
+
+def _refuse_in_bulk(found: Survey, shape: FileShape, options: FileOptions, *, at_least: int, address: str) -> None:
     """Raise `SourceError` where too large a share of the rows, and `at_least` so many, cannot be read."""
     reasons = refused(found, shape, options)
     total = reasons.total()
     if total < at_least or total <= options.max_refused * found.rows:
         return
-    times = found.times
-    relative = times[RELATIVE] > (times[UNREADABLE] + times[MISSING])
-    if relative and reasons[QuarantineReason.BAD_TIMESTAMP] == total:
-        example = _value(found.examples[RELATIVE][0], "reviewed_at")
-        raise SourceError(
-            f"{address}: its times count from the day of reading ({example!r}), so they say nothing later. Set "
-            "source.reviewed_at: file (all reviews get the time at which the file was written) or reading, or export "
-            "it with dates. Nothing of this file was read"
-        )
     counted = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
     raise SourceError(
         f"{address}: {total:,} of {found.rows:,} rows cannot be read ({counted}), more than source.max_refused "
-        f"({options.max_refused:.0%}). {_examples(found, shape, options)} `restar inspect` shows what was understood; "
+        f"({options.max_refused:.0%}). {_examples(found, shape, options)}`restar inspect` shows what was understood; "
         "mend source.fields or the file, or raise source.max_refused. Nothing of this file was read"
     )
 
@@ -114,23 +138,20 @@ def _readable(shape: FileShape, options: FileOptions) -> set[str]:
     return {READ, NEEDS_ORDER} if shape.date_order else {READ}
 
 
-def _order(found: Survey, *, address: str) -> DateOrder | None:
+def _order(found: Survey) -> DateOrder | Question | None:
     """The order of the dates; None where each says it itself."""
     needed = found.times[NEEDS_ORDER]
-    if len(found.orders) == 2 and needed:
+    if len(found.orders) == 1 and (needed or DateOrder.MONTH in found.orders):
+        return next(iter(found.orders))
+    if not needed:
+        return None
+    what = f"none of its {needed:,} dates says whether the day or the month is first"
+    if found.orders:
         day, month = found.orders[DateOrder.DAY], found.orders[DateOrder.MONTH]
-        raise _undecided(found, f"{day:,} of its dates have the day first and {month:,} the month", address)
-    if found.orders and (needed or DateOrder.MONTH in found.orders):
-        return found.orders.most_common(1)[0][0] if len(found.orders) == 1 else None
-    if needed:
-        raise _undecided(found, f"none of its {needed:,} dates says whether the day or the month is first", address)
-    return None
-
-
-def _undecided(found: Survey, what: str, address: str) -> Undecided:
+        what = f"{day:,} of its dates have the day first, {month:,} the month, and {needed:,} do not say it"
     example = _value(found.examples[NEEDS_ORDER][0], "reviewed_at")
     choices = [Choice("day", f"{example} has the day first"), Choice("month", f"{example} has the month first")]
-    return Undecided(address=address, found=what, key="date_order", choices=choices)
+    return Question(found=what, key="date_order", choices=choices)
 
 
 def _is_swapped(found: Survey) -> bool:
@@ -144,7 +165,7 @@ def _examples(found: Survey, shape: FileShape, options: FileOptions) -> str:
     """Three rows that cannot be read, each with what is wrong."""
     kept = [*found.first, *(row for rows in found.examples.values() for row in rows)]
     wrong = dict.fromkeys(filter(None, (_wrong(row, shape, options) for row in kept)))
-    return f"For example: {'; '.join(list(wrong)[:3])}." if wrong else ""
+    return f"For example: {'; '.join(list(wrong)[:3])}. " if wrong else ""
 
 
 def _wrong(row: RawRow, shape: FileShape, options: FileOptions) -> str:

@@ -2,7 +2,7 @@
 
 Pure. A wrong guess would turn every label around or bend it (5 of 10 as five stars, the 1 of good as one star), so only
 what leaves no doubt is taken: values that say their scale, numbers from 1 to 5, all ten whole numbers from 1 to 10, and
-truth values in a column that recommends. Everything else is `Undecided`.
+truth values in a column that recommends. For everything else it is a `Question` that comes back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from restar_lib.ingest.cleaning.ratings import THUMBS, plain_number
 from restar_lib.ingest.inspection.shape import STARS
-from restar_lib.ingest.inspection.undecided import Choice, Undecided
+from restar_lib.ingest.inspection.undecided import Choice, Question
 
 STRAY: Final = 0.02
 """A smaller share of numbers above 5 are mistakes in a file of stars: they are refused row by row."""
@@ -27,7 +27,7 @@ RECOMMENDS: Final = ("recommend", "votedup", "thumb", "like")
 """In the name of a column whose truth values say whether somebody liked it."""
 
 
-def find_scale(ratings: Mapping[Any, int], *, column: str, address: str) -> str:
+def find_scale(ratings: Mapping[Any, int], *, column: str) -> str | Question:
     """The scale of these ratings, which count rows; `column` is the name that they have in the file."""
     numbers: Counter[float] = Counter()
     truths = 0
@@ -39,14 +39,14 @@ def find_scale(ratings: Mapping[Any, int], *, column: str, address: str) -> str:
     if truths > numbers.total():
         if any(part in column.casefold().replace("_", "").replace("-", "").replace(" ", "") for part in RECOMMENDS):
             return THUMBS
-        raise _undecided(address, "are true or false", [Choice(THUMBS, "true is good"), _STARS])
-    return _of_numbers(numbers, address) if numbers else STARS
+        return _question("are true or false", [Choice(THUMBS, "true is good"), _STARS])
+    return _of_numbers(numbers) if numbers else STARS
 
 
 _STARS = Choice(STARS, "they are stars after all")
 
 
-def _of_numbers(numbers: Counter[float], address: str) -> str:
+def _of_numbers(numbers: Counter[float]) -> str | Question:
     total = numbers.total()
     stray = [number for number in numbers if number > 5]
     if sum(numbers[number] for number in stray) <= STRAY * total:
@@ -56,19 +56,19 @@ def _of_numbers(numbers: Counter[float], address: str) -> str:
     shown = f"are {_shown(values)}"
     if values <= {0, 1} and (0 in values or total >= MANY):
         choices = [Choice(THUMBS, "1 is good, 0 is bad"), Choice("1-0", "0 is good, 1 is bad"), _STARS]
-        raise _undecided(address, f"{shown} and nothing else", choices)
+        return _question(f"{shown} and nothing else", choices)
     if lowest < 0:
         choices = [Choice(f"{lowest:g} to {highest:g}", "the larger the better"), Choice(THUMBS, "1 is good, -1 bad")]
-        raise _undecided(address, shown, choices)
+        return _question(shown, choices)
     if values == {1, 2} and total >= MANY:
         choices = [Choice("1-2", "2 is good, 1 is bad"), Choice("2-1", "1 is good, 2 is bad"), _STARS]
-        raise _undecided(address, f"{shown} and nothing else", choices)
+        return _question(f"{shown} and nothing else", choices)
     if highest <= 5:
-        return _up_to_five(numbers, address)
-    return _above_five(values, total, address)
+        return _up_to_five(numbers)
+    return _above_five(values, total)
 
 
-def _up_to_five(numbers: Counter[float], address: str) -> str:
+def _up_to_five(numbers: Counter[float]) -> str | Question:
     values, total = frozenset(numbers), numbers.total()
     lowest, highest = min(values), max(values)
     if lowest >= 1 or (lowest == 0 and highest == 5 and numbers[0] <= UNRATED * total and _between(values) == 0):
@@ -80,10 +80,10 @@ def _up_to_five(numbers: Counter[float], address: str) -> str:
         choices = [Choice(f"0-{highest:g}", "0 is the worst"), unrated]
     else:
         choices = [Choice(f"{lowest:g}-5", f"{lowest:g} is the worst"), _STARS]
-    raise _undecided(address, f"are {_shown(values)}", choices)
+    return _question(f"are {_shown(values)}", choices)
 
 
-def _above_five(values: Collection[float], total: int, address: str) -> str:
+def _above_five(values: Collection[float], total: int) -> str | Question:
     highest = max(values)
     if total >= WHOLE_SCALE_ROWS and set(values) in ({*range(1, 11)}, {*range(11)}):
         return "0-10" if 0 in values else "1-10"
@@ -97,7 +97,7 @@ def _above_five(values: Collection[float], total: int, address: str) -> str:
         choices = [Choice("0-100", "0 is the worst, 100 the best")]
         if highest <= 20:
             choices.insert(0, Choice("0-20", "0 is the worst, 20 the best"))
-    raise _undecided(address, f"are {_shown(values)}", choices)
+    return _question(f"are {_shown(values)}", choices)
 
 
 def _between(values: Collection[float]) -> int:
@@ -112,5 +112,7 @@ def _shown(values: Collection[float]) -> str:
     return ", ".join(f"{value:g}" for value in ordered)
 
 
-def _undecided(address: str, found: str, choices: list[Choice]) -> Undecided:
-    return Undecided(address=address, found=f"its ratings {found}", key="rating_scale", choices=choices)
+def _question(found: str, choices: list[Choice]) -> Question:
+    return Question(
+        found=f"its ratings {found}, which can be read in several ways", key="rating_scale", choices=choices
+    )

@@ -1,6 +1,7 @@
-"""A file that can be read in two ways: what was found, the key to set, and what may be set there.
+"""A file that can be read in more than one way: what was found, the keys to set, and what may be set there.
 
-Raised where nobody can be asked it is an error of one line; `restar inspect` and `make run` ask in a terminal.
+Raised where nobody can be asked it is an error of one line for each file; `restar inspect` and `make run` ask in a
+terminal (`inspection.answers`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from restar_lib.errors import SourceError
 
-OptionKey = Literal["rating_scale", "date_order", "encoding"]
+OptionKey = Literal["rating_scale", "date_order", "reviewed_at"]
 
 
 class Choice(NamedTuple):
@@ -20,12 +21,33 @@ class Choice(NamedTuple):
     meaning: str
 
 
+class Question(NamedTuple):
+    """One thing that the file does not say."""
+
+    found: str
+    """What was found, as the beginning of a sentence."""
+    key: OptionKey
+    """Of section `source`."""
+    choices: Sequence[Choice]
+
+    def in_words(self) -> str:
+        """What was found and what to set, for the environment and for YAML."""
+        variable = f"RESTAR_SOURCE__{self.key.upper()}"
+        ways = " or ".join(f"{variable}={_quoted(choice.value)} ({choice.meaning})" for choice in self.choices)
+        return f"{self.found}. Set {ways}; in YAML source.{self.key}"
+
+
 class Undecided(SourceError):
     """A file can be read in more than one way; nothing of it was read."""
 
-    def __init__(self, *, address: str, found: str, key: OptionKey, choices: Sequence[Choice]) -> None:
-        self.address, self.found, self.key, self.choices = address, found, key, tuple(choices)
-        ways = " or ".join(f'source.{key}: "{choice.value}" ({choice.meaning})' for choice in choices)
+    def __init__(self, *, address: str, questions: Sequence[Question]) -> None:
+        self.address, self.questions = address, tuple(questions)
+        asked = ". ".join(question.in_words() for question in questions)
         super().__init__(
-            f"{address}: {found}, which can be read in more than one way. Set {ways}. Nothing of this file was read"
+            f"{address}: {asked}. `restar inspect` shows what was understood. Nothing of this file was read"
         )
+
+
+def _quoted(value: str) -> str:
+    """As a shell takes it."""
+    return f"'{value}'" if " " in value else value

@@ -57,7 +57,7 @@ def find_header(content: Content, mapping: FieldMapping, *, address: str) -> Hea
         texts = [_text(line) for line in candidates[:1]]
         best = max((_row(texts, sign) for sign in delimiters), key=len, default=[])
         refuse_columns(best, mapping, address=address, where="the first row")
-        raise SourceError(f"{address}: no row of names was found among the first lines; nothing of this file was read")
+        raise SourceError(f"{address}: no row of names was found among the first lines. Nothing of this file was read")
     number, taken, delimiter, columns = found
     behind = candidates[number + taken :]
     return Header(

@@ -19,6 +19,7 @@ from typing import Any
 from restar_lib.errors import DamagedFiles, SourceError
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.ingest.file_rows import read_file
+from restar_lib.ingest.inspection.report import Inspection
 from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.raw_rows import Cursor, FileStates, RawRow, no_file_is_read
 from restar_lib.ingest.readers.storage import StoredFile, find_files
@@ -27,6 +28,7 @@ from restar_lib.ingest.sources.base import Window, check_kind
 log = logging.getLogger(__name__)
 
 SHOWN_PROBLEMS = 3
+SAID_KINDS = 20
 LOOKED_UP_TOGETHER = 500
 """Files whose states are looked up by one statement."""
 
@@ -66,12 +68,12 @@ class FilesSource:
         self, found: Mapping[str, StoredFile], cursor: Cursor | None, files: FileStates, problems: list[str]
     ) -> Iterator[RawRow]:
         last = {cursor["file"]: cursor["state"]} if cursor and "file" in cursor else {}
-        waiting = iter(found)
+        waiting, said = iter(found), _Said()
         while names := list(islice(waiting, LOOKED_UP_TOGETHER)):
             states = {**files(names), **last}
             for name in names:
                 try:
-                    for state, row in read_file(found[name], states.get(name), self.options):
+                    for state, row in read_file(found[name], states.get(name), self.options, on_new=said.say):
                         yield row.with_cursor({"kind": self.kind, "file": name, "state": state})
                 except SourceError as error:
                     problems.append(str(error))
@@ -89,3 +91,17 @@ class FilesSource:
         """Also true of a row without a readable time: no window is its own, and it must not be lost silently."""
         moment = parse_timestamp((row.fields or {}).get("reviewed_at"))
         return moment is None or self.window is None or self.window[0] <= moment < self.window[1]
+
+
+class _Said:
+    """Logs what was understood of new files, once for each kind: a folder may hold very many."""
+
+    def __init__(self) -> None:
+        self._kinds: set[str] = set()
+
+    def say(self, address: str, report: Inspection) -> None:
+        """Log it, if no file like this was."""
+        line = report.line()
+        if line not in self._kinds and len(self._kinds) < SAID_KINDS:
+            self._kinds.add(line)
+            log.info("%s: %s", address, line)
