@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from restar_lib.errors import SourceError
@@ -87,7 +86,7 @@ def inspect_all(
     for number, name in enumerate(found):
         report = inspect_file(found[name], options, current.ingest)
         while ask and (questions := _questions(report)):
-            show(console, report, path=path)
+            show(console, report, path=path, with_failure=False)
             options = _with_answers(options, questions)
             report = inspect_file(found[name], options, current.ingest)
         if number < SHOWN_FILES:
@@ -98,8 +97,8 @@ def inspect_all(
     return reports, options
 
 
-def show(console: Console, report: Inspection, *, path: str) -> None:
-    """One file in full."""
+def show(console: Console, report: Inspection, *, path: str, with_failure: bool = True) -> None:
+    """One file in full; without its failure where that is asked about next."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -115,6 +114,8 @@ def show(console: Console, report: Inspection, *, path: str) -> None:
         if report.others:
             console.print(f"columns that are not read: {', '.join(report.others[:20])}", markup=False)
         _show_ratings(console, report)
+    if report.failure is not None and not with_failure:
+        return
     if report.failure is not None:
         console.print(f"[bold red]not read:[/] {escape(str(report.failure).removeprefix(report.address + ': '))}")
         return
@@ -155,11 +156,11 @@ def _show_cleaned(console: Console, report: Inspection) -> None:
     for reason, number in report.refused.most_common():
         console.print(f"  {reason}: {number:,}, such as {report.refused_examples[reason]}", markup=False)
     table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
-    table.add_column("stars", width=5)
-    table.add_column("date", width=10)
-    table.add_column("text", overflow="ellipsis", no_wrap=True)
+    for title in ("stars", "date", "text"):
+        table.add_column(title, no_wrap=True)
+    room = max(console.width - len("stars  2024-05-01  "), 20)
     for review in report.reviews:
-        table.add_row(str(review.rating), f"{review.reviewed_at:%Y-%m-%d}", escape(review.text[:200]))
+        table.add_row(str(review.rating), f"{review.reviewed_at:%Y-%m-%d}", escape(review.text[:room]))
     console.print(table)
 
 
@@ -181,6 +182,8 @@ def _questions(report: Inspection) -> Sequence[Question]:
 
 def _with_answers(options: FileOptions, questions: Sequence[Question]) -> FileOptions:
     """The options with what a person says to each question; Ctrl-C or an empty answer ends the command."""
+    from rich.prompt import IntPrompt
+
     from restar_lib.ingest.cleaning.timestamps import DateOrder
 
     answers: dict[str, Any] = {}
@@ -189,7 +192,7 @@ def _with_answers(options: FileOptions, questions: Sequence[Question]) -> FileOp
         for number, choice in enumerate(question.choices, start=1):
             print(f"  {number}  {choice.value}: {choice.meaning}")
         print("  0  leave it, and stop here")
-        picked = typer.prompt("which", type=click.IntRange(0, len(question.choices)))
+        picked = IntPrompt.ask("which", choices=[str(number) for number in range(len(question.choices) + 1)])
         if not picked:
             raise typer.Abort
         value = question.choices[picked - 1].value
