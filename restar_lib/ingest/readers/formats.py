@@ -137,7 +137,9 @@ def _text_table(
     row, first = _first_row(content, sample, mapping)
     if row is None and (literal := literal_row(first)) is not None and mapping.ours(literal):
         return table(Format.LITERALS.value, lambda start: _literal_rows(content, start, mapping))
-    if (row is None or "text" not in row) and (container := find_container(content, mapping)) is not None:
+    if (row is None or not isinstance(row.get("text"), str)) and (
+        container := find_container(content, mapping)
+    ) is not None:
         return Table(
             in_words=f"JSON, {container}{words}",
             columns=None,
