@@ -26,6 +26,8 @@ LOOKED_AT_BYTES: Final = 256 << 20
 """So much of a file is searched for bytes that are no UTF-8."""
 EVIDENCE_BYTES: Final = 64 << 10
 """So many bytes of such lines are looked at."""
+LEAST_BYTES: Final = 8
+"""Shorter lines are no texts, but rests of something."""
 BROKEN: Final = 0.01
 """A smaller share of the lines, in no encoding that is certain, are broken rows of UTF-8."""
 SURE_COHERENCE: Final = 0.4
@@ -55,7 +57,6 @@ _WORD = re.compile(rf"[a-zA-Z{_WESTERN}]+")
 _HIGH = re.compile(rf"[{_WESTERN}]")
 _HUNGARIAN = frozenset("áéíóúöüõûÁÉÍÓÚÖÜÕÛ")
 """Its letters in cp1250, as cp1252 shows them: all of them are letters there."""
-_ASCII = re.compile(rb"[a-zA-Z0-9]")
 MAX_ODD: Final = 0.02
 """Of the signs beyond ASCII; in real English texts it was at most 0.008."""
 MAX_ACCENTS: Final = 0.45
@@ -170,7 +171,7 @@ class _Seen:
         """Count the lines of these bytes."""
         self.lines += block.count(b"\n")
         for line in () if block.isascii() else block.splitlines():
-            if line.isascii() or not _ASCII.search(line):  # bytes without a letter or a digit are no text at all
+            if line.isascii() or len(line) < LEAST_BYTES:
                 continue
             if _is_utf_8(line):
                 self.good += 1

@@ -1,0 +1,91 @@
+"""What was decided about a file holds for what is appended to it, and a file that is refused is not read by halves."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+from sqlalchemy import Engine, func, select
+
+from restar_lib.ingest.counts import IngestCounts
+from restar_lib.ingest.windows import ingest_configured
+from restar_lib.settings import Settings
+from restar_lib.store.tables import Quarantine, ReviewRow, SourceFile
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+
+
+def text(number: int) -> str:
+    return f"This is what customer {number} wrote about the chair and about its legs"
+
+
+def reading(settings: Settings, path: Path, **source: Any) -> Settings:
+    """These settings with the files at `path` as the source."""
+    changes = {"kind": "files", "name": "shop", "path": str(path), **source}
+    return settings.model_copy(update={"source": settings.source.model_copy(update=changes)})
+
+
+def run(engine: Engine, settings: Settings, **changes: Any) -> IngestCounts:
+    return ingest_configured(engine, settings, run_key="test", now=NOW, **changes)
+
+
+def stored(engine: Engine) -> dict[str, tuple[int | None, str]]:
+    """Stars and day by text."""
+    wanted = select(ReviewRow.text, ReviewRow.rating, ReviewRow.reviewed_at)
+    with engine.connect() as connection:
+        rows = connection.execute(wanted).all()
+    return {row.text: (row.rating, f"{row.reviewed_at.astimezone(UTC):%Y-%m-%d}") for row in rows}
+
+
+def number_of(engine: Engine, table: type) -> int:
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_a_refused_file_is_named_and_read_when_the_mapping_is_mended(
+    engine: Engine, smoke: Settings, tmp_path: Path
+) -> None:
+    """Nothing of it is stored, quarantined or marked as read; the file beside it is stored at once."""
+    rows = [{"remark": text(number), "points": 5, "when": "2024-05-01"} for number in range(7)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "b.csv").write_text(f"text,rating,date\n{text(10)},4,2024-05-01\n")
+    counts = run(engine, reading(smoke, tmp_path))
+    assert (counts.new, counts.quarantined) == (1, 0)
+    assert "a.jsonl: no column for the text and none for the rating in its rows" in counts.problem
+    assert (number_of(engine, Quarantine), number_of(engine, SourceFile)) == (0, 1)
+    fields = smoke.source.fields | {"text": ("remark", "text"), "rating": ("points", "rating")}
+    mended = run(engine, reading(smoke, tmp_path, fields=fields))
+    assert (mended.new, mended.already_known, mended.problem) == (7, 0, "")
+
+
+def test_what_was_decided_holds_for_what_is_appended(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """Windows-1252, a scale of ten and the day first: none of it can be told from the two rows that come later."""
+    file = tmp_path / "a.csv"
+    rows = [f"{text(number)} \u2013 très bon,{number % 10 + 1},{number % 28 + 1}/3/2024" for number in range(60)]
+    file.write_bytes("\n".join(["review,rating,date", *rows, ""]).encode("cp1252"))
+    assert run(engine, reading(smoke, tmp_path)).new == 60
+    with file.open("ab") as grown:
+        grown.write(f"{text(100)} \u2013 très mauvais,5,4/3/2024\n".encode("cp1252"))
+        grown.write(f"{text(101)},2,5/3/2024\n".encode("cp1252"))
+    counts = run(engine, reading(smoke, tmp_path))
+    assert (counts.rows_read, counts.new, counts.problem) == (2, 2, "")
+    found = stored(engine)
+    assert found[f"{text(100)} \u2013 très mauvais"] == (3, "2024-03-04")
+    assert found[text(101)] == (1, "2024-03-05")
+
+
+def test_a_file_is_read_in_portions_whatever_holds_its_rows(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """A sheet and an object around the rows: each run goes on where the last one ended, nothing comes twice."""
+    book = openpyxl.Workbook()
+    book.active.append(["Comment", "Stars", "Date"])
+    for number in range(5):
+        book.active.append([text(number), 4, datetime(2024, 5, 1 + number)])  # noqa: DTZ001 - as Excel has them
+    book.save(tmp_path / "a.xlsx")
+    rows = [{"text": text(number), "rating": 2, "date": "2024-05-01"} for number in range(10, 15)]
+    (tmp_path / "b.json").write_text(json.dumps({"status": "ok", "reviews": rows}, indent=1))
+    portions = [run(engine, reading(smoke, tmp_path), max_rows=3).new for _ in range(5)]
+    assert portions == [3, 3, 3, 1, 0]
+    assert {stars for stars, _ in stored(engine).values()} == {4, 2}
