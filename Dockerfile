@@ -43,6 +43,7 @@ COPY restar_lib/cli restar_lib/cli
 COPY restar_lib/settings restar_lib/settings
 COPY restar_lib/serving restar_lib/serving
 COPY restar_lib/inference restar_lib/inference
+COPY restar_lib/languages restar_lib/languages
 COPY restar_lib/artifacts/__init__.py restar_lib/artifacts/model_loading.py restar_lib/artifacts/pointer.py restar_lib/artifacts/sealed_folder.py restar_lib/artifacts/
 COPY restar_lib/ingest/__init__.py restar_lib/ingest/
 COPY restar_lib/ingest/cleaning/__init__.py restar_lib/ingest/cleaning/clean.py restar_lib/ingest/cleaning/ratings.py restar_lib/ingest/cleaning/timestamps.py restar_lib/ingest/cleaning/

@@ -105,6 +105,16 @@ class LabelSource(StrEnum):
     DEMO = "demo"
 
 
+class AbstainReason(StrEnum):
+    """Why a model does not answer: each is about one text and one model."""
+
+    LOW_CONFIDENCE = "low_confidence"
+    LANGUAGE = "language"
+    """The text is in a language that the model does not read."""
+    UNREADABLE = "unreadable"
+    """There is no word in it, or none that the model's vocabulary knows."""
+
+
 class TruthSource(StrEnum):
     """Where the truth of a review comes from: the consensus of people, else its stars."""
 

@@ -53,15 +53,25 @@ def make_tiny_model(
     simulated: bool = True,
     max_tokens: int = 64,
     reads_titles: bool = False,
+    languages: Sequence[str] | None = None,
+    tokenizer: Path | None = None,
 ) -> Path:
-    """Fill `folder` with an unsealed model; the same arguments give the same bytes. Returns `folder`."""
+    """Fill `folder` with an unsealed model; the same arguments give the same bytes. Returns `folder`.
+
+    `tokenizer` is the file of another one; without `languages` the model says none, as older ones do.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = _vocabulary()
+    if tokenizer is None:
+        vocabulary = _vocabulary()
+        _write_tokenizer(folder / "tokenizer.json", vocabulary)
+    else:
+        vocabulary = json.loads(tokenizer.read_bytes())["model"]["vocab"]
+        (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
     table = _table(vocabulary, strength)
-    _write_tokenizer(folder / "tokenizer.json", vocabulary)
     _write_network(folder, table, np.asarray(bias, dtype=np.float32))
     description = _description(temperature, snapshot_hash, simulated, max_tokens)
-    _write_json(folder / "model.json", description | {"reads_titles": reads_titles})
+    declared = {"languages": list(languages)} if languages is not None else {}
+    _write_json(folder / "model.json", description | {"reads_titles": reads_titles} | declared)
     _write_json(folder / "probe.json", _probe(folder, temperature))
     write_reference(folder, _reference())
     _write_json(folder / "metrics.json", {"validation": {"rows": 0}})
@@ -84,7 +94,7 @@ def _vocabulary() -> dict[str, int]:
 def _table(vocabulary: dict[str, int], strength: float) -> NDArray[np.float32]:
     table = np.zeros((len(vocabulary), len(SENTIMENTS)), dtype=np.float32)
     for sentiment in SENTIMENTS:
-        for word in WORDS[sentiment.value]:
+        for word in filter(vocabulary.__contains__, WORDS[sentiment.value]):
             table[vocabulary[word], sentiment.position] = strength
     return table
 
@@ -159,6 +169,7 @@ def _probe(folder: Path, temperature: float) -> dict[str, Any]:
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     rows = []
     for text in PROBE_TEXTS:
+        tokenizer.no_padding()
         ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
         (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
         scaled = np.exp(logits[0].astype(np.float64) / temperature)

@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from restar_lib.cli.shared import CHAMPION
+from restar_lib.domain import AbstainReason
 from restar_lib.errors import ArtifactError
 from restar_lib.settings import Settings, settings
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:  # the engine takes a second to import, and `--help` needs non
     from restar_lib.inference.engine import ModelInfo
 
 commands = typer.Typer()
+
+NO_ANSWER: Final = {
+    AbstainReason.LOW_CONFIDENCE: "not sure",
+    AbstainReason.LANGUAGE: "no answer: a language that this model does not read",
+    AbstainReason.UNREADABLE: "no answer: no word in it that this model knows",
+}
 
 
 @commands.command()
@@ -83,7 +90,7 @@ def _remarks(info: ModelInfo, whole: Answer, *, title: str, read: str | None) ->
 
 
 def _line(answer: Answer) -> str:
-    unsure = ", not sure" if answer.abstained else ""
+    unsure = f", {NO_ANSWER[answer.abstain_reason]}" if answer.abstain_reason else ""
     return f"{answer.sentiment:<8}  {100 * answer.confidence:3.0f} %  {answer.stars:.1f} stars{unsure}"
 
 
@@ -95,6 +102,7 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "confidence": answer.confidence,
         "probabilities": dict(zip(SENTIMENTS, answer.probabilities, strict=True)),
         "abstained": answer.abstained,
+        "abstain_reason": answer.abstain_reason,
         "stars": round(answer.stars, 2),
         "score": round(answer.score, 4),
         "truncated": answer.truncated,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from restar_lib.domain import SENTIMENTS, Sentiment
+from restar_lib.domain import SENTIMENTS, AbstainReason, Sentiment
+from restar_lib.inference.abstaining import abstain_reasons
 from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.sentences import Sentence
 
@@ -25,11 +26,17 @@ class Answer:
     """The largest probability."""
     probabilities: tuple[float, ...]
     """In the order of `SENTIMENTS`."""
-    abstained: bool
+    abstain_reason: AbstainReason | None
+    """None where the model answers."""
     stars: float
     """Expected stars, 1.0 to 5.0."""
     truncated: bool
     """The text was longer than the model's window; not all of it was read."""
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the answer is none to rely on; a person should look."""
+        return self.abstain_reason is not None
 
     @property
     def score(self) -> float:
@@ -49,10 +56,8 @@ def answer_all(model: InferenceEngine, texts: Sequence[str], *, batch_size: int 
     """An answer for each text, in their order."""
     predictions = model.predict(texts, batch_size=batch_size)
     stars = model.expected_stars(predictions.probabilities)
-    return [
-        _answer(predictions, row, stars=float(stars[row]), abstain_below=model.info.abstain_below)
-        for row in range(len(texts))
-    ]
+    reasons = abstain_reasons(model, texts, predictions)
+    return [_answer(predictions, row, stars=float(stars[row]), reason=reason) for row, reason in enumerate(reasons)]
 
 
 def answer_sentences(
@@ -69,13 +74,12 @@ def answer_sentences(
     return SentenceAnswers(whole=whole, sentences=tuple(zip(sentences, parts, strict=True)))
 
 
-def _answer(predictions: Predictions, row: int, *, stars: float, abstain_below: float) -> Answer:
-    confidence = float(predictions.confidence[row])
+def _answer(predictions: Predictions, row: int, *, stars: float, reason: AbstainReason | None) -> Answer:
     return Answer(
         sentiment=SENTIMENTS[int(predictions.classes[row])],
-        confidence=confidence,
+        confidence=float(predictions.confidence[row]),
         probabilities=tuple(float(value) for value in predictions.probabilities[row]),
-        abstained=confidence < abstain_below,
+        abstain_reason=reason,
         stars=stars,
         truncated=bool(predictions.truncated[row]),
     )

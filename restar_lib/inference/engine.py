@@ -62,13 +62,16 @@ class ModelInfo:
     """What is read of a text that is longer than the model's window: its `head`, or `head_and_tail`."""
     reads_titles: bool = False
     """Whether it was trained on texts with their titles in front, and reads them so (`domain.with_title`)."""
+    languages: tuple[str, ...] = ("en",)
+    """ISO 639-1 codes of the languages that it reads, `*` for all; older models read English."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The info of an artifact folder. Raises `ArtifactError` naming what is wrong."""
         content = _read_json(folder / INFO)
         try:
-            info = cls(**content | {key: tuple(content[key]) for key in ("labels", "class_stars")})
+            lists = ("labels", "class_stars", *(("languages",) if "languages" in content else ()))
+            info = cls(**content | {key: tuple(content[key]) for key in lists})
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{folder / INFO}: not a model description: {error}") from None
         if info.labels != tuple(SENTIMENTS):
@@ -88,6 +91,8 @@ class Predictions:
     """Calibrated, [n, 3], rows sum to 1."""
     truncated: NDArray[np.bool_]
     """[n]: the text was longer than the model's window."""
+    tokens: NDArray[np.int64]
+    """[n]: how many tokens the whole text has, special ones included."""
 
     @property
     def confidence(self) -> Floats:
@@ -146,10 +151,24 @@ class InferenceEngine:
         logits = np.zeros((len(texts), len(SENTIMENTS)), dtype=np.float64)
         for rows in batches_by_length(read, size=batch_size):
             logits[rows] = self._run([read[row] for row in rows])
+        counts = np.array([len(ids) for ids in whole], dtype=np.int64)
         return Predictions(
-            probabilities=softmax(logits / self.info.temperature),
-            truncated=np.array([len(ids) > self.info.max_tokens for ids in whole], dtype=np.bool_),
+            probabilities=softmax(logits / self.info.temperature), truncated=counts > info.max_tokens, tokens=counts
         )
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens the model knows."""
+        return self._tokenizer.get_vocab_size()
+
+    def pieces(self, text: str) -> list[list[str]]:
+        """Each word of a text in the pieces that the tokenizer cuts it into, as they stand in the text."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        words: dict[int, list[str]] = {}
+        for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
+            if word is not None:
+                words.setdefault(word, []).append(text[start:end])
+        return list(words.values())
 
     def expected_stars(self, probabilities: Floats) -> Floats:
         """Return the stars to expect, 1.0 to 5.0, [n]: the stars of each class weighted by its probability."""

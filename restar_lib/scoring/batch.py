@@ -22,7 +22,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from restar_lib import settings as config
 from restar_lib.artifacts.model_loading import load_verified
-from restar_lib.domain import Reason, Review
+from restar_lib.domain import AbstainReason, Reason, Review
+from restar_lib.inference.abstaining import abstain_reasons
 from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.labeling.queue import enqueue
 from restar_lib.scoring import pending
@@ -110,12 +111,13 @@ def _scored(
             coming = fetch(coming.result().end, total - read)
             texts = [review.model_text(titles=model.info.reads_titles) for review in reviews]
             predictions = model.predict(texts, batch_size=settings.scoring.batch_size)
+            reasons = abstain_reasons(model, texts, predictions)
             if storing is not None:
                 share.note(storing.result())
                 yield storing.result()
             budget = share.of_next(len(reviews))
             storing = database.submit(
-                _store, engine, model, reviews, predictions, settings=settings, budget=budget, now=now
+                _store, engine, model, reviews, predictions, reasons, settings=settings, budget=budget, now=now
             )
         if storing is not None:
             yield storing.result()
@@ -154,12 +156,13 @@ def _store(
     model: InferenceEngine,
     reviews: Sequence[Review],
     predictions: Predictions,
+    reasons: Sequence[AbstainReason | None],
     *,
     settings: config.Settings,
     budget: int,
     now: datetime,
 ) -> _Chunk:
-    rows = prediction_rows(model, [review.review_id for review in reviews], predictions, now=now)
+    rows = prediction_rows(model, [review.review_id for review in reviews], predictions, reasons, now=now)
     with engine.begin() as connection:
         # Only what this run has inserted is its to queue: the rest is in another run's transaction.
         inserted = insert_predictions(connection, rows)
@@ -176,11 +179,21 @@ def _store(
 
 
 def prediction_rows(
-    model: InferenceEngine, review_ids: Sequence[str], predictions: Predictions, *, now: datetime
+    model: InferenceEngine,
+    review_ids: Sequence[str],
+    predictions: Predictions,
+    reasons: Sequence[AbstainReason | None],
+    *,
+    now: datetime,
 ) -> list[dict[str, Any]]:
-    """The rows of table `prediction` that say what the model answered."""
+    """The rows of table `prediction` that say what the model answered, and why it abstained (`reasons`)."""
     columns = zip(
-        review_ids, predictions.probabilities.tolist(), predictions.sentiments, predictions.confidence, strict=True
+        review_ids,
+        predictions.probabilities.tolist(),
+        predictions.sentiments,
+        predictions.confidence,
+        reasons,
+        strict=True,
     )
     return [
         {
@@ -191,10 +204,11 @@ def prediction_rows(
             "p_positive": positive,
             "sentiment": sentiment,
             "confidence": float(confidence),
-            "abstained": bool(confidence < model.info.abstain_below),
+            "abstained": reason is not None,
+            "abstain_reason": reason,
             "scored_at": now,
         }
-        for review_id, (negative, neutral, positive), sentiment, confidence in columns
+        for review_id, (negative, neutral, positive), sentiment, confidence, reason in columns
     ]
 
 

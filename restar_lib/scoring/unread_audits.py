@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, exists, select
 from restar_lib import settings as config
 from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.domain import Review
+from restar_lib.inference.abstaining import abstain_reasons
 from restar_lib.ingest.stored_reviews import REVIEW_COLUMNS, read_reviews
 from restar_lib.scoring.batch import insert_predictions, prediction_rows
 from restar_lib.store.conditions import one_of
@@ -41,7 +42,8 @@ def score_unread_audits(
     model = load_verified(model_folder, threads=settings.scoring.threads)
     texts = [review.model_text(titles=model.info.reads_titles) for review in reviews]
     predictions = model.predict(texts, batch_size=settings.scoring.batch_size)
-    rows = prediction_rows(model, [review.review_id for review in reviews], predictions, now=now)
+    reasons = abstain_reasons(model, texts, predictions)
+    rows = prediction_rows(model, [review.review_id for review in reviews], predictions, reasons, now=now)
     with engine.begin() as connection:
         # A review may have been erased while the model read.
         stored_yet = select(ReviewRow.review_id).where(one_of(ReviewRow.review_id, [row["review_id"] for row in rows]))

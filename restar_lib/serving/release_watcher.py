@@ -22,6 +22,7 @@ from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.artifacts.pointer import Pointer, read_pointer
 from restar_lib.errors import ArtifactError, RestarError
 from restar_lib.inference.engine import InferenceEngine
+from restar_lib.languages.identify import load_identifier
 from restar_lib.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class ReleaseWatcher:
 
     def _load(self, version: str) -> InferenceEngine:
         folder = sealed_folder.locate(self._settings.models_dir, version)
+        load_identifier()  # here, so that no request waits for it
         return load_verified(folder, threads=self._settings.scoring.threads)
 
     def _serve(self, serving: ServedModel) -> None:

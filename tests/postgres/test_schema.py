@@ -5,6 +5,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from restar_lib.domain import (
+    AbstainReason,
     ForgottenKind,
     LabelSource,
     QuarantineReason,
@@ -26,6 +27,7 @@ ENUMS = {
     "quarantine_reason": QuarantineReason,
     "release_kind": ReleaseKind,
     "forgotten_kind": ForgottenKind,
+    "abstain_reason": AbstainReason,
 }
 
 
@@ -49,4 +51,4 @@ def test_migrating_twice_changes_nothing(database_url: str, engine: Engine) -> N
     """`migrate` on a migrated database is harmless."""
     migrate(database_url)
     with engine.connect() as connection:
-        assert connection.execute(text("select version_num from alembic_version")).scalars().all() == ["0007"]
+        assert connection.execute(text("select version_num from alembic_version")).scalars().all() == ["0008"]

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from restar_lib.dataset.snapshot import freeze
-from restar_lib.domain import Reason, Sentiment
+from restar_lib.domain import AbstainReason, Reason, Sentiment
 from restar_lib.errors import ArtifactError
 from restar_lib.scoring import pending
 from restar_lib.scoring.batch import ScoreCounts, score_new
@@ -99,6 +99,23 @@ def test_a_prediction_says_what_the_model_said(engine: Engine, small: Settings, 
         assert row.confidence == pytest.approx(max(probabilities))
         assert row.abstained == (row.confidence < 0.65)
         assert (row.model_version, row.scored_at) == (model.name, LATER)
+    assert counts.abstained == sum(row.abstained for row in rows)
+
+
+def test_a_prediction_keeps_why_the_model_abstained(engine: Engine, small: Settings, model: Path) -> None:
+    """Doubt, another language, nothing to read; whatever the confidence is."""
+    add_reviews(engine, small, 5)
+    with engine.begin() as connection:
+        ids = connection.scalars(select(ReviewRow.review_id).order_by(ReviewRow.review_id)).all()
+        for review_id, written in zip(ids, ("👎 👎 👎", "Zerbrochen, und niemand antwortet"), strict=False):
+            connection.execute(update(ReviewRow).where(ReviewRow.review_id == review_id).values(text=written))
+    counts = score(engine, small, model)
+    with engine.connect() as connection:
+        rows = connection.execute(select(PredictionRow).order_by(PredictionRow.review_id)).all()
+    reasons = [row.abstain_reason for row in rows]
+    assert reasons[:2] == [AbstainReason.UNREADABLE, AbstainReason.LANGUAGE]
+    assert reasons[2:] == [AbstainReason.LOW_CONFIDENCE if row.confidence < 0.65 else None for row in rows[2:]]
+    assert [row.abstained for row in rows] == [reason is not None for reason in reasons]
     assert counts.abstained == sum(row.abstained for row in rows)
 
 

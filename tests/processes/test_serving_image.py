@@ -129,7 +129,7 @@ def test_it_holds_no_airflow_no_training_and_no_database(image: Path) -> None:
     done = subprocess.run([image / "venv" / "bin" / "python", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     folders = {path.name for path in (image / "restar" / "restar_lib").iterdir() if path.is_dir()}
-    assert folders == {"cli", "settings", "serving", "inference", "artifacts", "ingest"}
+    assert folders == {"cli", "settings", "serving", "inference", "artifacts", "ingest", "languages"}
 
 
 def test_the_api_starts_from_these_files_and_packages_alone(image: Path, tmp_path: Path) -> None:

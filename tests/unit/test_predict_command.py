@@ -50,6 +50,15 @@ def test_it_reads_a_text_and_its_sentences(version: str) -> None:
     assert bad.split()[0] == "negative"
 
 
+def test_it_says_why_there_is_no_answer(version: str) -> None:
+    """In words, and for programs as the API does."""
+    text = "Zerbrochen angekommen und niemand antwortet"
+    assert f"a language that this model does not read   ({version}" in predict(text).output
+    assert "no word in it" in predict("10/10").output
+    found = json.loads(predict(text, "--json").output)["prediction"]
+    assert (found["abstained"], found["abstain_reason"]) == (True, "language")
+
+
 def test_programs_get_json_and_texts_come_from_standard_input(version: str) -> None:
     """The fields are those of the API."""
     found = json.loads(predict("-", "--json", typed="so<br/>excellent, love it\n").output)

@@ -104,14 +104,34 @@ def test_a_prediction_holds_everything_the_contract_names(client: TestClient, ve
     assert answer.status_code == 200
     body = answer.json()
     assert set(body) == {
-        "sentiment", "confidence", "probabilities", "abstained", "stars", "score", "model_version", "truncated",
+        "sentiment", "confidence", "probabilities", "abstained", "abstain_reason", "stars", "score", "model_version", "truncated",
     }  # fmt: skip
     assert body["sentiment"] == "positive"
     assert body["confidence"] == body["probabilities"]["positive"] == max(body["probabilities"].values())
     assert sum(body["probabilities"].values()) == pytest.approx(1)
     assert (body["abstained"], body["truncated"], body["model_version"]) == (False, False, version)
+    assert body["abstain_reason"] is None
     assert 4.5 < body["stars"] <= 4.6
     assert body["score"] == pytest.approx((body["stars"] - 1) / 4, abs=0.002)
+
+
+def test_what_the_model_cannot_read_is_not_answered(client: TestClient) -> None:
+    """Each answer says why: too unsure, another language, no words; alone, in a batch, and sentence by sentence."""
+    texts = {
+        UNCLEAR: "low_confidence",
+        "Zerbrochen angekommen und niemand antwortet": "language",
+        "👎 👎": "unreadable",
+        GOOD: None,
+    }
+    assert [client.post("/predict", json={"text": text}).json()["abstain_reason"] for text in texts] == [
+        *texts.values()
+    ]
+    batch = client.post("/predict/batch", json={"reviews": list(texts)}).json()["predictions"]
+    assert [one["abstain_reason"] for one in batch] == [*texts.values()]
+    assert [one["abstained"] for one in batch] == [True, True, True, False]
+    parts = client.post("/predict/sentences", json={"text": f"{GOOD}. 👎 👎!"}).json()
+    assert [one["abstain_reason"] for one in parts["sentences"]] == [None, "unreadable"]
+    assert info(client)["languages"] == ["en"]
 
 
 def test_a_title_is_read_by_a_model_that_learned_from_titles_and_by_no_other(

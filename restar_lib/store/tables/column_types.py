@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 from restar_lib.domain import (
+    AbstainReason,
     ForgottenKind,
     LabelSource,
     QuarantineReason,
@@ -45,6 +46,7 @@ TASK_STATUS = pg_enum(TaskStatus, "task_status")
 LABEL_SOURCE = pg_enum(LabelSource, "label_source")
 QUARANTINE_REASON = pg_enum(QuarantineReason, "quarantine_reason")
 RELEASE_KIND = pg_enum(ReleaseKind, "release_kind")
+ABSTAIN_REASON = pg_enum(AbstainReason, "abstain_reason")
 FORGOTTEN_KIND = pg_enum(ForgottenKind, "forgotten_kind")
 
 Moment = DateTime(timezone=True)

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from restar_lib.domain import QuarantineReason, Sentiment, Side
-from restar_lib.store.tables.column_types import QUARANTINE_REASON, SENTIMENT, SIDE, Base
+from restar_lib.domain import AbstainReason, QuarantineReason, Sentiment, Side
+from restar_lib.store.tables.column_types import ABSTAIN_REASON, QUARANTINE_REASON, SENTIMENT, SIDE, Base
 
 
 class IngestRun(Base):
@@ -148,4 +148,6 @@ class PredictionRow(Base):
     sentiment: Mapped[Sentiment] = mapped_column(SENTIMENT)
     confidence: Mapped[float]
     abstained: Mapped[bool]
+    abstain_reason: Mapped[AbstainReason | None] = mapped_column(ABSTAIN_REASON)
+    """Null where the model answers, and in rows from before reasons were stored (there it was the confidence)."""
     scored_at: Mapped[datetime] = mapped_column(server_default=func.now())
