@@ -149,6 +149,7 @@ class Review:
     text_hash: str
     """SHA-256 (hex) of the normalised text: copies of one text share it."""
     words: int
+    """By blanks, and by segments in scripts without them (`languages.words`)."""
 
     @property
     def stars(self) -> int:

@@ -105,7 +105,7 @@ def main_script(text: str) -> str:
     letters = Counter({LATIN: 0})
     for one in begin:
         if one.isalpha():
-            script = _script(ord(one))
+            script = script_of(one)
             letters[script] += 2 if script in DENSE else 1
     east = letters[HAN] + letters[KANA]
     # Ideographs beside Kana are Japanese: they count as one script.
@@ -113,6 +113,8 @@ def main_script(text: str) -> str:
     return max(letters, key=lambda script: (letters[script], script == LATIN))
 
 
-def _script(code: int) -> str:
+def script_of(letter: str) -> str:
+    """The script of one letter, `OTHER` where it is not listed here."""
+    code = ord(letter)
     _, last, script = _RANGES[bisect_right(_FIRST, code) - 1]
     return script if code <= last else OTHER

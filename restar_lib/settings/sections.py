@@ -135,6 +135,7 @@ class IngestSettings(Section):
 
     min_words: int = Field(default=10, ge=1)
     max_words: int = Field(default=512, ge=1)
+    """Words between blanks; what a word is in Chinese, Japanese or Thai, `languages.words` says."""
     chunk_rows: int = Field(default=2000, ge=1, le=100_000)
     max_rows: int = Field(default=100_000, ge=1)
     """Rows read at most in one run; the cursor keeps the rest for the next."""

@@ -16,6 +16,7 @@ from typing import Any
 from restar_lib.domain import QuarantineReason, Review
 from restar_lib.ingest.cleaning.ratings import parse_rating
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
+from restar_lib.languages.words import count_words
 from restar_lib.settings import IngestSettings
 from restar_lib.text import leaks_stars, normalised_text, plain_text
 
@@ -57,7 +58,7 @@ def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> 
         return Rejection(reason=QuarantineReason.BAD_RATING, detail=_found("rating", fields, wanted="1 to 5"))
     if reviewed_at is None:
         return Rejection(reason=QuarantineReason.BAD_TIMESTAMP, detail=_found("reviewed_at", fields, wanted="a date"))
-    words = len(text.split())
+    words = count_words(text)
     rejection = _length(words, len(text), config) or _blocked(normalised, config)
     if rejection is not None:
         return rejection
