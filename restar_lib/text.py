@@ -37,8 +37,18 @@ _PRODUCT = re.compile(r"\[\[ASIN:\w*+\s*+([^\[\]]*+)\]\]", re.IGNORECASE)
 # Soft hyphen, zero-width and direction marks, byte order marks, tag characters, and halves of surrogate pairs (which
 # a JSON escape can hold and UTF-8 cannot).
 _INVISIBLE = re.compile(
-    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
+# Korean letters that stand alone (ㅠㅠ is crying, ㅋㅋ laughing), full and half width: NFKC would turn them into parts
+# of syllables, which fonts show otherwise and vocabularies do not have.
+_JAMO = re.compile("[\u3131-\u3163\u3165-\u318e\uffa1-\uffdc]+")
+# The zero-width joiner and non-joiner: letters of these scripts change their form by them (می‌خواهم, ක්‍ය) ...
+_JOINERS = re.compile("[\u200c\u200d]+")
+_SHAPED = re.compile("[\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u1800-\u18af\ufb50-\ufdff\ufe70-\ufefe]")
+# ... and emojis become one (👩‍🔧).
+_EMOJI = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]")
+_KEPT = re.compile("[\u200c\u200d\u3131-\u3163\u3165-\u318e\uffa1-\uffdc]")
+"""In every text that differs from its folded form."""
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 MAX_MARKS: Final = 30
 """Combining marks in a row that are kept: no writing needs more (UAX #15, Stream-Safe Text Format), and sorting them,
@@ -57,23 +67,36 @@ _MAY_LEAK = re.compile(r"star|out of|[/*\u2605\u2606\u2b50\U0001f31f]", re.IGNOR
 """In every text that `_LEAK` finds, and quickly looked for."""
 
 
-def plain_text(value: Any, *, markup: bool = True) -> str:
-    """`value` on one line: no markup, entities resolved, NFKC, no invisible characters; "" where it is no text."""
+def plain_text(value: Any, *, markup: bool = True, folded: bool = False) -> str:
+    """`value` on one line: no markup, entities resolved, NFKC, no invisible characters; "" where it is no text.
+
+    Single letters of Korean, and the joiners that letters or emojis need, stay as they were written; `folded`, they are
+    normalised away as well. Ids and the hash of a text are made of the folded form, as they always were.
+    """
     if not isinstance(value, str):
         return ""
     text = _without_markup(value) if markup else value
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _without_heaped_marks(text))
-    # Everything that the two patterns look for, but the space, is unprintable, and most texts hold none of it.
+        text = _without_heaped_marks(text)
+        text = unicodedata.normalize("NFKC", text) if folded else _unified(text)
+    # Everything that the patterns look for, but the space, is unprintable, and most texts hold none of it.
     if not text.isprintable():
-        text = _BLANK.sub(" ", _INVISIBLE.sub("", text))
+        text = _INVISIBLE.sub("", text)
+        text = _BLANK.sub(" ", _JOINERS.sub("" if folded else _needed_joiner, text))
     return " ".join(text.split())
+
+
+def has_folded_form(text: str) -> bool:
+    """Whether a plain text holds something that its folded form does not."""
+    return not text.isascii() and _KEPT.search(text) is not None
 
 
 def normalised_text(text: str) -> str:
     """What two copies of a text have in common: letters and digits, casefolded, single spaces between words."""
     if text.isascii():  # several times as fast as the pattern, with the same result
         return " ".join(text.lower().translate(_ASCII_WORDS).split())
+    if has_folded_form(text):
+        text = plain_text(text, markup=False, folded=True)
     return _NOT_WORD.sub(" ", text.casefold()).strip()
 
 
@@ -116,6 +139,21 @@ def without_parts(text: str, opening: re.Pattern[str], closings: Mapping[str, re
             kept.append(text[begin : found.start()])
             begin = place = end.end()
     return " ".join([*kept, text[begin:]])
+
+
+def _unified(text: str) -> str:
+    """NFKC of all but single letters of Korean."""
+    kept = _JAMO.findall(text)
+    parts = [unicodedata.normalize("NFKC", part) for part in _JAMO.split(text)]
+    return parts[0] + "".join(one for pair in zip(kept, parts[1:], strict=True) for one in pair)
+
+
+def _needed_joiner(run: re.Match[str]) -> str:
+    """Of a run of joiners the first, where what stands before it (and behind it, of emojis) is shaped by it."""
+    joiner, text = run[0][0], run.string
+    before, after = text[max(0, run.start() - 1) : run.start()], text[run.end() : run.end() + 1]
+    is_needed = _SHAPED.match(before) or (joiner == "\u200d" and _EMOJI.match(before) and _EMOJI.match(after))
+    return joiner if is_needed else ""
 
 
 def _without_heaped_marks(text: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import re
+import unicodedata
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +58,33 @@ def test_a_good_row_becomes_a_review_with_all_its_fields() -> None:
         "text_hash": words,
         "words": 12,
     }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "\u3160\u3160", "\u314e\u314f\u3134", "\uac00\u3133", "\u314e\u200b\u314f", "\u314e\u0301\u314f", "\uffcc\u200d\u3161",
+        "\u0645\u06cc\u200c\u062e\u0631\u0645", "\u0dc1\u0dca\u200d\u0dbb", "\U0001f469\u200d\U0001f527", "a\u200d\u0301 \u3131",
+        "e\u0301\u200c\u0327 \u0645\u200d", "\u314b<br/>\u314b &zwnj;\u0645&zwnj;\u06cc", "\u0344" * 40 + "\u3160",
+    ],
+)  # fmt: skip
+def test_what_is_kept_as_written_changes_the_identity_of_no_review(written: str) -> None:
+    """The hash of a text, its side with it, and ids are those of the days when all of it was normalised away."""
+    found = review(text=f"{TEXT} {written} x{written}", review_id=f"R{written}"[:100], user_id=f"U-{written}"[:100])
+    before = as_before(f"{TEXT} {written} x{written}", markup=True)
+    normalised = re.sub(r"[\W_]+", " ", before.casefold()).strip()
+    assert found.text_hash == hashlib.sha256(normalised.encode()).hexdigest()
+    assert found.review_id == as_before(f"R{written}"[:100], markup=False)
+    assert found.user_id == as_before(f"U-{written}"[:100], markup=False)
+
+
+def as_before(text: str, *, markup: bool) -> str:
+    """What cleaning made of a text before it kept anything as it was written."""
+    if markup:
+        text = html.unescape(text.replace("<br/>", " "))
+    text = re.sub("([\u0300-\u0314\u0327\u0344]{30})[\u0300-\u0314\u0327\u0344]+", r"\1", text)
+    text = unicodedata.normalize("NFKC", text)
+    return " ".join(re.sub("[\u200b-\u200f\u00ad]", "", text).split())
 
 
 @pytest.mark.parametrize("rating", [4, 4.0, "4", "4.0", " 4 "])

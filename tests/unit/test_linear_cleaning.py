@@ -25,7 +25,7 @@ HEADS = ("", "[[ASIN:", "[[VIDEOID:", "<b ", "<script>", "</script", "<!--", "5"
 UNITS = (
     "<!--", "-->", "<script", "<script>", "<style >", "</script", "<", "<b", "<b ", "</p ", "&", "&a", "&#1", "& # 0",
     "[[", "[[ASIN:", "[[ASIN:a ", "[[VIDEOID:", "]", " ", " \t", "a", "0", "5 ", "5,5", "half ", "five", "1/2", "*", "* ",
-    " and a half ", "star", "out of ", "-", "/", "\u0301", "\u0315\u0300", "\u2605", "_", "\ufdfa",
+    " and a half ", "star", "out of ", "-", "/", "\u0301", "\u0315\u0300", "\u2605", "_", "\ufdfa", "\u200d", "\u0645\u200c", "\u3160", "\U0001f44d\u200d",
 )  # fmt: skip
 SIZE = 120
 """Characters; one that is four times as slow for twice as many is four times as slow for any number."""

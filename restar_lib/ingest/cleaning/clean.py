@@ -18,7 +18,7 @@ from restar_lib.ingest.cleaning.ratings import parse_rating
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.languages.words import count_words
 from restar_lib.settings import IngestSettings
-from restar_lib.text import leaks_stars, normalised_text, plain_text
+from restar_lib.text import has_folded_form, leaks_stars, normalised_text, plain_text
 
 UNDATED = "undated"
 """Beside the fields of a row that brings no time, and was given one (`source.reviewed_at`)."""
@@ -51,7 +51,8 @@ def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> 
     text = plain_text(fields.get("text"))
     rating = parse_rating(fields.get("rating"))
     reviewed_at = parse_timestamp(fields.get("reviewed_at"))
-    normalised = normalised_text(text)
+    # Of the text as it was read: its copies, and its side of the split, are what they were before anything was kept.
+    normalised = normalised_text(plain_text(fields["text"], folded=True) if has_folded_form(text) else text)
     if not normalised:
         return Rejection(reason=QuarantineReason.MISSING_TEXT, detail=_found("text", fields))
     if rating is None:
@@ -131,7 +132,7 @@ def identifier(value: Any) -> str | None:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, int | str) or _far_too_long(value, MAX_ID_CHARS):
         return None
-    text = plain_text(str(value), markup=False)
+    text = plain_text(str(value), markup=False, folded=True)
     return text if 0 < len(text) <= MAX_ID_CHARS else None
 
 
