@@ -18,16 +18,21 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from restar_lib.domain import SENTIMENTS, with_title
+from restar_lib.domain import SENTIMENTS
 from restar_lib.inference.answers import Answer, answer_all, answer_sentences
-from restar_lib.ingest.cleaning.clean import readable_title
 from restar_lib.sentences import split
 from restar_lib.serving.api_docs import add_docs
 from restar_lib.serving.body_limit import BodyLimit
-from restar_lib.serving.error_responses import ERRORS, NoModel, NothingToRead, TooLarge, add_error_shapes
+from restar_lib.serving.error_responses import (
+    ERRORS,
+    NoModel,
+    TooLarge,
+    add_error_shapes,
+)
 from restar_lib.serving.in_flight import InFlight, by_sentences
 from restar_lib.serving.prometheus import MeasuredRequests, ServingMetrics
 from restar_lib.serving.release_watcher import ReleaseWatcher, ServedModel
+from restar_lib.serving.review_texts import model_texts, readable
 from restar_lib.serving.schemas import (
     BatchIn,
     BatchOut,
@@ -41,7 +46,6 @@ from restar_lib.serving.schemas import (
     SentencesOut,
 )
 from restar_lib.settings import Settings
-from restar_lib.text import plain_text
 
 BYTES_PER_CHARACTER: Final = 12
 """The longest JSON form of one character: two \\uXXXX escapes."""
@@ -166,7 +170,7 @@ async def predict(
 ) -> Prediction:
     """What one review expresses."""
     with in_flight.hold(1):
-        return (await run_in_threadpool(_answers, serving, [review], settings, metrics=metrics))[0]
+        return (await run_in_threadpool(_answers, serving, [("text", review)], settings, metrics=metrics))[0]
 
 
 async def predict_batch(
@@ -181,7 +185,8 @@ async def predict_batch(
     if len(batch.reviews) > settings.serving.max_batch:
         raise TooLarge(f"{len(batch.reviews)} reviews; at most {settings.serving.max_batch} in one request")
     with in_flight.hold(len(batch.reviews)):
-        answers = await run_in_threadpool(_answers, serving, batch.reviews, settings, metrics=metrics)
+        placed = [(f"reviews.{place}", review) for place, review in enumerate(batch.reviews)]
+        answers = await run_in_threadpool(_answers, serving, placed, settings, metrics=metrics)
     return BatchOut(predictions=answers, total_count=len(answers), processing_time_ms=_milliseconds_since(started))
 
 
@@ -201,11 +206,11 @@ def _sentence_answers(
     serving: ServedModel, review: ReviewIn, settings: Settings, *, metrics: ServingMetrics
 ) -> SentencesOut:
     started = time.perf_counter()
-    text = _readable(review.text, settings.serving.max_chars)
+    (whole,) = model_texts(serving, [("text", review)], settings)  # with its title, which no sentence has
+    text = readable(review.text, settings.serving.max_chars)
     sentences = split(text)
     if len(sentences) > settings.serving.max_sentences:
         raise TooLarge(f"{len(sentences)} sentences; at most {settings.serving.max_sentences} in one request")
-    whole = _read(review, serving, settings)  # the whole review is read with its title, a sentence is not
     found = answer_sentences(serving.model, whole, sentences, batch_size=settings.scoring.batch_size)
     # Sentences are not counted: the metric is about reviews.
     metrics.predicted([found.whole])
@@ -224,29 +229,13 @@ def _sentence_answers(
 
 
 def _answers(
-    serving: ServedModel, reviews: Sequence[ReviewIn], settings: Settings, *, metrics: ServingMetrics
+    serving: ServedModel, reviews: Sequence[tuple[str, ReviewIn]], settings: Settings, *, metrics: ServingMetrics
 ) -> list[Prediction]:
-    texts = [_read(review, serving, settings) for review in reviews]
+    """The answers to reviews, each with its place in the body."""
+    texts = model_texts(serving, reviews, settings)
     answers = answer_all(serving.model, texts, batch_size=settings.scoring.batch_size)
     metrics.predicted(answers)
     return [Prediction(**_fields(answer, serving.model.version)) for answer in answers]
-
-
-def _read(review: ReviewIn, serving: ServedModel, settings: Settings) -> str:
-    """The text that the model reads of a review."""
-    text = _readable(review.text, settings.serving.max_chars)
-    return with_title(text, readable_title(review.title)) if serving.model.info.reads_titles else text
-
-
-def _readable(text: str, max_chars: int) -> str:
-    if len(text) > max_chars:
-        raise TooLarge(f"a text of {len(text):,} characters; at most {max_chars:,} are read")
-    cleaned = plain_text(text)
-    if not cleaned:
-        raise NothingToRead("a text is empty, or holds nothing but markup and blanks")
-    if len(cleaned) > max_chars:  # some characters have a plain form of up to eighteen
-        raise TooLarge(f"a text of {len(cleaned):,} characters in its plain form; at most {max_chars:,} are read")
-    return cleaned
 
 
 def _fields(answer: Answer, version: str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The errors of the HTTP API: one shape `{error, detail}`, and one table from exceptions to status codes.
 
-Nothing that a client sent is repeated in an answer: it may be megabytes, or text that cannot be encoded. An exception
-that nobody expected is a 500 without details, which are in the log.
+An error about the body names the place of each problem in it (`reviews.1: ...`), the first few, then how many more
+there are. Nothing that a client sent is repeated in an answer: it may be megabytes, or text that cannot be encoded. An
+exception that nobody expected is a 500 without details, which are in the log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -41,6 +43,18 @@ STATUS: Final[dict[type[RestarError], tuple[int, str]]] = {
 }
 RETRY_AFTER_SECONDS: Final = 1
 """What a client is told that was refused for overload: about as long as a full process needs for typical reviews."""
+NAMED_PROBLEMS: Final = 5
+"""So many problems of one body are named."""
+EMPTY: Final = "the text is empty, or holds nothing but markup and blanks"
+ABOUT_TEXTS: Final = {
+    "missing": "the text is missing",
+    "string_type": "the text is not a string",
+    "string_too_short": EMPTY,
+    "string_pattern_mismatch": EMPTY,
+    "string_unicode": "the text holds half a surrogate pair, which is no character",
+}
+"""By pydantic's kind of error."""
+NO_OBJECT: Final = ("model_type", "model_attributes_type")
 HTTP_NAMES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ErrorOut} for code in (413, 422, 503)}
 """For the API's documentation."""
@@ -54,9 +68,31 @@ def add_error_shapes(app: FastAPI) -> None:
     app.exception_handler(Exception)(_unexpected)
 
 
+def together(problems: Sequence[tuple[str, RestarError]]) -> RestarError:
+    """One error for several reviews of a request, by their places; `TooLarge` where they all are."""
+    kind = TooLarge if all(isinstance(error, TooLarge) for _, error in problems) else NothingToRead
+    return kind(_named([f"{place}: {error}" for place, error in problems]))
+
+
 async def _invalid_body(_: Request, error: RequestValidationError) -> JSONResponse:
-    problems = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-    return _shape(422, "invalid_body", "; ".join(problems[:5]))
+    return _shape(422, "invalid_body", _named([_problem(one) for one in error.errors()]))
+
+
+def _problem(error: dict[str, Any]) -> str:
+    """What is wrong at which place of the body, by the names of its fields and the positions in its lists."""
+    place = [str(part) for part in error["loc"] if part != "body"]
+    if error["type"] == "json_invalid":
+        return "the body is no JSON"
+    if place[-1:] == ["text"] and (known := ABOUT_TEXTS.get(error["type"])):
+        return f"{'.'.join(place[:-1]) or 'text'}: {known}"
+    if error["type"] in NO_OBJECT:
+        return f"{'.'.join(place) or 'body'}: expected {'a text, or ' if place else ''}an object with a `text`"
+    return f"{'.'.join(place) or 'body'}: {error['msg']}"
+
+
+def _named(problems: Sequence[str]) -> str:
+    more = len(problems) - NAMED_PROBLEMS
+    return "; ".join(problems[:NAMED_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
 
 
 async def _http_error(_: Request, error: HTTPException) -> JSONResponse:

@@ -24,7 +24,7 @@ class Body(BaseModel):
 class ReviewIn(Body):
     """One review."""
 
-    text: str = Field(min_length=1, examples=["The lamp is bright and well made, I would buy it again."])
+    text: str = Field(min_length=1, pattern=r"\S", examples=["The lamp is bright and well made, I would buy it again."])
     title: str | None = Field(
         default=None,
         max_length=MAX_TITLE_CHARS,

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from restar_lib.artifacts import sealed_folder
 from restar_lib.artifacts.pointer import Pointer, write_pointer
 from restar_lib.serving.api import create_app
+from restar_lib.serving.error_responses import EMPTY
 from restar_lib.serving.release_watcher import TRY_AGAIN_SECONDS, ReleaseWatcher
 from restar_lib.settings import ServingSettings, Settings, load
 from tests.tiny_model import sealed_tiny_model
@@ -256,6 +257,38 @@ def test_every_error_has_the_one_shape(client: TestClient, path: str, body: byte
     assert set(answer.json()) == {"error", "detail"}
     assert answer.json()["detail"]
     assert client.post("/predict", json={"text": GOOD}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "detail"),
+    [
+        ("/predict/batch", {"reviews": ["good", " ", "bad"]}, 422, f"reviews.1: {EMPTY}"),
+        ("/predict/batch", {"reviews": ["<p></p>", "good", {"text": ""}]}, 422, f"reviews.2: {EMPTY}"),
+        ("/predict/batch", {"reviews": ["<p></p>", "good", "<br/>"]}, 422, f"reviews.0: {EMPTY}; reviews.2: {EMPTY}"),
+        ("/predict/batch", {"reviews": ["x" * 201, "good"]}, 413, "reviews.0: the text has 201 characters; at most 200 are read"),
+        ("/predict/batch", {"reviews": ["<p></p>", "x" * 201]}, 422, f"reviews.0: {EMPTY}; reviews.1: the text has 201 characters; at most 200 are read"),
+        (
+            "/predict/batch",
+            {"reviews": [None, 7, {"txt": "good"}, {"text": None}]},
+            422,
+            "reviews.0: expected a text, or an object with a `text`; reviews.1: expected a text, or an object with a `text`; reviews.2: the text is missing; reviews.3: the text is not a string",
+        ),
+        ("/predict/batch", {"reviews": [""] * 8}, 422, "; ".join(f"reviews.{place}: {EMPTY}" for place in range(5)) + "; and 3 more"),
+        ("/predict/batch", {"reviews": [{"text": "good", "title": "x" * 2001}]}, 422, "reviews.0.title: String should have at most 2000 characters"),
+        ("/predict", {"text": "\t"}, 422, f"text: {EMPTY}"),
+        ("/predict", {"text": "<p></p>"}, 422, f"text: {EMPTY}"),
+        ("/predict", {"text": ["good"]}, 422, "text: the text is not a string"),
+        ("/predict", {}, 422, "text: the text is missing"),
+        ("/predict", ["good"], 422, "body: expected an object with a `text`"),
+        ("/predict/sentences", {"text": "x" * 201}, 413, "text: the text has 201 characters; at most 200 are read"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_place_in_the_body(
+    client: TestClient, path: str, body: Any, status: int, detail: str
+) -> None:
+    """Of every review that cannot be read, the first few, then how many more."""
+    answer = client.post(path, json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (status, detail)
 
 
 def test_an_error_never_repeats_what_was_sent(client: TestClient) -> None:
