@@ -150,6 +150,8 @@ class Review:
     """SHA-256 (hex) of the normalised text: copies of one text share it."""
     words: int
     """By blanks, and by segments in scripts without them (`languages.words`)."""
+    language: str | None = None
+    """ISO 639-1 code; None where the text does not tell it, and for reviews from before it was looked for."""
 
     @property
     def stars(self) -> int:

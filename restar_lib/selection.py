@@ -5,6 +5,9 @@ ambiguous come first and at most `max_tasks` of a run are taken. `audit`: a keye
 share of the stream, whatever the model says, the same reviews on every re-run; audits are never cut, and the rate is
 stored with each, so that production accuracy can be estimated by inverse-probability weighting.
 
+People are asked only about reviews in certain languages (`is_asked_in`): what is drawn is drawn among those, so figures
+of audits are about them alone.
+
 Reads no database, draws no random number, spreads nothing over clusters yet. Called by batch scoring; what it returns
 goes to `labeling.queue.enqueue`. `label_audit.ask_people` queues reviews for another reason (`disagreement`, after a
 training and by hand), whose audit draw must not be lost.
@@ -21,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.domain import Reason
+from restar_lib.languages.identify import EVERY
 
 HASH_RANGE = 2**64
 SKIPPED_AUDIT = 2.0
@@ -109,6 +113,11 @@ def select_doubted(doubt: Mapping[str, float], *, unread: Collection[str], confi
         )
         for (review_id, one), drawn in zip(doubt.items(), audit, strict=True)
     ]
+
+
+def is_asked_in(language: str | None, languages: Collection[str]) -> bool:
+    """Whether people are asked about a review in `language` (None: not known) where they are asked in `languages`."""
+    return language is None or EVERY in languages or language in languages
 
 
 def audit_draw(review_ids: Sequence[str], *, rate: float, key: str) -> NDArray[np.bool_]:

@@ -104,7 +104,8 @@ def audit_stars(
     if enqueue:
         from restar_lib.store.database import engine
 
-        print(f"{ask_people(engine(), found, current.selection)} new tasks in the queue, with reason disagreement")
+        new = ask_people(engine(), found, current.selection, languages=current.asked_languages)
+        print(f"{new} new tasks in the queue, with reason disagreement")
 
 
 def _snapshot(current: Settings, folder: Path, wanted: str) -> Snapshot:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select, union_all
 from restar_lib.domain import Review
 from restar_lib.ingest import quarantine
 from restar_lib.ingest.identity import StoredId
+from restar_lib.selection import is_asked_in
 from restar_lib.store.conditions import one_of
 from restar_lib.store.tables import IngestRun, ReviewRow, SourceCursor
 
@@ -115,9 +116,10 @@ def stored_ids(connection: Connection, source: str, ids: Sequence[str]) -> list[
     return [StoredId(**row._asdict()) for row in connection.execute(union_all(named, renamed))]
 
 
-def known_ids(connection: Connection, review_ids: Collection[str]) -> set[str]:
-    """Which of `review_ids` are stored."""
-    return set(connection.scalars(select(ReviewRow.review_id).where(one_of(ReviewRow.review_id, review_ids))))
+def ids_in_languages(connection: Connection, review_ids: Collection[str], languages: Collection[str]) -> set[str]:
+    """Which of `review_ids` are stored and in one of `languages` (`selection.is_asked_in`)."""
+    stored = select(ReviewRow.review_id, ReviewRow.language).where(one_of(ReviewRow.review_id, review_ids))
+    return {row.review_id for row in connection.execute(stored) if is_asked_in(row.language, languages)}
 
 
 def originals_of(connection: Connection, text_hashes: Sequence[str]) -> dict[str, str]:

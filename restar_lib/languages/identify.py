@@ -7,7 +7,7 @@ real English texts, half of them of 1 to 10 words, and on sentences of 31 other 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -29,8 +29,9 @@ RULED_OUT_SHORT: Final = 0.01
 FEW_WORDS: Final = 2
 BEGINNING: Final = 160
 """Characters in which common English words are looked for."""
-COMMON_SHARE: Final = 0.2
-"""From this share of common English words on (two at least) a text is English, and nothing else is looked at."""
+COMMON_SHARE: Final = 0.07
+"""From this share of common English words on, two different ones at least, a text is English: nothing else is looked
+at. So 98 of 100 English reviews cost a few microseconds; the others some hundred."""
 FOREIGN_SHARE: Final = 0.17
 """Up to this share of them a text may be in another language."""
 _COMMON: Final = """
@@ -41,6 +42,16 @@ _COMMON: Final = """
 """
 COMMON: Final = frozenset(_COMMON.split())
 """Words of English reviews that are hardly ever words of other languages."""
+_OTHERS: Final = """
+    de la el los las que y con para por muy una es lo se su pero der das und ist nicht mit ich ein eine auf aber
+    sehr le les des et est pas une pour je dans ce mais il che di non per sono molto della os um uma com muito
+    mas na da het een en van niet ik dat op voor maar zijn heel nie jest w z ale ve bir bu daha ama och att det
+    inte jag som og er ikke jeg av ja ei mutta yang dan ini itu tidak saya untuk barang sangat nu si este cu nem
+    az egy nagyon ne kalau sudah ang ng sa mga ay e o nunca leider nach wieder gut goed slecht bardzo dobry
+    polecam snel bagus jelek kualitas bra mycket veldig meget foarte velmi
+"""
+OTHERS: Final = frozenset(_OTHERS.split()) - COMMON
+"""The commonest words of other languages in the Latin script, all of them in ASCII."""
 _PUNCTUATION: Final = ".,!?;:()\"'"
 
 
@@ -66,7 +77,7 @@ class Identified:
 
 
 def identify(text: str) -> Identified:
-    """The script of a text, and its language where that is sure. Looks at its beginning, some 1,000 characters."""
+    """The script of a text, and its language where that is sure. Looks at its beginning, some 400 characters."""
     script = main_script(text)
     if script == LATIN:
         return _identify_latin(text)
@@ -77,20 +88,28 @@ def identify(text: str) -> Identified:
 
 
 def language_of(text: str) -> str | None:
-    """The language of a text (ISO 639-1), None where it is not sure."""
-    return identify(text).language
+    """The language of a whole review, found cheaply: None where its beginning gives no hint of any.
+
+    Of `identify` only where the script or some common words say that it may be another language than English: so a
+    stream in English alone never loads the identifier, and a row of it costs a few microseconds.
+    """
+    words = text[:BEGINNING].lower().split()
+    is_english = _is_english(words)
+    if is_english and (text.isascii() or main_script(text) == LATIN):
+        return ENGLISH
+    return None if main_script(text) == LATIN and not _may_be_foreign(words) else identify(text).language
 
 
 def load_identifier() -> None:
-    """Load the identifier now, so that no request waits for it."""
+    """Load the identifier now, so that no text waits for it."""
     _identifier()
 
 
 def _identify_latin(text: str) -> Identified:
     words = text[:BEGINNING].lower().split()
-    common = sum(word in COMMON or word.strip(_PUNCTUATION) in COMMON for word in words)
-    if common > 1 and common >= COMMON_SHARE * len(words):
+    if _is_english(words):
         return Identified(script=LATIN, language=ENGLISH, probabilities={ENGLISH: 1.0})
+    common = sum(word.strip(_PUNCTUATION) in COMMON for word in words)
     found = _probabilities(text, LANGUAGES_OF[LATIN])
     language, probability = max(found.items(), key=lambda one: one[1])
     limit = RULED_OUT_SHORT if len(words) <= FEW_WORDS else RULED_OUT
@@ -98,6 +117,19 @@ def _identify_latin(text: str) -> Identified:
         language == ENGLISH or (found[ENGLISH] <= limit and common <= FOREIGN_SHARE * len(words))
     )
     return Identified(script=LATIN, language=language if is_sure else None, probabilities=found)
+
+
+def _is_english(words: Sequence[str]) -> bool:
+    """Whether common English words say so."""
+    different = len(COMMON.intersection(words))
+    return different > 1 and different >= COMMON_SHARE * len(words)
+
+
+def _may_be_foreign(words: Sequence[str]) -> bool:
+    """Whether words are common in another language or written with its letters: one, or two beside common English."""
+    different = {word.strip(_PUNCTUATION) for word in words}
+    hints = len(OTHERS & different) + sum(not word.isascii() and word.isalpha() for word in different)
+    return hints > (0 if COMMON.isdisjoint(different) else 1)
 
 
 def _probabilities(text: str, among: Collection[str]) -> dict[str, float]:

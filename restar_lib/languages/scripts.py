@@ -15,7 +15,7 @@ LATIN: Final = "Latin"
 HAN, KANA, HANGUL = "Han", "Kana", "Hangul"
 OTHER: Final = "other"
 """A script that is not listed here."""
-LOOKED_AT: Final = 1_000
+LOOKED_AT: Final = 400
 """So many characters of a text are looked at."""
 DENSE: Final = frozenset({HAN, KANA, HANGUL})
 """One of their characters says about as much as two letters of an alphabet, and is counted so."""
@@ -100,7 +100,7 @@ _NOT_LATIN = re.compile(
 def main_script(text: str) -> str:
     """The script of most letters of `text` (of its beginning); Latin where there is no letter."""
     begin = text[:LOOKED_AT]
-    if _NOT_LATIN.search(begin) is None:
+    if begin.isascii() or _NOT_LATIN.search(begin) is None:
         return LATIN
     letters = Counter({LATIN: 0})
     for one in begin:

@@ -285,7 +285,8 @@ def ask_people(engine: Engine, settings: Settings, *, version: str, snapshot_has
         raise NothingToDo(f"nobody is asked about doubted stars: {why}")
     with engine.connect() as connection:
         same_set = challengers_on(connection, [snapshot_hash])
-    asked = ask_doubted(engine, found, settings.selection, version=version, same_set=same_set)
+    languages = settings.asked_languages
+    asked = ask_doubted(engine, found, settings.selection, version=version, same_set=same_set, languages=languages)
     if not asked.chosen:
         left = f"{found.doubted:,} are doubted" + (
             ", and people were asked about those before" if found.doubted else ""

@@ -27,7 +27,7 @@ from restar_lib.inference.abstaining import abstain_reasons
 from restar_lib.inference.engine import InferenceEngine, Predictions
 from restar_lib.labeling.queue import enqueue
 from restar_lib.scoring import pending
-from restar_lib.selection import Selected
+from restar_lib.selection import Selected, is_asked_in
 from restar_lib.selection import select as select_for_people
 from restar_lib.store.tables import PredictionRow
 
@@ -167,10 +167,12 @@ def _store(
         # Only what this run has inserted is its to queue: the rest is in another run's transaction.
         inserted = insert_predictions(connection, rows)
         fresh = [position for position, row in enumerate(rows) if row["review_id"] in inserted]
+        languages = settings.selection.languages or model.info.languages
+        askable = [position for position in fresh if is_asked_in(reviews[position].language, languages)]
         selected = select_for_people(
-            [rows[position]["review_id"] for position in fresh],
-            predictions.confidence[fresh],
-            predictions.probabilities[fresh],
+            [rows[position]["review_id"] for position in askable],
+            predictions.confidence[askable],
+            predictions.probabilities[askable],
             config=settings.selection.model_copy(update={"max_tasks": budget}),
             abstain_below=model.info.abstain_below,
         )

@@ -86,6 +86,11 @@ class Settings(Section):
         return self.home / "serving" / "champion.json"
 
     @property
+    def asked_languages(self) -> tuple[str, ...]:
+        """In which languages people are asked about stars that a training doubts; scoring looks at its model itself."""
+        return self.selection.languages or self.training.languages
+
+    @property
     def simulated_notice(self) -> str | None:
         """What every page, mail and log says where the reviews are made up."""
         return "simulated reviews" if self.source.kind == "simulated" else None

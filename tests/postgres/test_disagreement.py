@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, update
 
 from restar_lib.domain import Reason, Sentiment, Side
 from restar_lib.errors import NothingToDo
@@ -15,7 +15,7 @@ from restar_lib.labeling.queue import count_doubted, enqueue
 from restar_lib.retraining import pipeline
 from restar_lib.selection import audit_draw
 from restar_lib.settings import SelectionSettings, Settings
-from restar_lib.store.tables import LabelTask, PredictionRow, SnapshotRow, VerdictRow
+from restar_lib.store.tables import LabelTask, PredictionRow, ReviewRow, SnapshotRow, VerdictRow
 from tests.tasks import add_reviews, selected
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -45,11 +45,23 @@ def test_doubted_stars_become_tasks_of_the_training_side(engine: Engine) -> None
         listed("r0"), listed("r1", side=Side.TEST), listed("r2", people=Sentiment.POSITIVE), listed("elsewhere"),
     )  # fmt: skip
     found = audit_of(*rows)
-    assert [ask_people(engine, found, NO_AUDITS) for _ in range(2)] == [1, 0]
+    assert [ask_people(engine, found, NO_AUDITS, languages=["en"]) for _ in range(2)] == [1, 0]
     with engine.connect() as connection:
         (task,) = connection.execute(select(LabelTask.__table__)).all()
     assert (task.review_id, task.reasons, task.priority) == ("r0", [Reason.DISAGREEMENT], 0.8)
     assert (task.model_version, task.audit_rate) == (None, None)
+
+
+def test_nobody_is_asked_about_doubted_stars_in_a_language_that_is_not_read(engine: Engine) -> None:
+    """But where the language is not known, or where people are asked in it."""
+    add_reviews(engine, "one", "two", "three")
+    with engine.begin() as connection:
+        for review_id, language in (("r0", "de"), ("r1", "en")):
+            named = update(ReviewRow).where(ReviewRow.review_id == review_id)
+            connection.execute(named.values(language=language))
+    found = audit_of(listed("r0"), listed("r1"), listed("r2"))
+    assert ask_people(engine, found, NO_AUDITS, languages=["en"]) == 2
+    assert ask_people(engine, found, NO_AUDITS, languages=["en", "de"]) == 1
 
 
 def test_a_doubted_review_that_nobody_has_scored_keeps_its_audit_draw(engine: Engine) -> None:
@@ -64,7 +76,7 @@ def test_a_doubted_review_that_nobody_has_scored_keeps_its_audit_draw(engine: En
     read = set(review_ids[:20])
     with engine.begin() as connection:
         connection.execute(insert(PredictionRow), [scored | {"review_id": review_id} for review_id in sorted(read)])
-    assert ask_people(engine, audit_of(*map(listed, review_ids)), config) == 40
+    assert ask_people(engine, audit_of(*map(listed, review_ids)), config, languages=["en"]) == 40
     with engine.connect() as connection:
         tasks = {task.review_id: task for task in connection.execute(select(LabelTask.__table__))}
     audits = {review_id for review_id, task in tasks.items() if task.audit_rate is not None}

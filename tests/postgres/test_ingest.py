@@ -93,6 +93,22 @@ def test_the_counts_are_found_again_in_the_tables(engine: Engine, smoke: Setting
     assert summary.finished_at is not None
 
 
+def test_the_language_of_a_review_is_stored(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """Where its text tells it; also of copies, and null where it does not."""
+    texts = {
+        "en": "The lid does not close and nobody answers my questions about this kettle.",
+        "de": "Der Deckel schließt nicht richtig und der Verkäufer antwortet auf keine meiner Fragen.",
+        "es": "La tapa no cierra bien y el vendedor no contesta a ninguna de mis preguntas.",
+        "ja": "ふたがきちんと閉まらず、店に聞いても返事がまったくありません。残念です。",
+        None: "aaa bbb ccc ddd eee fff ggg hhh iii jjj kkk lll",
+    }
+    source = write(tmp_path / "a.jsonl", *(row(f"R{number}", text) for number, text in enumerate(texts.values())))
+    assert run(engine, source, smoke).new == 5
+    with engine.connect() as connection:
+        found = connection.execute(select(ReviewRow.review_id, ReviewRow.language)).all()
+    assert {one.review_id: one.language for one in found} == {f"R{number}": one for number, one in enumerate(texts)}
+
+
 def test_a_second_run_reads_nothing_twice(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
     """The file is at its end: nothing is read, and the run says so."""
     source = write(tmp_path / "a.jsonl", row("R1"), row("R2"))

@@ -33,7 +33,7 @@ def small(smoke: Settings) -> Settings:
     return configured(smoke, audit_rate=0.0, max_tasks=10)
 
 
-def configured(settings: Settings, **selection: float) -> Settings:
+def configured(settings: Settings, **selection: object) -> Settings:
     """The settings with small chunks and this selection."""
     return settings.model_copy(
         update={
@@ -117,6 +117,32 @@ def test_a_prediction_keeps_why_the_model_abstained(engine: Engine, small: Setti
     assert reasons[2:] == [AbstainReason.LOW_CONFIDENCE if row.confidence < 0.65 else None for row in rows[2:]]
     assert [row.abstained for row in rows] == [reason is not None for reason in reasons]
     assert counts.abstained == sum(row.abstained for row in rows)
+
+
+def test_nobody_is_asked_about_a_review_in_a_language_that_the_model_does_not_read(
+    engine: Engine, small: Settings, model: Path
+) -> None:
+    """Neither as uncertain nor as an audit, unless the configuration names the language; unknown ones as before."""
+    add_reviews(engine, small, 9, ratings=(1,))
+    with engine.begin() as connection:
+        connection.execute(update(ReviewRow).values(language="en"))
+        for review_id, language in (("r0000", "de"), ("r0001", "ja"), ("r0002", None)):
+            named = update(ReviewRow).where(ReviewRow.review_id == review_id)
+            connection.execute(named.values(language=language))
+    score(engine, configured(small, audit_rate=1.0, max_tasks=100), model)
+    assert asked(engine) == {f"r000{number}" for number in range(2, 9)}
+    everybody = configured(small, audit_rate=1.0, max_tasks=100, languages=("en", "ja"))
+    with engine.begin() as connection:
+        connection.execute(delete(PredictionRow))
+        connection.execute(update(IngestRun).values(scored_at=None))
+    score(engine, everybody, model)
+    assert asked(engine) == {f"r000{number}" for number in range(1, 9)}
+
+
+def asked(engine: Engine) -> set[str]:
+    """The reviews that have a task."""
+    with engine.connect() as connection:
+        return set(connection.scalars(select(LabelTask.review_id)))
 
 
 def test_a_run_never_queues_more_than_its_share(engine: Engine, small: Settings, model: Path) -> None:

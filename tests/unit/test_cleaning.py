@@ -57,6 +57,7 @@ def test_a_good_row_becomes_a_review_with_all_its_fields() -> None:
         "reviewed_at": datetime(2013, 9, 12, tzinfo=UTC),
         "text_hash": words,
         "words": 12,
+        "language": "en",
     }
 
 

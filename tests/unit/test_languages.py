@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from restar_lib.languages.identify import identify, language_of
 
+ENGLISH_REVIEWS = (
+    "The kettle boils quickly and my tea tastes better than it did with the old one.",
+    "Compact cordless kettle, brushed steel, boils half a litre within two minutes",
+    "Très chic, and it’s quick – I love my new kettle 👍",
+)
 LONG_ENGLISH = "The kettle boils quickly and my tea tastes better than it did with the old one, I would buy it again."
 FOREIGN = {
     "es": "Llegó tarde y la tapa no cierra bien, no vuelvo a comprar en esta tienda",
@@ -34,7 +42,7 @@ FOREIGN = {
 @pytest.mark.parametrize("language", FOREIGN)
 def test_a_sentence_says_its_language(language: str) -> None:
     """One sentence of a review is enough, and it is then outside English."""
-    assert language_of(FOREIGN[language]) == language
+    assert identify(FOREIGN[language]).language == language
     assert identify(FOREIGN[language]).is_outside(("en",))
     assert not identify(FOREIGN[language]).is_outside(("en", language))
 
@@ -58,6 +66,22 @@ def test_english_is_never_called_another_language(text: str) -> None:
     """However short it is: where it cannot be told, nothing is said."""
     assert language_of(text) in {"en", None}
     assert not identify(text).is_outside(("en",))
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_the_quick_way_for_whole_reviews_says_the_same(language: str) -> None:
+    """It looks for hints first, so that English alone never loads the identifier."""
+    assert language_of(FOREIGN[language]) == language
+
+
+def test_english_alone_never_loads_the_identifier() -> None:
+    """Reviews with common words, with words of shops alone, with signs of other scripts."""
+    code = (
+        "import sys; from restar_lib.languages.identify import language_of\n"
+        f"print([language_of(one) for one in {ENGLISH_REVIEWS!r}], 'py3langid' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['en', None, 'en'] False"
 
 
 def test_what_cannot_be_told_is_left_open() -> None:

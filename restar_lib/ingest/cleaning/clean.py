@@ -16,6 +16,7 @@ from typing import Any
 from restar_lib.domain import QuarantineReason, Review
 from restar_lib.ingest.cleaning.ratings import parse_rating
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
+from restar_lib.languages.identify import language_of
 from restar_lib.languages.words import count_words
 from restar_lib.settings import IngestSettings
 from restar_lib.text import has_folded_form, leaks_stars, normalised_text, plain_text
@@ -76,6 +77,7 @@ def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> 
         reviewed_at=reviewed_at,
         text_hash=text_hash(normalised),
         words=words,
+        language=language_of(text),
     )
 
 

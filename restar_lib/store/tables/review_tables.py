@@ -108,6 +108,8 @@ class ReviewRow(Base):
     user_id: Mapped[str | None]
     reviewed_at: Mapped[datetime]
     words: Mapped[int]
+    language: Mapped[str | None]
+    """ISO 639-1 code; null where the text does not tell it, and in rows from before it was stored."""
     text_hash: Mapped[str]
     side: Mapped[Side] = mapped_column(SIDE)
     """Decided at ingest, for good, by a keyed hash of the normalised text."""

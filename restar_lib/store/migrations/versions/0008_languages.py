@@ -1,4 +1,4 @@
-"""Why a model abstained on a review."""
+"""The language of a review, and why a model abstained on one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ ABSTAIN_REASON = postgresql.ENUM("low_confidence", "language", "unreadable", nam
 
 
 def upgrade() -> None:
-    """No row is rewritten: older predictions that abstained have no reason, it was always the confidence."""
+    """No row is rewritten: older reviews have no language, older predictions that abstained did for their confidence."""
+    op.add_column("review", sa.Column("language", sa.Text(), nullable=True))
     ABSTAIN_REASON.create(op.get_bind())
     op.add_column("prediction", sa.Column("abstain_reason", ABSTAIN_REASON, nullable=True))
 
 
 def downgrade() -> None:
-    """Reasons are forgotten; that a model abstained stays."""
+    """Languages and reasons are forgotten; that a model abstained stays."""
     op.drop_column("prediction", "abstain_reason")
     ABSTAIN_REASON.drop(op.get_bind())
+    op.drop_column("review", "language")
