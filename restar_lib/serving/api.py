@@ -23,6 +23,7 @@ from restar_lib.inference.answers import Answer, answer_all, answer_sentences
 from restar_lib.sentences import split
 from restar_lib.serving.api_docs import add_docs
 from restar_lib.serving.body_limit import BodyLimit
+from restar_lib.serving.cross_origin import CrossOrigin
 from restar_lib.serving.error_responses import (
     ERRORS,
     NoModel,
@@ -76,6 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.in_flight = in_flight
     largest = settings.serving.max_batch * settings.serving.max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
     app.add_middleware(BodyLimit, max_bytes=largest)
+    if settings.serving.allowed_origins:
+        app.add_middleware(CrossOrigin, origins=settings.serving.allowed_origins)
     app.add_middleware(MeasuredRequests, metrics=metrics)  # outermost: it also counts what the limit refuses
     add_error_shapes(app)
     _add_routes(app)

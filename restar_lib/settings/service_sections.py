@@ -5,6 +5,7 @@ Values only, as in `settings.sections`, which has the sections of the loop itsel
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -108,8 +109,19 @@ class ServingSettings(Section):
     cores 64 typical reviews take a second, 64 that fill a window of 512 tokens about eight; the gateway waits 15."""
     max_sentences: int = Field(default=128, ge=1)
     """Sentences of one text that are scored in one request; a review of ten thousand characters has about a hundred."""
+    allowed_origins: tuple[str, ...] = ()
+    """Sites whose pages may ask for predictions from a browser: `https://shop.example`. Empty: none."""
     url: str = ""
     """Where a release asks whether the new version answers: replicas, separated by blanks; empty: nobody is asked."""
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            # What a browser sends: lower case, no path, and never a pattern.
+            if not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", origin):
+                raise ValueError(f"{origin!r} is no origin: expected https://<host>[:<port>], without a path, no *")
+        return origins
 
 
 class EmbeddedSettings(Section):
