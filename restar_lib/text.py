@@ -39,15 +39,15 @@ _PRODUCT = re.compile(r"\[\[ASIN:\w*+\s*+([^\[\]]*+)\]\]", re.IGNORECASE)
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
-# Korean letters that stand alone (ㅠㅠ is crying, ㅋㅋ laughing), full and half width: NFKC would turn them into parts
-# of syllables, which fonts show otherwise and vocabularies do not have.
-_JAMO = re.compile("[\u3131-\u3163\u3165-\u318e\uffa1-\uffdc]+")
+# What NFKC would take apart though it is how the language is written: Korean letters that stand alone (ㅠㅠ is crying,
+# ㅋㅋ laughing), full and half width, and the vowel AM of Thai and Lao (ทำ).
+_WHOLE = re.compile("[\u3131-\u3163\u3165-\u318e\uffa1-\uffdc\u0e33\u0eb3]+")
 # The zero-width joiner and non-joiner: letters of these scripts change their form by them (می‌خواهم, ක්‍ය) ...
 _JOINERS = re.compile("[\u200c\u200d]+")
 _SHAPED = re.compile("[\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u1800-\u18af\ufb50-\ufdff\ufe70-\ufefe]")
 # ... and emojis become one (👩‍🔧).
 _EMOJI = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]")
-_KEPT = re.compile("[\u200c\u200d\u3131-\u3163\u3165-\u318e\uffa1-\uffdc]")
+_KEPT = re.compile("[\u200c\u200d\u3131-\u3163\u3165-\u318e\uffa1-\uffdc\u0e33\u0eb3]")
 """In every text that differs from its folded form."""
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 MAX_MARKS: Final = 30
@@ -70,8 +70,9 @@ _MAY_LEAK = re.compile(r"star|out of|[/*\u2605\u2606\u2b50\U0001f31f]", re.IGNOR
 def plain_text(value: Any, *, markup: bool = True, folded: bool = False) -> str:
     """`value` on one line: no markup, entities resolved, NFKC, no invisible characters; "" where it is no text.
 
-    Single letters of Korean, and the joiners that letters or emojis need, stay as they were written; `folded`, they are
-    normalised away as well. Ids and the hash of a text are made of the folded form, as they always were.
+    Single letters of Korean, the vowel AM of Thai, and the joiners that letters or emojis need, stay as they were
+    written; `folded`, they are normalised away as well. Ids and the hash of a text are made of the folded form, as they
+    always were.
     """
     if not isinstance(value, str):
         return ""
@@ -142,9 +143,9 @@ def without_parts(text: str, opening: re.Pattern[str], closings: Mapping[str, re
 
 
 def _unified(text: str) -> str:
-    """NFKC of all but single letters of Korean."""
-    kept = _JAMO.findall(text)
-    parts = [unicodedata.normalize("NFKC", part) for part in _JAMO.split(text)]
+    """NFKC of all but what it would take apart."""
+    kept = _WHOLE.findall(text)
+    parts = [unicodedata.normalize("NFKC", part) for part in _WHOLE.split(text)]
     return parts[0] + "".join(one for pair in zip(kept, parts[1:], strict=True) for one in pair)
 
 

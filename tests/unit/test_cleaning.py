@@ -66,7 +66,7 @@ def test_a_good_row_becomes_a_review_with_all_its_fields() -> None:
     [
         "\u3160\u3160", "\u314e\u314f\u3134", "\uac00\u3133", "\u314e\u200b\u314f", "\u314e\u0301\u314f", "\uffcc\u200d\u3161",
         "\u0645\u06cc\u200c\u062e\u0631\u0645", "\u0dc1\u0dca\u200d\u0dbb", "\U0001f469\u200d\U0001f527", "a\u200d\u0301 \u3131",
-        "e\u0301\u200c\u0327 \u0645\u200d", "\u314b<br/>\u314b &zwnj;\u0645&zwnj;\u06cc", "\u0344" * 40 + "\u3160",
+        "e\u0301\u200c\u0327 \u0645\u200d", "\u314b<br/>\u314b &zwnj;\u0645&zwnj;\u06cc", "\u0344" * 40 + "\u3160", "\u0e19\u0e49\u0e33", "e\u0301\u0eb3\u0301",
     ],
 )  # fmt: skip
 def test_what_is_kept_as_written_changes_the_identity_of_no_review(written: str) -> None:

@@ -63,14 +63,15 @@ def test_compatible_characters_are_unified() -> None:
     [
         "\ubc30\uc1a1\uc774 \ub290\ub824\uc694 \u3160\u3160 \u314b\u314b\u314b \u3131\u3145",
         "half width \uffcc\uffcc",
+        "\u0e17\u0e33 \u0e19\u0e49\u0e33 \u0e99\u0ec9\u0eb3",
         "\u0646\u0645\u06cc\u200c\u062e\u0631\u0645 \u062e\u0627\u0646\u0647\u200c\u0627\u06cc",
         "\u0d05\u0d35\u0d28\u0d4d\u200d \u0dc1\u0dca\u200d\u0dbb\u0dd3 \u0995\u09cd\u200c\u09b7",
         "\U0001f469\u200d\U0001f527 \u2764\ufe0f\u200d\U0001f525 \U0001f468\U0001f3fd\u200d\U0001f9b1",
     ],
-    ids=["korean", "half width", "persian", "malayalam, sinhala, bengali", "emojis"],
+    ids=["korean", "half width", "thai and lao", "persian", "malayalam, sinhala, bengali", "emojis"],
 )
 def test_what_scripts_and_emojis_need_stays_as_it_was_written(text: str) -> None:
-    """Single letters of Korean, the non-joiner of Persian, the joiners of Indic scripts and of emojis."""
+    """Single letters of Korean, AM of Thai and Lao, the non-joiner of Persian, the joiners of Indic scripts and of emojis."""
     assert plain_text(text) == text
     assert plain_text(f"<p>{text}</p>") == text
 
@@ -145,7 +146,7 @@ def test_other_titles_do_not_leak(title: str) -> None:
     assert not leaks_stars(title)
 
 
-JAMO = re.compile("[\uffa1-\uffdc]")
+WHOLE = re.compile("[\uffa1-\uffdc\u0e33\u0eb3]")
 CHARACTERS = [chr(code) for code in (*range(0x3000), *range(0xD7F0, 0xE010), *range(0xFE00, 0x10000), 0x1F31F, 0xE0041)]
 
 
@@ -159,6 +160,6 @@ def test_the_short_ways_end_where_the_patterns_do() -> None:
         text = f"one{character}Two {character}{character} 3"
         plain = blank.sub(" ", invisible.sub("", unicodedata.normalize("NFKC", text))).strip()
         assert plain_text(text, markup=False, folded=True) == plain, f"U+{ord(character):04X}"
-        if not JAMO.fullmatch(character):
+        if not WHOLE.fullmatch(character):
             assert plain_text(text, markup=False) == plain, f"U+{ord(character):04X}"
         assert normalised_text(plain) == re.sub(r"[\W_]+", " ", plain.casefold()).strip(), f"U+{ord(character):04X}"
