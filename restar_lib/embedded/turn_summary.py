@@ -91,7 +91,7 @@ def _reviews(summary: TurnSummary) -> Table:
     if summary.scored and summary.before:
         share = summary.scored.abstained / max(1, summary.scored.scored)
         table.add_row(f"scored by {summary.before.model_version}", f"{summary.scored.scored:,}", "")
-        table.add_row("  abstained", f"{summary.scored.abstained:,}", f"{share:.1%} under the threshold")
+        table.add_row("  abstained", f"{summary.scored.abstained:,}", f"{share:.1%}, not sure or not read")
     queue = summary.queue
     table.add_row("in the queue: open", f"{queue.open + queue.claimed:,}", "")
     table.add_row("  answered, not merged", f"{queue.done:,}", "")

@@ -47,7 +47,7 @@ class ServingMetrics:
         waiting = Gauge("restar_reviews_in_flight", "Reviews that are predicted or wait for it.", registry=registry)
         waiting.set_function(lambda: in_flight.reviews)
         self._predictions = Counter("restar_predictions", "Predictions by sentiment.", ["sentiment"], registry=registry)
-        self._abstained = Counter("restar_predictions_abstained", "Predictions that were not sure.", registry=registry)
+        self._abstained = Counter("restar_predictions_abstained", "Predictions that abstained.", registry=registry)
         self._truncated = Counter("restar_predictions_truncated", "Texts longer than the window.", registry=registry)
         for sentiment in SENTIMENTS:
             self._predictions.labels(sentiment)
