@@ -184,6 +184,6 @@ def repeated_in_words(repeated: int, rows: int, *, stable: bool) -> str:
     if stable:
         return f"{found}, and some before {TEXTS_OF_NO_ID} or more: it is no id of a review. Map review_id elsewhere"
     return (
-        f"{found}; each is a review of its own. If the id is that of a product or an author, take it out of"
-        " source.fields.review_id; if they are edits, set source.stable_ids"
+        f"{found}; each is a review of its own. If the id is that of a product or an author, leave it out:"
+        " source.fields {review_id: []}; if they are edits, set source.stable_ids"
     )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import ValidationError
 
 from restar_lib.errors import ConfigurationError
 from restar_lib.settings.configuration import PROJECT_ROOT, Settings
+from restar_lib.settings.list_values import as_list, takes_a_list
+from restar_lib.settings.sections import Section
 
 ENV_PREFIX = "RESTAR_"
 EMBEDDED = "embedded.yaml"
@@ -22,6 +24,8 @@ SECRETS = frozenset({"database.url", "database.mlflow_url", "database.airflow_ur
 """Keys whose values stand in no message."""
 HUB_VARIABLES = {"HF_ENDPOINT": "endpoint", "HF_TOKEN": "token"}
 """What the hub's own library reads, and the keys of section `hub` that it means."""
+MERGED = frozenset({"source.fields", "gate.behaviour_floors"})
+"""Mappings of which a later layer changes single entries; it replaces any other value as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +106,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         section, separator, key = name.removeprefix(ENV_PREFIX).partition("__")
         if name.startswith(ENV_PREFIX) and separator:
             # A URL or a password is text even where YAML would read it as something else, and so is nothing at all.
-            value = raw if not raw or f"{section}.{key}".lower() in SECRETS else yaml.safe_load(raw)
+            value = raw if not raw or f"{section}.{key}".lower() in SECRETS else _value_in(name, raw)
             layer.setdefault(section.lower(), {})[key.lower()] = value
     return layer
+
+
+def _value_in(name: str, raw: str) -> Any:
+    try:
+        return yaml.safe_load(raw)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"{name}={raw}: not valid YAML ({problem}); a text with marks of YAML goes in quotes, a list in brackets: "
+            "[ops@example.com]"
+        ) from None
 
 
 def _with_secret_files(environment: Mapping[str, str]) -> dict[str, str]:
@@ -127,8 +142,29 @@ def _merge(values: dict[str, Any], layer: dict[str, Any], *, origin: str, origin
         if not isinstance(content, dict):
             raise ConfigurationError(f"{section} = {content!r} ({origin}): expected a section with keys")
         for key, value in content.items():
-            values.setdefault(section, {})[key] = value
-            origins[f"{section}.{key}"] = origin
+            dotted, known = f"{section}.{key}", values.setdefault(section, {})
+            if dotted in MERGED and isinstance(value, dict):
+                before = known.get(key, _default_of(section, key))
+                known[key] = _merged(before, value) if isinstance(before, dict) else value
+                origins[dotted] = f"{origin}, over {origins[dotted]}" if dotted in origins else origin
+            else:
+                known[key] = value
+                origins[dotted] = origin
+
+
+def _default_of(section: str, key: str) -> Any:
+    kind = Settings.model_fields[section].annotation
+    return kind.model_fields[key].default if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def _merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """`before` with the entries of `after`; in a list what is added comes first, and an empty one removes."""
+    merged = dict(before)
+    for name, value in after.items():
+        known, added = merged.get(name), as_list(value)
+        both = isinstance(known, list | tuple | str) and isinstance(added, list | tuple) and added
+        merged[name] = list(dict.fromkeys([*added, *as_list(known)])) if both else value
+    return merged
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
@@ -142,5 +178,19 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
             )
         else:
             value = "(a secret)" if key in SECRETS else repr(problem["input"])
-            lines.append(f"{dotted} = {value} (from {origins.get(key, 'a default')}): {problem['msg']}")
+            advice = _list_advice(problem["loc"])
+            lines.append(f"{dotted} = {value} (from {origins.get(key, 'a default')}): {problem['msg']}{advice}")
     return "; ".join(lines)
+
+
+def _list_advice(location: Sequence[int | str]) -> str:
+    """How to write the value of a key that takes a list; empty for others."""
+    annotation: Any = Settings
+    for name in location[:2]:
+        if not (isinstance(annotation, type) and issubclass(annotation, Section) and name in annotation.model_fields):
+            return ""
+        annotation = annotation.model_fields[str(name)].annotation
+    if not takes_a_list(annotation):
+        return ""
+    written = "{text: [review]}" if get_origin(annotation) is dict else "[ops@example.com], ['123']"
+    return f"; a list is written in brackets: {written}"

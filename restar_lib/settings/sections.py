@@ -11,15 +11,22 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from restar_lib.settings.list_values import COMMAS_BELONG, as_written
 
 Share = Field(ge=0.0, le=1.0)
 
 
 class Section(BaseModel):
-    """A frozen group of keys that refuses unknown ones."""
+    """A frozen group of keys that refuses unknown ones. Where a key takes a list, one value is a list of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_as_written(cls, values: Any) -> Any:
+        return as_written(cls.model_fields, values) if isinstance(values, dict) else values
 
 
 class DatabaseSettings(Section):
@@ -48,10 +55,11 @@ class SourceSettings(Section):
     A backfill always reads its interval."""
     storage: dict[str, Any] = {}
     """`files`: options of the storage behind a URL (endpoint_url, anon, ...). Credentials are refused: the storage's
-    own tools find them."""
+    own tools find them. A later layer replaces them all: another storage must not get options of the first."""
     fields: dict[str, tuple[str, ...]] = {}
     """`files`: our field name -> spellings found in the wild, first match wins. Case, blanks, `_` and `-` do not
-    matter; a dot reaches into an object."""
+    matter; a dot reaches into an object. A later layer changes single fields: its spellings come before the known ones
+    of that field, `[]` leaves the field out."""
     encoding: str = ""
     """`files`: what the text is written in (cp1252, utf-16, shift_jis, ...); empty: found in each file."""
     rating_scale: str = ""
@@ -141,7 +149,7 @@ class IngestSettings(Section):
     """Rows read at most in one run; the cursor keeps the rest for the next."""
     processes: int = Field(default=1, ge=0, le=64)
     """Processes that clean rows beside the one that reads and stores; small runs start none."""
-    blocklist: tuple[str, ...] = ()
+    blocklist: Annotated[tuple[str, ...], COMMAS_BELONG] = ()
     """A review whose text contains one of these phrases is quarantined."""
 
 
@@ -291,7 +299,7 @@ class GateSettings(Section):
         "case": 0.7,
         "emoji": 0.7,
     }
-    """The same for single groups (files of `include/behaviour`)."""
+    """The same for single groups (files of `include/behaviour`); a later layer changes the groups that it names."""
     behaviour_tolerance: float = Field(default=0.25, ge=0, le=1)
     """Largest drop of a group's share that is allowed against the champion."""
     max_latency_ms: float = Field(default=300.0, gt=0)
