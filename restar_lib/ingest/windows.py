@@ -89,7 +89,10 @@ def window_to_read(by: str, *, asked: Window | None, interval: Window | None, ba
 
 
 def asked_window(since: str | None, until: str | None) -> Window | None:
-    """The window that a form or a command line names by one or two dates; None where it names none."""
+    """The window that a form or a command line names by one or two dates; None where it names none.
+
+    Raises `ConfigurationError` where a date cannot be read, and where the end is not after the beginning.
+    """
     if not since and not until:
         return None
     start = parse_timestamp(since) if since else EARLIEST
@@ -97,4 +100,7 @@ def asked_window(since: str | None, until: str | None) -> Window | None:
     if start is None or end is None:
         wrong = since if start is None else until
         raise ConfigurationError(f"{wrong!r} is no date: write 2026-03-01 or 2026-03-01T12:00:00Z")
+    if end <= start:
+        wrong = "the end lies before the beginning" if end < start else "no review is written in this window"
+        raise ConfigurationError(f"{wrong}: since {start:%Y-%m-%d %H:%M}, until {end:%Y-%m-%d %H:%M}; give a later end")
     return start, end

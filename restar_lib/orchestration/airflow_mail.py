@@ -77,10 +77,11 @@ def ask_for_approval(request: ApprovalRequest) -> None:
 
 
 def _over_each_channel(*, mail: Callable[[], EmailMessage], content: Callable[[], dict[str, Any]], news: str) -> None:
-    """Mail, and post where there is a webhook; a channel that fails is logged and holds up nothing."""
+    """Mail, and post, where each is switched on; a channel that fails is logged and holds up nothing."""
 
     def send_by_mail() -> None:
-        send_mail(mail())
+        if settings().mail.enabled:
+            send_mail(mail())
 
     def post_content() -> None:
         from restar_lib.monitoring.alerts.webhook import post

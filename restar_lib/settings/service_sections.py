@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from restar_lib.settings.sections import Section
 
@@ -48,11 +48,21 @@ class MonitoringSettings(Section):
 
 
 class MailSettings(Section):
-    """Alert mails; they leave over the Airflow connection `conn_id`."""
+    """Mails about alerts, failed tasks and approvals; they leave over the Airflow connection `conn_id`."""
 
+    enabled: bool = True
+    """False: nothing is mailed. Alerts stay in the database, and go to the webhook where there is one."""
     conn_id: str = "restar_smtp"
     sender: str = "restar@localhost"
     recipients: tuple[str, ...] = ("oncall@localhost",)
+    """Who is on call. Nobody is refused, unless mailing is switched off."""
+
+    @field_validator("recipients")
+    @classmethod
+    def _somebody_gets_them(cls, recipients: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
+        if others.data.get("enabled", True) and not (recipients and all(one.strip() for one in recipients)):
+            raise ValueError("nobody would get the mails: name one, or switch mailing off by mail.enabled = false")
+        return recipients
 
 
 class WebhookSettings(Section):

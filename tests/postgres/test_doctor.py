@@ -18,7 +18,7 @@ from restar_lib.operation.checks import machine, processes, stored_state
 from restar_lib.operation.checks.check import Check, CheckContext, CheckFunction, CheckStatus, ok
 from restar_lib.operation.doctor import run_checks
 from restar_lib.releases.release import reconcile
-from restar_lib.settings import Settings
+from restar_lib.settings import MailSettings, Settings, WebhookSettings
 from restar_lib.settings import settings as process_settings
 from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.tiny_model import sealed_tiny_model
@@ -181,6 +181,16 @@ def test_services_that_are_away_fail_each_by_name(engine: Engine, smoke: Setting
         assert [check.status for check in found] == [CheckStatus.FAIL] * lines
         assert all("http://127.0.0.1:9 does not answer" in check.detail for check in found)
     assert "does not answer" in look(processes.mail, away, engine, embedded=True)[0].detail
+
+
+def test_alerts_that_reach_nobody_are_a_warning(smoke: Settings) -> None:
+    """Mailing is switched off, and no webhook takes its place; with one, all is well."""
+    unmailed = smoke.model_copy(update={"mail": MailSettings(enabled=False)})
+    (found,) = look(processes.mail, unmailed, None)
+    assert (found.status, "alerts reach nobody" in found.detail) == (CheckStatus.WARN, True)
+    hook = WebhookSettings.model_validate({"url": "https://example.org/hook"})
+    (found,) = look(processes.mail, unmailed.model_copy(update={"webhook": hook}), None)
+    assert found.status is CheckStatus.OK
 
 
 @pytest.fixture

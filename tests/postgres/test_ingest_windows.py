@@ -129,6 +129,10 @@ def test_dates_make_a_window() -> None:
     assert (since, until.year) == (days(5, 8)[0], 2100)
     with pytest.raises(ConfigurationError, match="'soon' is no date"):
         asked_window("soon", None)
+    with pytest.raises(ConfigurationError, match="the end lies before the beginning: since 2013-09-20"):
+        asked_window("2013-09-20", "2013-09-17")
+    with pytest.raises(ConfigurationError, match="no review is written in this window"):
+        asked_window("2013-09-17", "2013-09-17")
     with pytest.raises(ConfigurationError, match="give a later end"):
         window_to_read("cursor", asked=days(3, 3), interval=None, backfill=False)
 

@@ -12,7 +12,7 @@ from restar_lib.monitoring.alerts.alert_log import Alert, AlertKind
 from restar_lib.monitoring.alerts.deliveries import Channel, waiting
 from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.retraining.incident_request import request_retraining
-from restar_lib.settings import MonitoringSettings, Settings, WebhookSettings
+from restar_lib.settings import MailSettings, MonitoringSettings, Settings, WebhookSettings
 from restar_lib.store.tables import AlertRow, IncidentRow, LabelTask, PredictionRow
 from tests.watched import BASE, OTHER, USUAL, Kind, draw, release_champion, store_scored
 
@@ -182,6 +182,15 @@ def test_an_alert_waits_for_every_channel_that_is_configured(engine: Engine, smo
     both = Stream(engine, smoke.model_copy(update={"webhook": webhook}))
     both.night(OTHER)
     assert len(waiting(engine, Channel.MAIL)) == len(waiting(engine, Channel.WEBHOOK)) == 1
+
+
+def test_where_mailing_is_switched_off_no_mail_waits(engine: Engine, smoke: Settings) -> None:
+    """The alert is stored for the pages; there is nobody whom it could wait for."""
+    unmailed = smoke.model_copy(update={"mail": MailSettings(enabled=False, recipients=())})
+    Stream(engine, unmailed).night(OTHER)
+    assert waiting(engine, Channel.MAIL) == ()
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(AlertRow)).scalar_one() == 1
 
 
 def test_an_alert_says_what_else_changed_since_all_was_well(stream: Stream) -> None:

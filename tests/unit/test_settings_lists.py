@@ -129,3 +129,15 @@ def test_every_mapping_is_merged_or_replaced_on_purpose() -> None:
         if str(field.annotation).startswith("dict")
     }
     assert mappings == MERGED | {"source.storage"}
+
+
+@pytest.mark.parametrize("written", ["[]", "", "['']"])
+def test_mails_to_nobody_are_refused_at_start(tmp_path: Path, written: str) -> None:
+    """One line with the two ways out; a night's alert would have found nobody."""
+    with pytest.raises(ConfigurationError, match=r"^mail\.recipients = .*nobody would get .*mail\.enabled = false"):
+        _settings(tmp_path, mail__recipients=written)
+
+
+def test_nobody_needs_to_be_named_where_mailing_is_switched_off(tmp_path: Path) -> None:
+    """An installation that is told of alerts by its webhook alone."""
+    assert _settings(tmp_path, mail__recipients="[]", mail__enabled="false").mail.recipients == ()

@@ -48,8 +48,9 @@ class Observed:
 
 
 def channels_of(settings: Settings) -> tuple[Channel, ...]:
-    """The channels that are configured."""
-    return (Channel.MAIL, Channel.WEBHOOK) if settings.webhook.url else (Channel.MAIL,)
+    """The channels that are configured; none where mailing is switched off and there is no webhook."""
+    configured = {Channel.MAIL: settings.mail.enabled, Channel.WEBHOOK: settings.webhook.url is not None}
+    return tuple(channel for channel, is_on in configured.items() if is_on)
 
 
 def raise_alerts(

@@ -15,7 +15,7 @@ from restar_lib.monitoring.airflow_health import COMPONENTS, airflow_health
 from restar_lib.operation import databases
 from restar_lib.operation.checks.check import Check, CheckContext, CheckFunction, fail, ok, warn
 from restar_lib.operation.checks.stored_state import airflow_url, has_table
-from restar_lib.settings import process_environment
+from restar_lib.settings import Settings, process_environment
 from restar_lib.store.database import engine_for
 
 SECONDS = 5.0
@@ -64,7 +64,10 @@ def dags(context: CheckContext) -> Iterator[Check]:
 
 
 def mail(context: CheckContext) -> Iterator[Check]:
-    """The mail server answers."""
+    """The mail server answers, where mails are sent; where nothing is sent at all, that is said."""
+    if not context.settings.mail.enabled:
+        yield _unmailed(context.settings)
+        return
     if _is_stopped(context):
         return
     found = _mail_server(context)
@@ -135,6 +138,13 @@ def _dags(engine: Engine) -> Iterator[Check]:
         yield warn("dags", f"paused: {', '.join(paused)}", "unpause them in Airflow's list of DAGs")
     if not broken:
         yield ok("dags", f"{known} parsed without errors")
+
+
+def _unmailed(settings: Settings) -> Check:
+    if settings.webhook.url is None:
+        remedy = "set webhook.url, or mail.enabled and mail.recipients"
+        return warn("mail", "alerts reach nobody: mail.enabled is false and there is no webhook", remedy)
+    return ok("mail", "switched off by mail.enabled; alerts go to the webhook alone")
 
 
 def _mail_server(context: CheckContext) -> tuple[str, int] | None:
