@@ -21,7 +21,8 @@ retried. Then clear the task. Files that cannot be read fail `report_damaged_fil
 scored the same night. A file that can be read in two ways, or of whose rows more than `source.max_refused` cannot be
 read, is one of them: the line says what to set, and nothing of it counts as read. Mend or remove what it names; the next
 run reads it, or `read_and_store` when it is cleared. `restar inspect <file>` shows what is understood of a file,
-`restar ingest --dry-run` what a run would do.
+`restar ingest --dry-run` what a run would do. Rows that were refused for a setting (`restar quarantine list`) are
+read again by `restar quarantine retry` once it is mended.
 """
 
 from __future__ import annotations

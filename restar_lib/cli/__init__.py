@@ -22,6 +22,7 @@ from restar_lib.cli import (
     predict,
     production,
     publish,
+    quarantined,
     releasing,
     trainings,
 )
@@ -47,6 +48,7 @@ for group in (
 ):
     app.add_typer(group.commands)
 app.add_typer(drills.commands, name="drill")
+app.add_typer(quarantined.commands, name="quarantine")
 
 
 def main() -> None:

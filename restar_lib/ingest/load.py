@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ARRAY, Connection, Engine, Text, func, insert, literal, update
+from sqlalchemy import ARRAY, Connection, Engine, Text, func, insert, literal, select, update
 
 from restar_lib.domain import Outcome, QuarantineReason
 from restar_lib.errors import DamagedFiles
@@ -72,18 +72,18 @@ def ingest(
     some files cannot be read the counts name them, as their `problem`.
     """
     limit = settings.ingest.max_rows if max_rows is None else max_rows
-    run_id = _begin_run(engine, source.name, run_key=run_key, window=window, now=now)
-    run = _IngestRun(ingest_run_id=run_id, source=source.name, stable_ids=settings.source.stable_ids)
+    with engine.begin() as connection:
+        run = begin_run(connection, settings, source=source.name, run_key=run_key, window=window, now=now)
     counts = _read_and_store(engine, source, settings, run=run, limit=limit)
-    _finish_run(engine, counts, now=now)
-    log.info("ingest run %d of %s (%s): %s", run_id, source.name, run_key, counts)
+    finish_run(engine, run, now=now + timedelta(seconds=counts.seconds))
+    log.info("ingest run %d of %s (%s): %s", run.ingest_run_id, source.name, run_key, counts)
     if counts.repeated_ids:
         log.warning("%s", repeated_in_words(counts.repeated_ids, counts.rows_read, stable=run.stable_ids))
     return counts
 
 
 @dataclass(frozen=True, kw_only=True)
-class _IngestRun:
+class RunOfSource:
     """The run of ingest that stores the rows, and its source."""
 
     ingest_run_id: int
@@ -91,7 +91,9 @@ class _IngestRun:
     stable_ids: bool
 
 
-def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: _IngestRun, limit: int) -> IngestCounts:
+def _read_and_store(
+    engine: Engine, source: Source, settings: Settings, *, run: RunOfSource, limit: int
+) -> IngestCounts:
     began = logged_at = perf_counter()
     counts = IngestCounts(ingest_run_id=run.ingest_run_id)
     options = CleaningOptions(source=run.source, ingest=settings.ingest, dataset=settings.dataset)
@@ -117,11 +119,11 @@ def _read_and_store(engine: Engine, source: Source, settings: Settings, *, run: 
 
 
 def _stored(
-    chunks: Iterator[tuple[Chunk, list[CleanedRow]]], store: Callable[[Chunk, list[CleanedRow]], _SortedChunk | None]
-) -> Iterator[tuple[Chunk, _SortedChunk | None]]:
+    chunks: Iterator[tuple[Chunk, list[CleanedRow]]], store: Callable[[Chunk, list[CleanedRow]], StoredRows | None]
+) -> Iterator[tuple[Chunk, StoredRows | None]]:
     """Store chunk after chunk, each while the next one is read and cleaned; never two at once."""
     with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
-        storing: tuple[Chunk, Future[_SortedChunk | None]] | None = None
+        storing: tuple[Chunk, Future[StoredRows | None]] | None = None
         for chunk, cleaned in chunks:
             if storing is not None:
                 yield storing[0], storing[1].result()
@@ -131,8 +133,8 @@ def _stored(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SortedChunk:
-    """The rows of one chunk by their outcome, ready to insert."""
+class StoredRows:
+    """The rows of one chunk by their outcome."""
 
     lines: Sequence[bytes] = ()
     """For COPY; a copy of a text may point at an original of its own chunk."""
@@ -150,11 +152,11 @@ class _SortedChunk:
 
 
 def _store(
-    engine: Engine, chunk: Chunk, cleaned: list[CleanedRow], *, run: _IngestRun, home: Path
-) -> _SortedChunk | None:
+    engine: Engine, chunk: Chunk, cleaned: list[CleanedRow], *, run: RunOfSource, home: Path
+) -> StoredRows | None:
     """Store a chunk and move the cursor behind it; None, and nothing stored, where another run has moved the cursor."""
     if not chunk.rows:
-        return _SortedChunk()
+        return StoredRows()
     with engine.begin() as connection:
         lock(connection, LOCK)
         moves = chunk.rows[-1].cursor_after is not None  # else a window is read
@@ -162,17 +164,28 @@ def _store(
             return None
         # Under the lock: a person who is being erased at this moment is erased before or after this chunk.
         results = screen(connection, home, chunk.rows, cleaned, source=run.source)
-        result = _sort_rows(connection, chunk.rows, results, run=run)
-        _insert(connection, result, run=run)
+        result = store_rows(connection, chunk.rows, results, run=run)
         if moves:
             move(connection, run.source, chunk.rows)
-        _count(connection, result.outcomes, run=run)
+    return result
+
+
+def store_rows(
+    connection: Connection, rows: Sequence[RawRow], results: Sequence[CleanedRow], *, run: RunOfSource
+) -> StoredRows:
+    """Store these rows as the reviews or rejections that they are, and count them for their run.
+
+    The transaction holds `LOCK`, and `results` went through `ingest.tombstones.screen` in it.
+    """
+    result = _sort_rows(connection, rows, results, run=run)
+    _insert(connection, result, run=run)
+    _count(connection, result, run=run)
     return result
 
 
 def _sort_rows(
-    connection: Connection, rows: Sequence[RawRow], results: Sequence[CleanedRow], *, run: _IngestRun
-) -> _SortedChunk:
+    connection: Connection, rows: Sequence[RawRow], results: Sequence[CleanedRow], *, run: RunOfSource
+) -> StoredRows:
     """Give each row its outcome: which review it is its id says, whether its text is a copy the stored texts do."""
     reviews = [result for result in results if isinstance(result, CopyLine)]
     ids = [review.id_in_source for review in reviews]
@@ -198,12 +211,12 @@ def _sort_rows(
     both = zip(rows, results, strict=True)
     rejected = [(row, why) for row, why in both if isinstance(why, Rejection)]
     outcomes += [Outcome.QUARANTINED] * len(rejected)
-    return _SortedChunk(
+    return StoredRows(
         lines=lines, replaced=replaced, rejected=rejected, outcomes=Counter(outcomes), repeated_ids=repeated_ids
     )
 
 
-def _completed(line: bytes, identity: ReviewIdentity, duplicate_of: str | None, *, run: _IngestRun) -> bytes:
+def _completed(line: bytes, identity: ReviewIdentity, duplicate_of: str | None, *, run: RunOfSource) -> bytes:
     """The line with `LATER_COLUMNS` appended."""
     if identity.id_in_source is None and duplicate_of is None and identity.replaced_by is None:  # nearly every row
         return b"%s\t%s\t\\N\t\\N\t\\N\t%d\n" % (line, copy_value(identity.review_id).encode(), run.ingest_run_id)
@@ -211,7 +224,7 @@ def _completed(line: bytes, identity: ReviewIdentity, duplicate_of: str | None, 
     return b"%s\t%s\t%d\n" % (line, "\t".join(later).encode(), run.ingest_run_id)
 
 
-def _insert(connection: Connection, result: _SortedChunk, *, run: _IngestRun) -> None:
+def _insert(connection: Connection, result: StoredRows, *, run: RunOfSource) -> None:
     if result.lines:
         # The foreign keys of copies and of older texts are checked when the statement ends: their order is free.
         with _driver_cursor(connection).copy(_COPY) as copy:
@@ -232,12 +245,21 @@ def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
     return driver.cursor()
 
 
-def _begin_run(engine: Engine, source: str, *, run_key: str, window: Window | None, now: datetime) -> int:
+def begin_run(
+    connection: Connection,
+    settings: Settings,
+    *,
+    source: str,
+    run_key: str,
+    now: datetime,
+    window: Window | None = None,
+) -> RunOfSource:
+    """Begin a run that stores rows of `source`."""
     start, end = window or (None, None)
     values = {"source": source, "run_key": run_key, "window_start": start, "window_end": end}
-    with engine.begin() as connection:
-        values["started_at"] = _not_before_history(connection, now)
-        return connection.execute(insert(IngestRun).values(values).returning(IngestRun.ingest_run_id)).scalar_one()
+    values["started_at"] = _not_before_history(connection, now)
+    run_id = connection.execute(insert(IngestRun).values(values).returning(IngestRun.ingest_run_id)).scalar_one()
+    return RunOfSource(ingest_run_id=run_id, source=source, stable_ids=settings.source.stable_ids)
 
 
 def _not_before_history(connection: Connection, now: datetime) -> datetime:
@@ -249,14 +271,19 @@ def _not_before_history(connection: Connection, now: datetime) -> datetime:
     return now if frozen_at is None else max(now, frozen_at + timedelta(microseconds=1))
 
 
-def _count(connection: Connection, outcomes: Counter[Outcome], *, run: _IngestRun) -> None:
+def _count(connection: Connection, result: StoredRows, *, run: RunOfSource) -> None:
     """Add to the run's row, whose columns are named like the outcomes."""
-    values = {outcome.value: getattr(IngestRun, outcome.value) + outcomes[outcome] for outcome in Outcome}
-    values["rows_read"] = IngestRun.rows_read + outcomes.total()
-    connection.execute(update(IngestRun).where(IngestRun.ingest_run_id == run.ingest_run_id).values(values))
+    this = IngestRun.ingest_run_id == run.ingest_run_id
+    values: dict[str, Any] = {one.value: getattr(IngestRun, one.value) + result.outcomes[one] for one in Outcome}
+    values["rows_read"] = IngestRun.rows_read + result.outcomes.total()
+    if result.reasons:
+        before = connection.execute(select(IngestRun.reasons).where(this).with_for_update()).scalar_one()
+        values["reasons"] = dict(Counter(before) + result.reasons)
+    connection.execute(update(IngestRun).where(this).values(values))
 
 
-def _finish_run(engine: Engine, counts: IngestCounts, *, now: datetime) -> None:
-    running = update(IngestRun).where(IngestRun.ingest_run_id == counts.ingest_run_id, IngestRun.finished_at.is_(None))
+def finish_run(engine: Engine, run: RunOfSource, *, now: datetime) -> None:
+    """The run stores no more rows; of two calls the first counts."""
+    running = update(IngestRun).where(IngestRun.ingest_run_id == run.ingest_run_id, IngestRun.finished_at.is_(None))
     with engine.begin() as connection:
-        connection.execute(running.values(finished_at=now + timedelta(seconds=counts.seconds)))
+        connection.execute(running.values(finished_at=now))

@@ -116,7 +116,7 @@ def test_a_run_killed_before_any_statement_loses_and_doubles_nothing(
     """Run after run is killed one step later, each going on where the last was stopped; then one comes through."""
     source, settings = source_of(tmp_path, 150), chunks_of(smoke, 10)
     expected = undisturbed(postgres, source, settings)
-    for step in range(1, 17):  # a run's beginning has four steps, a chunk eleven
+    for step in range(1, 18):  # a run's beginning has four steps, a chunk twelve
         process = start(database_url, source, settings, kill_at(step))
         process.join()
         assert process.exitcode == -signal.SIGKILL

@@ -51,4 +51,4 @@ def test_migrating_twice_changes_nothing(database_url: str, engine: Engine) -> N
     """`migrate` on a migrated database is harmless."""
     migrate(database_url)
     with engine.connect() as connection:
-        assert connection.execute(text("select version_num from alembic_version")).scalars().all() == ["0008"]
+        assert connection.execute(text("select version_num from alembic_version")).scalars().all() == ["0009"]

@@ -34,6 +34,8 @@ class IngestRun(Base):
     already_known: Mapped[int] = mapped_column(BigInteger, server_default="0")
     duplicate_text: Mapped[int] = mapped_column(BigInteger, server_default="0")
     quarantined: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reasons: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """Quarantined rows by reason; empty for runs of earlier versions."""
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     scored_at: Mapped[datetime | None]
@@ -132,6 +134,9 @@ class Quarantine(Base):
     reason: Mapped[QuarantineReason] = mapped_column(QUARANTINE_REASON)
     detail: Mapped[str]
     raw: Mapped[str]
+    fields: Mapped[str | None]
+    """The fields by our names, as a JSON text (jsonb takes neither NUL nor NaN): a line of a CSV file says nothing
+    without its header. Null where the row could not be divided into fields, and for rows of earlier versions."""
     ingest_run_id: Mapped[int] = mapped_column(ForeignKey("ingest_run.ingest_run_id"))
     first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
