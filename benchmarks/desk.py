@@ -154,7 +154,8 @@ class Person:
         with self._timed("claim"):
             claim = take(self.engine, self.name)
         with self._timed("skip"):
-            leases.skip(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.name, now=_now())
+            held = {"task_id": claim.task_id, "token": claim.token}
+            leases.skip(self.engine, **held, labeler=self.name, now=_now(), settings=self.settings)
         claim = take(self.engine, self.name)
         with self._timed("submit"):
             answer(self.engine, self.settings, claim, self.name)

@@ -98,6 +98,17 @@ class TaskStatus(StrEnum):
     MERGED = "merged"
 
 
+class SetAside(StrEnum):
+    """What an open task waits for that everybody who labels has answered or skipped."""
+
+    SKIPPED = "skipped"
+    """Everybody skipped it: it waits for somebody new, or until it is brought back."""
+    TOO_FEW = "too_few"
+    """Some answered, the others skipped it: it waits for one more person (`labeling.labels_per_task`)."""
+    DISAGREE = "disagree"
+    """Enough answered and none of the answers leads: it waits for a second look of each, or for somebody new."""
+
+
 class LabelSource(StrEnum):
     """Who gave a label: it stays with the label for ever."""
 

@@ -43,9 +43,12 @@ def submit(
     )
 
 
-def skip(engine: Engine, claim: Claim, labeler: str = "ada", *, now: datetime = NOON) -> None:
+def skip(
+    engine: Engine, claim: Claim, labeler: str = "ada", *, now: datetime = NOON, settings: Settings | None = None
+) -> None:
     """Pass on this claim."""
-    leases.skip(engine, task_id=claim.task_id, token=claim.token, labeler=labeler, now=now)
+    held = {"task_id": claim.task_id, "token": claim.token}
+    leases.skip(engine, **held, labeler=labeler, now=now, settings=settings or Settings())
 
 
 def asking(smoke: Settings, people: int) -> Settings:

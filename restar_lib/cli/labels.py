@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from restar_lib.cli.shared import now
+from restar_lib.cli.shared import now, print_fields
 from restar_lib.settings import settings
 
 commands = typer.Typer()
+queue_commands = typer.Typer(help="The queue: what waits, and what is set aside.", no_args_is_help=True)
+commands.add_typer(queue_commands, name="labels")
 
 
 @commands.command()
@@ -29,3 +31,26 @@ def label_demo(*, limit: Annotated[int | None, typer.Option(min=1, help="Stop af
     from restar_lib.store.database import engine
 
     print(f"{answer_all(engine(), settings(), limit=limit, now=now)} labels given")
+
+
+@queue_commands.command()
+def summary() -> None:
+    """How many tasks wait, are answered, or are set aside, and why."""
+    from restar_lib.labeling.queue import counts
+    from restar_lib.store.database import engine
+
+    found = counts(engine())
+    print_fields(found)
+    print(f"waiting: {found.waiting}")
+    print(f"set aside: {found.why_aside or 0}")
+
+
+@queue_commands.command()
+def reopen(
+    *, task: Annotated[list[int] | None, typer.Option(help="This task alone; may be given several times.")] = None
+) -> None:
+    """Ask again about tasks that are set aside: skips are forgotten, and people who disagree look once more."""
+    from restar_lib.labeling.set_aside import ask_again
+    from restar_lib.store.database import engine
+
+    print(f"{ask_again(engine(), settings(), now=now(), task_ids=task or ())} tasks are asked about again")

@@ -108,7 +108,7 @@ def _answer(engine: Engine, settings: Settings, *, claim: Claim, labeler: str, n
     held = {"task_id": claim.task_id, "token": claim.token}
     try:
         if sentiment is None:
-            leases.skip(engine, **held, labeler=labeler, now=now())
+            leases.skip(engine, **held, labeler=labeler, now=now(), settings=settings)
             return False
         source = LabelSource.DEMO
         leases.submit(engine, **held, labeler=labeler, sentiment=sentiment, source=source, now=now(), settings=settings)

@@ -18,7 +18,7 @@ from restar_lib.desk.pages import STATIC, render, static_text
 from restar_lib.domain import LabelSource, Sentiment
 from restar_lib.labeling import leases, queue
 from restar_lib.labeling.anchoring_hints import AnchoringHints, hints
-from restar_lib.labeling.leases import ANSWERED_BY_OTHERS, Claim
+from restar_lib.labeling.leases import ANSWERED_BY_OTHERS, SECOND_LOOK, Claim
 
 router = APIRouter()
 changing = [Depends(same_origin)]
@@ -49,6 +49,8 @@ class ReviewBody(BaseModel):
     product_category: str | None
     reviewed_at: datetime
     hints: AnchoringHints | None
+    second_look: bool
+    """Whether this labeler has answered it before, and people disagree."""
 
 
 class Desk(BaseModel):
@@ -57,7 +59,9 @@ class Desk(BaseModel):
     review: ReviewBody | None
     """None: nothing is left for this labeler."""
     waiting: int
-    """Open tasks besides the one on the page."""
+    """Open tasks besides the one on the page, without those that are set aside."""
+    set_aside: str = ""
+    """How many tasks nobody new can be asked about, and what they wait for; empty where there is none."""
     answered_last_hour: int
     lease_seconds: int
     notice: str | None = None
@@ -103,7 +107,8 @@ def submit(answer: AnswerBody, context: ContextOf, labeler: Labeler) -> Desk:
 @router.post("/desk/skip", dependencies=changing)
 def skip(held: HeldClaim, context: ContextOf, labeler: Labeler) -> Desk:
     """Never ask this labeler again, and go on."""
-    leases.skip(context.engine, task_id=held.task_id, token=held.token, labeler=labeler, now=context.now())
+    key = {"task_id": held.task_id, "token": held.token}
+    leases.skip(context.engine, **key, labeler=labeler, now=context.now(), settings=context.settings)
     return _next(context, labeler)
 
 
@@ -138,10 +143,12 @@ def _next(context: DeskContext, labeler: str) -> Desk:
 
 
 def _desk(context: DeskContext, labeler: str, review: Claim | None) -> Desk:
-    hour_ago = context.now() - timedelta(hours=1)
+    hour_ago, counts = context.now() - timedelta(hours=1), queue.counts(context.engine)
     return Desk(
         review=None if review is None else _body(context, review),
-        waiting=queue.counts(context.engine).open,
+        waiting=counts.waiting,
+        set_aside=counts.why_aside,
+        notice=SECOND_LOOK if review is not None and review.second_look else None,
         answered_last_hour=leases.answered_since(context.engine, labeler=labeler, since=hour_ago),
         lease_seconds=context.settings.labeling.lease_seconds,
     )
@@ -156,4 +163,5 @@ def _body(context: DeskContext, review: Claim) -> ReviewBody:
         product_category=review.product_category,
         reviewed_at=review.reviewed_at,
         hints=hints(context.engine, task_id=review.task_id) if wanted else None,
+        second_look=review.second_look,
     )

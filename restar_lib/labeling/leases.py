@@ -1,7 +1,8 @@
 """The labeling queue as a labeler uses it: claim a review, answer it, skip it, take the last answer back.
 
 `claim` leases one task to one labeler under a fencing token; `submit`, `skip` and `release_claim` end the lease,
-`renew` prolongs it, `undo` takes the last answer or skip back. Every change names the state that it expects in its
+`renew` prolongs it, `undo` takes the last answer or skip back. A person has one label on a task: a second look, where
+people disagree and nobody else is left, replaces the own one. Every change names the state that it expects in its
 WHERE; where that state is gone it raises `LeaseLost` or `NothingToUndo` and writes nothing.
 
 A lease only says from when on others may take the review. What refuses a late answer is the token: it grows with every
@@ -30,15 +31,16 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     select,
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from restar_lib.domain import LabelSource, Sentiment, TaskStatus
 from restar_lib.errors import LeaseLost, NothingToUndo
+from restar_lib.labeling import set_aside
 from restar_lib.labeling.consensus import consensus
 from restar_lib.labeling.lost_leases import lost
 from restar_lib.selection import SKIPPED_AUDIT
@@ -52,6 +54,8 @@ EXPIRED: dict[str, Any] = {"status": TaskStatus.OPEN, "lease_expires_at": None}
 """What a task becomes when its lease ends by itself: others may take it, and until then a late answer counts."""
 ANSWERED_BY_OTHERS = "Taken back. Others have answered this review, so it is not asked again."
 """What to tell a labeler to whom `undo` returns no claim."""
+SECOND_LOOK = "You have seen this review: people disagree on it. Your answer now replaces your first one."
+"""What to tell a labeler whose claim is a second look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +69,29 @@ class Claim:
     product_category: str | None
     reviewed_at: datetime
     lease_expires_at: datetime
+    second_look: bool = False
+    """Whether this labeler has answered it before, and others said something else."""
 
 
 def claim(engine: Engine, *, labeler: str, now: datetime, lease_seconds: float) -> Claim | None:
     """Lease the next review to `labeler`, or None where nothing is left for them.
 
     First what they already hold (a reloaded page shows the same review under a new token), then abandoned leases, then
-    the open task of the highest priority; never one that they answered or skipped. One statement.
+    the open task of the highest priority; never one that they answered or skipped. Last a second look at what they
+    answered and people disagree on. One statement.
     """
+    new, second = set_aside.is_new(labeler), set_aside.is_second_look(labeler)
     held = and_(
         LabelTask.status == TaskStatus.CLAIMED,
         (LabelTask.claimed_by == labeler) | (LabelTask.lease_expires_at <= now),
     )
-    taken_up = _first(held, labeler=labeler).order_by((LabelTask.claimed_by == labeler).desc()).cte("taken_up")
-    # The second branch runs only where the first found nothing, so that a claim never locks two rows.
+    taken_up = _first(held, new | second).order_by((LabelTask.claimed_by == labeler).desc()).cte("taken_up")
+    # A branch runs only where those before it found nothing, so that a claim never locks two rows.
     unclaimed = and_(LabelTask.status == TaskStatus.OPEN, ~exists(select(taken_up.c.task_id)))
-    opened = _first(unclaimed, labeler=labeler).order_by(LabelTask.priority.desc(), LabelTask.task_id).cte("opened")
-    chosen = union_all(select(taken_up.c.task_id), select(opened.c.task_id)).subquery("chosen")
+    opened = _first(unclaimed, new).order_by(LabelTask.priority.desc(), LabelTask.task_id).cte("opened")
+    nothing_new = and_(unclaimed, ~exists(select(opened.c.task_id)))
+    again = _first(nothing_new, second).order_by(LabelTask.task_id).cte("again")
+    chosen = union_all(*(select(branch.c.task_id) for branch in (taken_up, opened, again))).subquery("chosen")
     statement = (
         update(LabelTask)
         .where(
@@ -90,7 +100,7 @@ def claim(engine: Engine, *, labeler: str, now: datetime, lease_seconds: float) 
             ReviewRow.review_id == LabelTask.review_id,
         )
         .values(_leased(labeler=labeler, now=now, lease_seconds=lease_seconds))
-        .returning(*_CLAIM_COLUMNS)
+        .returning(*_claim_columns(labeler))
     )
     with engine.begin() as connection:
         row = connection.execute(statement).one_or_none()
@@ -110,26 +120,37 @@ def submit(
 ) -> TaskStatus:
     """Store the answer; `done` once enough people agree, else back to `open` for the next one.
 
-    Sending the same answer again (the first reply got lost on the way) changes nothing. Raises `LeaseLost` where the
-    review meanwhile went to somebody else, `OpenInAnotherTab` where the labeler claimed it once more.
+    An earlier answer of the same labeler is replaced: this was a second look. Sending the same answer again (the first
+    reply got lost on the way) changes nothing. Raises `LeaseLost` where the review meanwhile went to somebody else,
+    `OpenInAnotherTab` where the labeler claimed it once more.
     """
     held = _Held(task_id=task_id, token=token, labeler=labeler)
     with engine.begin() as connection:
         claimed_at = connection.execute(select(LabelTask.claimed_at).where(held.still()).with_for_update()).scalar()
         if claimed_at is None:
             return _answered_before(connection, held, sentiment=sentiment)
-        earlier = connection.execute(select(Label.sentiment).where(Label.task_id == task_id)).scalars().all()
+        others = select(Label.sentiment).where(Label.task_id == task_id, Label.labeler != labeler)
+        earlier = connection.execute(others).scalars().all()
         agreed = consensus([*earlier, sentiment], needed=settings.labeling.labels_per_task)
         status = TaskStatus.OPEN if agreed is None else TaskStatus.DONE
         outcome = {"status": status, "consensus": agreed, "done_at": None if agreed is None else now}
-        _end_lease(connection, held, outcome)
+        _end_lease(connection, held, outcome if agreed is None else outcome | {"set_aside": None})
         answer = {"task_id": task_id, "labeler": labeler, "sentiment": sentiment, "source": source}
         seconds = max(0.0, (now - claimed_at).total_seconds())  # a clock may have been set back meanwhile
-        connection.execute(insert(Label).values(answer | {"seconds": seconds, "labeled_at": now}))
+        _store_label(connection, answer | {"seconds": seconds, "labeled_at": now})
+        if agreed is None:
+            set_aside.mark(connection, settings, now=now, task_id=task_id)
     return status
 
 
-def skip(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime) -> None:
+def _store_label(connection: Connection, label: dict[str, Any]) -> None:
+    first = insert(Label).values(label)
+    newer = {name: first.excluded[name] for name in ("sentiment", "source", "seconds", "labeled_at")}
+    second = {**newer, "looks": Label.looks + 1}
+    connection.execute(first.on_conflict_do_update(index_elements=["task_id", "labeler"], set_=second))
+
+
+def skip(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetime, settings: Settings) -> None:
     """Back to `open`, and `labeler` is not asked this again. Raises `LeaseLost`.
 
     An audit is asked of somebody else before anything new: figures of the audits that are easy to answer flatter.
@@ -142,6 +163,7 @@ def skip(engine: Engine, *, task_id: int, token: int, labeler: str, now: datetim
         held = _Held(task_id=task_id, token=token, labeler=labeler)
         _end_lease(connection, held, REOPENED | {"priority": first})
         connection.execute(insert(LabelSkip).values(task_id=task_id, labeler=labeler, skipped_at=now))
+        set_aside.mark(connection, settings, now=now, task_id=task_id)
 
 
 def release_claim(engine: Engine, *, task_id: int, token: int, labeler: str) -> None:
@@ -189,7 +211,7 @@ def undo(engine: Engine, *, labeler: str, now: datetime, settings: Settings) -> 
         held = (LabelTask.status == TaskStatus.CLAIMED, LabelTask.claimed_by == labeler)
         connection.execute(update(LabelTask).where(*held).values(REOPENED))
         lease = _leased(labeler=labeler, now=now, lease_seconds=settings.labeling.lease_seconds)
-        return _as_claim(connection.execute(_take_back(task_id, lease)).one())
+        return _as_claim(connection.execute(_take_back(task_id, labeler, lease)).one())
 
 
 def answered_since(engine: Engine, *, labeler: str, since: datetime) -> int:
@@ -199,15 +221,17 @@ def answered_since(engine: Engine, *, labeler: str, since: datetime) -> int:
         return connection.execute(select(func.count()).select_from(Label).where(*mine)).scalar_one()
 
 
-_CLAIM_COLUMNS = (
-    LabelTask.task_id,
-    LabelTask.claim_token.label("token"),
-    ReviewRow.review_id,
-    ReviewRow.text,
-    ReviewRow.product_category,
-    ReviewRow.reviewed_at,
-    LabelTask.lease_expires_at,
-)
+def _claim_columns(labeler: str) -> tuple[ColumnElement[Any], ...]:
+    return (
+        LabelTask.task_id.expression,
+        LabelTask.claim_token.label("token"),
+        ReviewRow.review_id.expression,
+        ReviewRow.text.expression,
+        ReviewRow.product_category.expression,
+        ReviewRow.reviewed_at.expression,
+        LabelTask.lease_expires_at.expression,
+        set_aside.has_answered(labeler).label("second_look"),
+    )
 
 
 _TASK_STATE = select(LabelTask.status, LabelTask.lease_expires_at)
@@ -227,11 +251,9 @@ def _leased(*, labeler: str, now: datetime, lease_seconds: float) -> dict[str, A
     }
 
 
-def _first(state: ColumnElement[bool], *, labeler: str) -> Select[int]:
-    """One task in this state that the labeler neither answered nor skipped, locked, passing those locked by others."""
-    answered = exists().where(Label.task_id == LabelTask.task_id, Label.labeler == labeler)
-    skipped = exists().where(LabelSkip.task_id == LabelTask.task_id, LabelSkip.labeler == labeler)
-    chosen = select(LabelTask.task_id).where(state, ~answered, ~skipped)
+def _first(state: ColumnElement[bool], allowed: ColumnElement[bool]) -> Select[int]:
+    """One task in this state that the labeler may have, locked, passing those locked by others."""
+    chosen = select(LabelTask.task_id).where(state, allowed)
     return chosen.limit(1).with_for_update(skip_locked=True, of=LabelTask)
 
 
@@ -295,11 +317,12 @@ def _finished_without(
     if agreed is None:
         return False
     done = {"status": TaskStatus.DONE, "consensus": agreed, "done_at": func.coalesce(LabelTask.done_at, now)}
-    connection.execute(update(LabelTask).where(LabelTask.task_id == task_id).values(done | _NOBODY))
+    ended = done | _NOBODY | {"set_aside": None}
+    connection.execute(update(LabelTask).where(LabelTask.task_id == task_id).values(ended))
     return True
 
 
-def _take_back(task_id: int, lease: dict[str, Any]) -> ReturningUpdate[*tuple[Any, ...]]:
+def _take_back(task_id: int, labeler: str, lease: dict[str, Any]) -> ReturningUpdate[*tuple[Any, ...]]:
     expected = (LabelTask.task_id == task_id, ReviewRow.review_id == LabelTask.review_id)
-    unanswered = {"consensus": None, "done_at": None}
-    return update(LabelTask).where(*expected).values(lease | unanswered).returning(*_CLAIM_COLUMNS)
+    unanswered = {"consensus": None, "done_at": None, "set_aside": None}
+    return update(LabelTask).where(*expected).values(lease | unanswered).returning(*_claim_columns(labeler))

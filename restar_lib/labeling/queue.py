@@ -7,7 +7,8 @@ reads `merged_truths`. All of them are safe to run twice, or two at once. How a 
 No count of `counts` reads the whole queue: the desk asks for them at each key press. Claimed and finished tasks are few
 and counted in their partial indexes. How many tasks there are, and how many are merged, are totals that triggers keep
 in `label_task_total`, by appending a row: they change where programs add, delete or merge tasks, and no call of a
-labeler touches them, so labelers never wait for each other there. What is open is the rest.
+labeler touches them, so labelers never wait for each other there. What is open is the rest. Tasks that nobody new can
+be asked about (`labeling.set_aside`) are few too, and counted apart.
 
 Chooses no review (`selection`), trains nothing, and does not read the clock: `now` is passed in.
 """
@@ -41,7 +42,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
+from restar_lib.domain import LabelSource, Reason, Sentiment, SetAside, TaskStatus
 from restar_lib.labeling.leases import EXPIRED
 from restar_lib.selection import Selected
 from restar_lib.store.conditions import one_of
@@ -57,7 +58,33 @@ class QueueCounts:
     done: int
     merged: int
     oldest_open_at: datetime | None
-    """When the oldest task that nobody has answered came in; None where there is none."""
+    """When the oldest task came in that is not answered and that somebody can be asked about; None: there is none."""
+    skipped_by_all: int = 0
+    """Open, and set aside because everybody has skipped it."""
+    too_few: int = 0
+    """Open, and set aside until one more person is there: the others have answered or skipped it."""
+    disagreeing: int = 0
+    """Open, and set aside because people disagree and nobody else is there to ask."""
+
+    @property
+    def aside(self) -> int:
+        """Open, and nobody new can be asked about it."""
+        return self.skipped_by_all + self.too_few + self.disagreeing
+
+    @property
+    def waiting(self) -> int:
+        """Open, and waiting for whoever comes next."""
+        return self.open - self.aside
+
+    @property
+    def why_aside(self) -> str:
+        """What the tasks that are set aside wait for, in words; empty where there is none."""
+        kinds = (
+            (self.skipped_by_all, "skipped by everybody"),
+            (self.disagreeing, "on which people disagree"),
+            (self.too_few, "in need of one more person"),
+        )
+        return ", ".join(f"{number:,} {why}" for number, why in kinds if number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +180,8 @@ def counts(engine: Engine) -> QueueCounts:
     ).subquery()
     claimed = _in_state(TaskStatus.CLAIMED, func.count().label("tasks"), _OLDEST).subquery()
     done = _in_state(TaskStatus.DONE, func.count().label("tasks")).subquery()
-    opened = _in_state(TaskStatus.OPEN, _OLDEST).subquery()
+    opened = _in_state(TaskStatus.OPEN, _OLDEST).where(LabelTask.set_aside.is_(None)).subquery()
+    aside = _in_state(TaskStatus.OPEN, *_ASIDE).where(LabelTask.set_aside.is_not(None)).subquery()
     statement = (
         select(
             (total.c.tasks - total.c.merged - claimed.c.tasks - done.c.tasks).label("open"),
@@ -161,16 +189,26 @@ def counts(engine: Engine) -> QueueCounts:
             done.c.tasks.label("done"),
             total.c.merged,
             func.least(claimed.c.oldest, opened.c.oldest).label("oldest_open_at"),
+            *aside.c,
         )
         .join_from(total, claimed, true())
         .join(done, true())
         .join(opened, true())
+        .join(aside, true())
     )
     with engine.connect() as connection:
         return QueueCounts(**connection.execute(statement).one()._asdict())
 
 
 _OLDEST = func.min(LabelTask.created_at).label("oldest")
+_ASIDE = tuple(
+    func.count().filter(LabelTask.set_aside == why).label(name)
+    for name, why in (
+        ("skipped_by_all", SetAside.SKIPPED),
+        ("too_few", SetAside.TOO_FEW),
+        ("disagreeing", SetAside.DISAGREE),
+    )
+)
 
 
 def _in_state(status: TaskStatus, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:

@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 from restar_lib.domain import LabelSource, Sentiment
 from restar_lib.errors import LeaseLost, NothingToUndo, RestarError
 from restar_lib.labeling import leases, queue
-from restar_lib.labeling.leases import ANSWERED_BY_OTHERS, Claim
+from restar_lib.labeling.leases import ANSWERED_BY_OTHERS, SECOND_LOOK, Claim
 from restar_lib.settings import Settings
 
 ANSWERS = {
@@ -135,7 +135,8 @@ class TerminalSession:
         self.console.print(Text(f"  {sentiment.value}", style=STYLES[sentiment]))
 
     def _skip(self, claim: Claim) -> None:
-        leases.skip(self.engine, task_id=claim.task_id, token=claim.token, labeler=self.labeler, now=self.now())
+        held = {"task_id": claim.task_id, "token": claim.token}
+        leases.skip(self.engine, **held, labeler=self.labeler, now=self.now(), settings=self.settings)
         self.console.print("  [dim]skipped[/]")
 
     def _undo(self) -> Claim | None:
@@ -157,8 +158,14 @@ class TerminalSession:
     def _show(self, claim: Claim) -> None:
         counts = queue.counts(self.engine)
         notice = f" · {self.settings.simulated_notice}" if self.settings.simulated_notice else ""
-        title = f"{claim.product_category or 'no category'}{notice} · {self.given} labeled · {counts.open} more waiting"
+        title = (
+            f"{claim.product_category or 'no category'}{notice} · {self.given} labeled · {counts.waiting} more waiting"
+        )
+        if counts.aside:
+            title += f" · set aside: {counts.why_aside}"
         self.console.print()
         self.console.print(Rule(Text(title), align="left", style="dim"))
+        if claim.second_look:
+            self.console.print(Text(f"  {SECOND_LOOK}", style="yellow"))
         self.console.print(Padding(Text(claim.text), (1, 2)), width=min(self.console.width, TEXT_WIDTH))
         self.console.print(KEYS)

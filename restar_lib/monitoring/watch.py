@@ -25,7 +25,7 @@ from restar_lib.artifacts.reference import columns_of, read_reference
 from restar_lib.artifacts.release_log import champion_folder
 from restar_lib.errors import NothingToDo
 from restar_lib.inference.engine import ModelInfo
-from restar_lib.labeling import queue
+from restar_lib.labeling import queue, set_aside
 from restar_lib.labeling.audits import fresh_audits
 from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring import changes, production_quality, watch_log
@@ -99,6 +99,8 @@ def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now
     # A model's time is that of its training set: training adds nothing that came later.
     trained_at = datetime.fromisoformat(ModelInfo.read(folder).created_at)
     score_unread_audits(engine, settings, model_folder=folder, arrived_after=trained_at, now=now)
+    with engine.begin() as connection:  # people come and go: who can be asked is decided anew
+        set_aside.mark(connection, settings, now=now)
     open_tasks, measured_quality = queue.counts(engine), _quality(engine, folder, limits, arrived_after=trained_at)
     look = _Look(
         run_key=run_key,
@@ -254,7 +256,7 @@ def _queue(look: _Look, limits: MonitoringSettings) -> Observed:
         headline=look.waiting.headline if look.waiting else None,
         can_judge=True,
         calm=f"No open task has waited longer than {limits.max_open_task_hours:g} hours any more.",
-        details=alert_text.queue_details(look.waiting, open_tasks=look.queue.open, at=late_since, run_key=look.run_key),
+        details=alert_text.queue_details(look.waiting, counts=look.queue, at=late_since, run_key=look.run_key),
     )
 
 
@@ -263,6 +265,8 @@ def _sentences(look: _Look, limits: MonitoringSettings) -> Iterator[str]:
         yield _calm(look, limits)
     if look.measured:
         yield from findings.within_sampling_noise(look.measured, limits)
+    if look.queue.aside:
+        yield f"Set aside in the queue: {look.queue.why_aside} (`restar labels reopen` asks again)."
     if look.low is None and look.quality is not None:
         yield production_quality.sentence(look.quality, limits)
     yield from (finding.sentence for finding in look.findings)

@@ -30,6 +30,7 @@ def test_a_claim_hides_the_stars_and_the_model() -> None:
     """What would anchor a labeler is not even in the claim."""
     assert set(Claim.__dataclass_fields__) == {
         "task_id", "token", "review_id", "text", "product_category", "reviewed_at", "lease_expires_at",
+        "second_look",
     }  # fmt: skip
 
 
@@ -196,7 +197,7 @@ def test_a_foreign_token_or_name_is_refused(engine: Engine, smoke: Settings, tok
     with pytest.raises(LeaseLost):
         leases.submit(engine, **key, **answer, now=NOON)
     with pytest.raises(LeaseLost):
-        leases.skip(engine, **key, now=NOON)
+        leases.skip(engine, **key, now=NOON, settings=smoke)
     with pytest.raises(LeaseLost):
         leases.release_claim(engine, **key)
     with pytest.raises(LeaseLost):

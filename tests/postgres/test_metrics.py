@@ -45,6 +45,7 @@ def test_an_empty_installation_has_numbers(scrape: Scrape) -> None:
     samples = scrape()
     assert samples["restar_database_up"] == 1
     assert samples["restar_queue_tasks{'status': 'open'}"] == 0
+    assert samples["restar_queue_set_aside_tasks{'why': 'skipped'}"] == 0
     assert (samples["restar_queue_oldest_open_seconds"], samples["restar_champion_release_id"]) == (0, 0)
     assert samples["restar_incident_open{'kind': 'drift'}"] == 0
     assert samples["restar_alerts_waiting{'channel': 'mail'}"] == 0

@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, delete, func, insert, select, text, update
+from sqlalchemy import Engine, and_, delete, func, insert, select, text, update
 
-from restar_lib.domain import Reason, Sentiment, TaskStatus
+from restar_lib.domain import Reason, Sentiment, SetAside, TaskStatus
 from restar_lib.labeling import leases, queue
 from restar_lib.settings import Settings
 from restar_lib.store.database import engine_for
@@ -21,12 +21,21 @@ MOST_READ = 100
 
 def counted(engine: Engine) -> queue.QueueCounts:
     """What a look at every task says."""
-    waiting = LabelTask.status.in_((TaskStatus.OPEN, TaskStatus.CLAIMED))
+    is_open = and_(LabelTask.status == TaskStatus.OPEN, LabelTask.set_aside.is_(None))
+    waiting = is_open | (LabelTask.status == TaskStatus.CLAIMED)
     with engine.connect() as connection:
         rows = connection.execute(select(LabelTask.status, func.count()).group_by(LabelTask.status)).all()
         oldest = connection.scalar(select(func.min(LabelTask.created_at)).where(waiting))
+        aside = select(LabelTask.set_aside, func.count()).where(LabelTask.status == TaskStatus.OPEN)
+        why = dict(connection.execute(aside.group_by(LabelTask.set_aside)).tuples().all())
     by_status = {row[0]: row[1] for row in rows}
-    return queue.QueueCounts(**{one.value: by_status.get(one, 0) for one in TaskStatus}, oldest_open_at=oldest)
+    return queue.QueueCounts(
+        **{one.value: by_status.get(one, 0) for one in TaskStatus},
+        oldest_open_at=oldest,
+        skipped_by_all=why.get(SetAside.SKIPPED, 0),
+        too_few=why.get(SetAside.TOO_FEW, 0),
+        disagreeing=why.get(SetAside.DISAGREE, 0),
+    )
 
 
 def test_counts_are_exact_after_every_change(engine: Engine, smoke: Settings) -> None:

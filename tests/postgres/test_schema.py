@@ -12,6 +12,7 @@ from restar_lib.domain import (
     Reason,
     ReleaseKind,
     Sentiment,
+    SetAside,
     Side,
     TaskStatus,
 )
@@ -23,6 +24,7 @@ ENUMS = {
     "side": Side,
     "reason": Reason,
     "task_status": TaskStatus,
+    "set_aside": SetAside,
     "label_source": LabelSource,
     "quarantine_reason": QuarantineReason,
     "release_kind": ReleaseKind,

@@ -8,6 +8,7 @@ import pytest
 
 from restar_lib.artifacts.reference import Columns, Observation, columns_of
 from restar_lib.domain import Sentiment
+from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring.alerts.alert_log import AlertDetails
 from restar_lib.monitoring.alerts.alert_text import drift_details, queue_details
 from restar_lib.monitoring.drift.evidently_comparison import ColumnDistance
@@ -26,6 +27,7 @@ from restar_lib.settings import MonitoringSettings
 
 LIMITS = MonitoringSettings()
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
+QUEUE = QueueCounts(open=12, claimed=0, done=0, merged=0, oldest_open_at=NOW, skipped_by_all=2, disagreeing=1)
 CALM = {"text_length": 0.02, "oov_share": 0.01, "product_category": 0.0, "rating": 0.03, "predicted": 0.0}
 
 
@@ -265,6 +267,6 @@ def test_details_are_the_same_after_their_json() -> None:
     assert finding is not None
     for body in (
         details(measured(psi={"rating": 0.9})),
-        queue_details(finding, open_tasks=12, at=NOW, run_key="scheduled__x"),
+        queue_details(finding, counts=QUEUE, at=NOW, run_key="scheduled__x"),
     ):
         assert AlertDetails.from_json(body.to_json()) == body

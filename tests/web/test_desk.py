@@ -89,8 +89,10 @@ def test_a_claim_brings_the_review_and_the_progress(ada: Desk, smoke: Settings) 
             "product_category": "Kitchen",
             "reviewed_at": "2026-03-04T12:00:00Z",
             "hints": None,
+            "second_look": False,
         },
         "waiting": 2,
+        "set_aside": "",
         "answered_last_hour": 0,
         "lease_seconds": smoke.labeling.lease_seconds,
         "notice": None,
@@ -298,3 +300,20 @@ def test_a_stranger_gets_401_everywhere(engine: Engine, smoke: Settings) -> None
     for method, path in routes:
         answer = http.request(method, path.replace("{name}", "desk.js").replace("{path:path}", "x.html"), json={})
         assert answer.status_code == 401, (method, path)
+
+
+def test_the_desk_says_what_is_set_aside_and_why_a_review_comes_back(engine: Engine, smoke: Settings) -> None:
+    """Skipped by everybody is no work that waits; a second look is announced with the review."""
+    add_tasks(engine, 2)
+    ada, ben = (
+        Desk(app_for(engine, smoke, labels_per_task=2, labelers=("ada", "ben")), user) for user in ("ada", "ben")
+    )
+    for desk in (ada, ben):
+        desk.post("skip", **held(desk.post("claim")))
+    ada.answer("positive")
+    shown = ben.answer("negative")
+    assert (shown["waiting"], shown["review"]["second_look"]) == (0, True)
+    assert shown["set_aside"] == "1 skipped by everybody"
+    assert shown["notice"].startswith("You have seen this review: people disagree")
+    assert ben.answer("positive")["review"] is None
+    assert len(labels(engine)) == 2

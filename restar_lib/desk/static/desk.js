@@ -39,6 +39,9 @@
     leaseSeconds = desk.lease_seconds;
     part("waiting").textContent = desk.waiting.toLocaleString();
     part("answered").textContent = desk.answered_last_hour.toLocaleString();
+    part("aside").hidden = desk.set_aside === "";
+    part("aside").textContent = `Set aside: ${desk.set_aside}.`;
+    part("waiting").title = desk.set_aside === "" ? "" : `besides, set aside: ${desk.set_aside}`;
     part("review").hidden = review === null;
     part("empty").hidden = review !== null;
     if (review !== null) showReview();

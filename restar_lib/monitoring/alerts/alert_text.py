@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from restar_lib.domain import SENTIMENTS, Sentiment
+from restar_lib.labeling.queue import QueueCounts
 from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertNumber, Bar, BarChart, ColumnShape
 from restar_lib.monitoring.drift.evidently_comparison import ColumnDistance
 from restar_lib.monitoring.drift.findings import (
@@ -63,12 +64,16 @@ def drift_details(
     )
 
 
-def queue_details(finding: Finding | None, *, open_tasks: int, at: datetime, run_key: str) -> AlertDetails:
+def queue_details(finding: Finding | None, *, counts: QueueCounts, at: datetime, run_key: str) -> AlertDetails:
     """The body of an alert about the queue."""
+    aside = AlertNumber(name="Set aside", value=f"{counts.aside:,}", normal=counts.why_aside, bad=False)
     return AlertDetails(
         findings=(finding.sentence,) if finding else (),
         since=at,
-        numbers=(AlertNumber(name="Open tasks", value=f"{open_tasks:,}", normal="waiting for a person", bad=False),),
+        numbers=(
+            AlertNumber(name="Open tasks", value=f"{counts.waiting:,}", normal="waiting for a person", bad=False),
+            *((aside,) if counts.aside else ()),
+        ),
         actions=(
             "Open the label desk and answer a few: single keys, about ten seconds each.",
             "If nobody can, lower selection.max_tasks, doubted_tasks or audit_rate, so that less is asked.",

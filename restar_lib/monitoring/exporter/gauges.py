@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from restar_lib.artifacts.release_log import current
-from restar_lib.domain import TaskStatus
+from restar_lib.domain import SetAside, TaskStatus
 from restar_lib.ingest.stored_reviews import latest_runs, sources_read
 from restar_lib.labeling.queue import counts
 from restar_lib.monitoring.alerts.alert_log import AlertKind
@@ -53,6 +53,14 @@ class LoopGauges(Collector):
         for status in TaskStatus:
             tasks.add_metric([status.value], getattr(found, status.value))
         yield tasks
+        aside = GaugeMetricFamily("restar_queue_set_aside_tasks", "Open tasks with nobody new to ask.", labels=["why"])
+        for why, number in (
+            (SetAside.SKIPPED, found.skipped_by_all),
+            (SetAside.TOO_FEW, found.too_few),
+            (SetAside.DISAGREE, found.disagreeing),
+        ):
+            aside.add_metric([why.value], number)
+        yield aside
         oldest = found.oldest_open_at
         waited = 0.0 if oldest is None else (self._now() - oldest).total_seconds()
         yield _gauge("restar_queue_oldest_open_seconds", "How long the oldest open task has waited.", waited)

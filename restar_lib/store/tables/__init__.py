@@ -4,7 +4,7 @@ They declare columns, keys, checks and indexes, and hold no statement (those are
 no engine. A test compares the migrations with these tables and the enums here with those of Postgres.
 """
 
-from restar_lib.store.tables.column_types import LABEL_SOURCE, REASON, SENTIMENT, Base
+from restar_lib.store.tables.column_types import LABEL_SOURCE, REASON, SENTIMENT, SET_ASIDE, Base
 from restar_lib.store.tables.erasure_tables import Forgotten, ForgottenPerson
 from restar_lib.store.tables.label_tables import (
     Label,
@@ -29,6 +29,7 @@ __all__ = [
     "LABEL_SOURCE",
     "REASON",
     "SENTIMENT",
+    "SET_ASIDE",
     "AlertDelivery",
     "AlertRow",
     "Base",

@@ -21,6 +21,7 @@ from restar_lib.domain import (
     Reason,
     ReleaseKind,
     Sentiment,
+    SetAside,
     Side,
     TaskStatus,
 )
@@ -43,6 +44,7 @@ SENTIMENT = pg_enum(Sentiment, "sentiment")
 SIDE = pg_enum(Side, "side")
 REASON = pg_enum(Reason, "reason")
 TASK_STATUS = pg_enum(TaskStatus, "task_status")
+SET_ASIDE = pg_enum(SetAside, "set_aside")
 LABEL_SOURCE = pg_enum(LabelSource, "label_source")
 QUARANTINE_REASON = pg_enum(QuarantineReason, "quarantine_reason")
 RELEASE_KIND = pg_enum(ReleaseKind, "release_kind")

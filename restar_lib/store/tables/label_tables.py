@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from restar_lib.domain import LabelSource, Reason, Sentiment, TaskStatus
-from restar_lib.store.tables.column_types import LABEL_SOURCE, REASON, SENTIMENT, TASK_STATUS, Base
+from restar_lib.domain import LabelSource, Reason, Sentiment, SetAside, TaskStatus
+from restar_lib.store.tables.column_types import (
+    LABEL_SOURCE,
+    REASON,
+    SENTIMENT,
+    SET_ASIDE,
+    TASK_STATUS,
+    Base,
+)
 
 
 class LabelTask(Base):
@@ -30,8 +48,14 @@ class LabelTask(Base):
         ),
         CheckConstraint("(status in ('done', 'merged')) = (consensus is not null)", name="done_has_a_consensus"),
         CheckConstraint("(status = 'merged') = (merged_at is not null)", name="merged_has_a_time"),
+        CheckConstraint("set_aside is null or status in ('open', 'claimed')", name="set_aside_is_not_done"),
         Index("ix_label_task_open", text("priority desc"), "task_id", postgresql_where=text("status = 'open'")),
-        Index("ix_label_task_open_since", "created_at", postgresql_where=text("status = 'open'")),
+        Index("ix_label_task_open_since", "created_at", postgresql_where=text("status = 'open' and set_aside is null")),
+        Index(
+            "ix_label_task_set_aside",
+            *("set_aside", "task_id"),
+            postgresql_where=text("status = 'open' and set_aside is not null"),
+        ),
         Index("ix_label_task_claimed", "lease_expires_at", postgresql_where=text("status = 'claimed'")),
         Index("ix_label_task_done", "task_id", postgresql_where=text("status = 'done'")),
         Index("ix_label_task_merged_at", "merged_at", postgresql_where=text("status = 'merged'")),
@@ -54,6 +78,8 @@ class LabelTask(Base):
     claim_token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Fencing token: grows with every claim; a submit under an older one is refused."""
     lease_expires_at: Mapped[datetime | None]
+    set_aside: Mapped[SetAside | None] = mapped_column(SET_ASIDE)
+    """What it waits for where nobody new can be asked; kept by `labeling.set_aside`, and while somebody reads it."""
     consensus: Mapped[Sentiment | None] = mapped_column(SENTIMENT)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     done_at: Mapped[datetime | None]
@@ -89,6 +115,8 @@ class Label(Base):
     source: Mapped[LabelSource] = mapped_column(LABEL_SOURCE)
     seconds: Mapped[float | None]
     """From claim to submit."""
+    looks: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    """How often this person has answered it: 2 after a second look, which replaces the first answer."""
     labeled_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
