@@ -31,7 +31,9 @@ def list_rows(
 
     with engine().connect() as connection:
         counts = quarantine.count_by_reason(connection, source=source or None, reason=reason)
-        rows = quarantine.newest_rows(connection, limit=limit, source=source or None, reason=reason)
+        rows = quarantine.newest_rows(
+            connection, limit=limit, source=source or None, reasons=[reason] if reason else ()
+        )
     if as_json:
         print(json.dumps({"counts": [vars(one) for one in counts], "rows": [vars(one) for one in rows]}, default=str))
         return

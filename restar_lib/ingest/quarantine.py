@@ -110,12 +110,13 @@ def newest_rows(
     *,
     limit: int,
     source: str | None = None,
-    reason: QuarantineReason | None = None,
+    reasons: Collection[QuarantineReason] = (),
 ) -> list[ShownRow]:
-    """The rows that came last, the newest first."""
+    """The rows that came last, the newest first; of all reasons where none is named."""
     beginning = func.left(Quarantine.raw, SHOWN_CHARS).label("beginning")
     columns = (Quarantine.source, Quarantine.reason, Quarantine.detail, beginning, Quarantine.first_seen_at)
-    newest = select(*columns).where(*_of(source, reason)).order_by(Quarantine.first_seen_at.desc(), Quarantine.row_hash)
+    wanted = [*_of(source, None), *((one_of(Quarantine.reason, reasons),) if reasons else ())]
+    newest = select(*columns).where(*wanted).order_by(Quarantine.first_seen_at.desc(), Quarantine.row_hash)
     return [ShownRow(**row._asdict()) for row in connection.execute(newest.limit(limit))]
 
 

@@ -6,8 +6,8 @@ row. Writes nothing (`ingest.load` does) and decides nothing about training or s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -52,6 +52,8 @@ class RunSummary:
     started_at: datetime
     finished_at: datetime | None
     """None while it runs, and for a run that was cut off; its counts are right all the same."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Quarantined rows by reason; empty for runs of earlier versions."""
 
 
 REVIEW_COLUMNS = tuple(getattr(ReviewRow, name) for name in Review.__dataclass_fields__)

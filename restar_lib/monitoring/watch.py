@@ -2,7 +2,8 @@
 
 Takes the champion's newest predictions for reviews that came after its training, compares them with the reference
 that the model carries, and writes the report page. It also estimates accuracy and macro-F1 on fresh audits, which it
-lets the champion read where only an earlier version has, and looks how long the oldest open task has waited. One row of
+lets the champion read where only an earlier version has, looks how long the oldest open task has waited, and how many
+rows the newest runs of ingest refused (`monitoring.refused_rows`). One row of
 `drift_report` and the alerts about it are stored in one transaction. Called again for the same run, it finds the same
 report and raises no alert twice. A window that is too small says so and raises none.
 
@@ -28,7 +29,7 @@ from restar_lib.inference.engine import ModelInfo
 from restar_lib.labeling import queue, set_aside
 from restar_lib.labeling.audits import fresh_audits
 from restar_lib.labeling.queue import QueueCounts
-from restar_lib.monitoring import changes, production_quality, watch_log
+from restar_lib.monitoring import changes, production_quality, refused_rows, watch_log
 from restar_lib.monitoring.alerts import alert_text
 from restar_lib.monitoring.alerts.alert_log import AlertDetails, AlertKind
 from restar_lib.monitoring.alerts.notify import Observed, raise_alerts
@@ -36,6 +37,7 @@ from restar_lib.monitoring.drift import evidently_comparison, findings, page
 from restar_lib.monitoring.drift.evidently_comparison import ColumnDistance
 from restar_lib.monitoring.drift.findings import DriftMeasurements, Finding, FindingKind
 from restar_lib.monitoring.production_quality import ProductionQuality
+from restar_lib.monitoring.refused_rows import RefusedRows
 from restar_lib.monitoring.watch_log import DriftReport, NewDriftReport, find, forget_reports, newest
 from restar_lib.scoring.predictions import PredictionWindow, newest_window
 from restar_lib.scoring.unread_audits import score_unread_audits
@@ -65,6 +67,10 @@ class _Look:
     quality: ProductionQuality | None
     low: Finding | None
     """About macro-F1 on fresh audits."""
+    read: tuple[RefusedRows, ...]
+    """What the newest runs of ingest refused, by source."""
+    refused: tuple[Finding, ...]
+    """About that."""
     changes: tuple[str, ...]
     report_file: str | None
 
@@ -76,7 +82,7 @@ class _Look:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """About everything."""
-        return (*self.found, *(finding for finding in (self.low, self.waiting) if finding))
+        return (*self.found, *(finding for finding in (self.low, self.waiting) if finding), *self.refused)
 
 
 def watch(engine: Engine, settings: Settings, *, run_key: str, now: datetime) -> DriftReport:
@@ -102,6 +108,8 @@ def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now
     with engine.begin() as connection:  # people come and go: who can be asked is decided anew
         set_aside.mark(connection, settings, now=now)
     open_tasks, measured_quality = queue.counts(engine), _quality(engine, folder, limits, arrived_after=trained_at)
+    earlier = newest(engine, limit=1)
+    read = refused_rows.look(engine, limits, last_look=earlier[0].created_at if earlier else None, now=now)
     look = _Look(
         run_key=run_key,
         at=now,
@@ -114,6 +122,8 @@ def _look(engine: Engine, settings: Settings, folder: Path, *, run_key: str, now
         waiting=findings.judge_queue(open_tasks.oldest_open_at, limits, now=now),
         quality=measured_quality,
         low=production_quality.judge(measured_quality, limits),
+        read=read,
+        refused=refused_rows.judge(read, limits),
         changes=changes.since(engine, watch_log.last_calm_at(engine)),
         report_file=None,
     )
@@ -190,6 +200,7 @@ def _observations(look: _Look, limits: MonitoringSettings) -> Iterator[Observed]
     yield _drift(look, limits)
     yield _confidence(look, limits)
     yield _queue(look, limits)
+    yield refused_rows.observed(look.read, look.refused, limits, changes=look.changes, at=look.at, run_key=look.run_key)
     yield Observed(
         kind=AlertKind.QUALITY,
         model_version=look.model_version,

@@ -37,6 +37,8 @@ class AlertKind(StrEnum):
     """The oldest open task has waited too long."""
     QUALITY = "quality"
     """Macro-F1 on fresh audit labels is under its floor."""
+    REFUSED = "refused"
+    """Many rows of a source could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,12 +37,14 @@ EYEBROWS = {
     AlertKind.CONFIDENCE: "confidence",
     AlertKind.QUEUE: "labeling queue",
     AlertKind.QUALITY: "quality",
+    AlertKind.REFUSED: "refused rows",
 }
 ACCENTS = {
     AlertKind.DRIFT: RED,
     AlertKind.CONFIDENCE: AMBER,
     AlertKind.QUEUE: AMBER,
     AlertKind.QUALITY: RED,
+    AlertKind.REFUSED: RED,
 }
 PICTURE_ID = "moved@restar"
 FAILURE_ACTIONS = (
@@ -89,12 +91,16 @@ class ApprovalRequest:
     answer_by: datetime
 
 
-def build_message(alert: Alert, settings: Settings, links: Links) -> EmailMessage:
-    """The mail of one alert: what, since when, how bad, the picture, what else changed, where to look, what to do."""
+def build_message(alert: Alert, settings: Settings, links: Links, *, examples: tuple[str, ...] = ()) -> EmailMessage:
+    """The mail of one alert: what, since when, how bad, the picture, what else changed, where to look, what to do.
+
+    `examples` are lines that strangers wrote; they are in the mail alone, not in the stored alert.
+    """
     picture = alert.details.shapes
     content = {
         "alert": alert,
         "details": alert.details,
+        "examples": examples,
         "links": links,
         "eyebrow": EYEBROWS[alert.kind],
         "accent": GREEN if alert.stage is IncidentStage.ENDED else ACCENTS[alert.kind],

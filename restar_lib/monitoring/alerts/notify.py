@@ -27,6 +27,7 @@ NAMES = {
     AlertKind.CONFIDENCE: "Confidence",
     AlertKind.QUEUE: "Labeling queue",
     AlertKind.QUALITY: "Quality",
+    AlertKind.REFUSED: "Refused rows",
 }
 
 

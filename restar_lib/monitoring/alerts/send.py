@@ -15,11 +15,13 @@ from sqlalchemy import Engine
 
 from restar_lib.errors import DeliveryFailed
 from restar_lib.monitoring.alerts import mail, webhook
-from restar_lib.monitoring.alerts.alert_log import Alert
+from restar_lib.monitoring.alerts.alert_log import Alert, AlertKind
 from restar_lib.monitoring.alerts.deliveries import Channel, Deliver, DeliveryCounts, deliver_waiting, waiting
+from restar_lib.monitoring.alerts.incidents import IncidentStage
 from restar_lib.monitoring.alerts.links import links_for
 from restar_lib.monitoring.alerts.mail import Sender
 from restar_lib.monitoring.alerts.notify import channels_of
+from restar_lib.monitoring.alerts.row_examples import examples
 from restar_lib.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ def anything_waits(engine: Engine, settings: Settings) -> bool:
 
 def send_alerts(engine: Engine, settings: Settings, *, sender: Sender, now: datetime) -> SendCounts:
     """Send every alert that waits. Raises `DeliveryFailed` at the end where some did not leave; those keep waiting."""
-    ways = {Channel.MAIL: _by_mail(settings, sender), Channel.WEBHOOK: _by_webhook(settings)}
+    ways = {Channel.MAIL: _by_mail(engine, settings, sender), Channel.WEBHOOK: _by_webhook(settings)}
     counts = {
         channel: deliver_waiting(engine, channel, deliver=ways[channel], now=now) for channel in channels_of(settings)
     }
@@ -58,8 +60,13 @@ def send_alerts(engine: Engine, settings: Settings, *, sender: Sender, now: date
     )
 
 
-def _by_mail(settings: Settings, sender: Sender) -> Deliver:
-    return lambda alert: sender(mail.build_message(alert, settings, links_for(alert, settings)))
+def _by_mail(engine: Engine, settings: Settings, sender: Sender) -> Deliver:
+    def deliver(alert: Alert) -> None:
+        goes_on = alert.kind is AlertKind.REFUSED and alert.stage is not IncidentStage.ENDED
+        shown = examples(engine) if goes_on else ()
+        sender(mail.build_message(alert, settings, links_for(alert, settings), examples=shown))
+
+    return deliver
 
 
 def _by_webhook(settings: Settings) -> Deliver:

@@ -31,6 +31,7 @@ class FindingKind(StrEnum):
     CLASS_SHIFT = "class_shift"
     OLD_TASK = "old_task"
     LOW_QUALITY = "low_quality"
+    REFUSED_ROWS = "refused_rows"
 
 
 @dataclass(frozen=True, kw_only=True)
