@@ -21,12 +21,12 @@ def lost(connection: Connection, *, task_id: int, token: int, labeler: str) -> L
     task = connection.execute(query.where(LabelTask.task_id == task_id)).one_or_none()
     if task is None:
         return _gone(task_id, "its review is not stored any more")
+    if task.claimed_by == labeler and token < task.claim_token:  # first: it may be a second look at an own answer
+        return OpenInAnotherTab(f"task {task_id} is open in another tab of yours; nothing was stored")
     if task.answered:
         return _gone(task_id, "you have answered it, in another tab of yours perhaps")
     if task.skipped:
         return _gone(task_id, "you have skipped it, in another tab of yours perhaps")
-    if task.claimed_by == labeler and token < task.claim_token:
-        return OpenInAnotherTab(f"task {task_id} is open in another tab of yours; nothing was stored")
     if task.status is TaskStatus.OPEN:
         return _gone(task_id, "it went back to the queue meanwhile")
     return _gone(task_id, "somebody else took this review meanwhile")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from restar_lib.cli import app
 from restar_lib.domain import Sentiment, SetAside, TaskStatus
-from restar_lib.errors import LeaseLost
+from restar_lib.errors import LeaseLost, OpenInAnotherTab
 from restar_lib.labeling import leases, queue, set_aside
 from restar_lib.settings import Settings
 from restar_lib.settings import settings as process_settings
@@ -113,6 +113,8 @@ def test_a_reloaded_page_shows_the_second_look_again_and_a_closed_one_gives_it_b
     first = take(engine)
     again = take(engine)
     assert (again.task_id, again.token) == (first.task_id, first.token + 1)
+    with pytest.raises(OpenInAnotherTab):
+        submit(engine, first, two, sentiment=NEUTRAL)
     assert leases.claim(engine, labeler="ben", now=NOON, lease_seconds=LEASE) is None
     leases.release_claim(engine, task_id=again.task_id, token=again.token, labeler="ada")
     abandoned = take(engine, "ben")
