@@ -56,7 +56,7 @@ def retry(
 
     What a source is called and how its ids are understood (source.stable_ids) is taken from today's settings too.
     """
-    from restar_lib.ingest.quarantine_retry import retry as read_again
+    from restar_lib.ingest.by_hand.quarantine_retry import retry as read_again
     from restar_lib.store.database import engine
 
     found = read_again(engine(), settings(), now=now(), source=source or None, reason=reason, dry_run=dry_run)

@@ -2,8 +2,7 @@
 
 The key is a hash of source name and raw row, so a row that comes again is counted again and stored once. It decides
 nothing about a row (`ingest.cleaning` does). Runs in the caller's transaction: `ingest.load` stores rows,
-`ingest.quarantine_retry` reads them again, `privacy.forget` deletes those of a person, `operation.housekeeping` old
-ones.
+`ingest.by_hand` reads them again, `privacy.forget` deletes those of a person, `operation.housekeeping` old ones.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _of_source(
 
 def judge(seen: Sequence[RefusedRows], limits: MonitoringSettings) -> tuple[Finding, ...]:
     """A finding for each source that is over the limit, the worst first."""
-    return tuple(_finding(one, limits) for one in seen if one.share > limits.max_refused_share)
+    return tuple(_finding(one, limits) for one in seen if one.share > limits.max_refused)
 
 
 def _finding(one: RefusedRows, limits: MonitoringSettings) -> Finding:
@@ -94,8 +94,8 @@ def _finding(one: RefusedRows, limits: MonitoringSettings) -> Finding:
         kind=FindingKind.REFUSED_ROWS,
         headline=f"{share} of the rows of {in_one_line(one.source)} could not be read",
         sentence=f"Source {in_one_line(one.source)}: {one.misread.total():,} of {one.rows:,} rows that were read since "
-        f"{one.since:%Y-%m-%d %H:%M} UTC were refused ({share}, limit {100 * limits.max_refused_share:.0f} %, "
-        f"monitoring.max_refused_share): {_listed(one.misread)}.{left_out}",
+        f"{one.since:%Y-%m-%d %H:%M} UTC were refused ({share}, limit {100 * limits.max_refused:.0f} %, "
+        f"monitoring.max_refused): {_listed(one.misread)}.{left_out}",
     )
 
 
@@ -116,7 +116,7 @@ def observed(
         headline=found[0].headline if found else None,
         can_judge=bool(seen),
         calm=f"At most {100 * worst:.1f} % of the rows of a source could not be read "
-        f"(limit {100 * limits.max_refused_share:.0f} %).",
+        f"(limit {100 * limits.max_refused:.0f} %).",
         details=AlertDetails(
             findings=tuple(finding.sentence for finding in found),
             since=at,
@@ -137,8 +137,8 @@ def _number(one: RefusedRows, limits: MonitoringSettings) -> AlertNumber:
     return AlertNumber(
         name=f"Refused of {in_one_line(one.source)}",
         value=f"{one.misread.total():,} of {one.rows:,} ({100 * one.share:.1f} %)",
-        normal=f"at most {100 * limits.max_refused_share:.0f} %",
-        bad=one.share > limits.max_refused_share,
+        normal=f"at most {100 * limits.max_refused:.0f} %",
+        bad=one.share > limits.max_refused,
     )
 
 

@@ -32,7 +32,7 @@ class MonitoringSettings(Section):
     min_mean_confidence: float | None = Field(default=None, ge=0, le=1)
     """An absolute limit beside that; None: there is none, because how sure a model is differs from data to data."""
     max_class_shift: float = Field(default=0.15, ge=0, le=1)
-    max_refused_share: float = Field(default=0.20, ge=0, le=1)
+    max_refused: float = Field(default=0.20, ge=0, le=1)
     """Share of the rows of a source that may be unreadable (malformed, no text, rating or time) in its newest runs."""
     min_rows_read: int = Field(default=50, ge=1)
     """With fewer rows of a source nothing is said about how many could not be read."""

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from restar_lib.cli import app
 from restar_lib.domain import Outcome, QuarantineReason
+from restar_lib.ingest.by_hand.quarantine_retry import RUN_KEY, RetryCounts, retry
 from restar_lib.ingest.counts import IngestCounts
 from restar_lib.ingest.load import ingest
-from restar_lib.ingest.quarantine_retry import RUN_KEY, RetryCounts, retry
 from restar_lib.ingest.sources.configured import open_source
 from restar_lib.privacy.forget import forget
 from restar_lib.settings import Settings
@@ -38,7 +38,7 @@ def reading(smoke: Settings, path: Path, *, min_words: int = 10, chunk_rows: int
     known = smoke.source.fields
     added = {name: (*spellings, *known[name]) for name, spellings in fields.items()}
     source = smoke.source.model_copy(
-        update={"kind": "files", "name": "shop", "path": str(path), "fields": known | added}
+        update={"kind": "files", "name": "shop", "path": str(path), "fields": known | added, "max_refused": 1.0}
     )
     rules = smoke.ingest.model_copy(update={"min_words": min_words, "chunk_rows": chunk_rows})
     return smoke.model_copy(update={"source": source, "ingest": rules})

@@ -68,7 +68,7 @@ def test_many_rows_that_could_not_be_read_are_a_finding_with_their_reasons(night
     """The source, how many of how many, the limit, and each reason; length is named apart."""
     (sentence,) = found(nights.night(1000, bad_rating=300, malformed=12, too_short=400))
     assert "Source shop: 312 of 1,000 rows" in sentence
-    assert "(31 %, limit 20 %, monitoring.max_refused_share): 300 bad_rating, 12 malformed." in sentence
+    assert "(31 %, limit 20 %, monitoring.max_refused): 300 bad_rating, 12 malformed." in sentence
     assert sentence.endswith("Left out by rules of yours, and not counted: 400 too_short.")
 
 

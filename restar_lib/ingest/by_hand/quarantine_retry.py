@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine
 from restar_lib.domain import Outcome, QuarantineReason
 from restar_lib.ingest import quarantine
 from restar_lib.ingest.chunks import MAX_CHUNK_BYTES
-from restar_lib.ingest.cleaning.clean import Rejection
+from restar_lib.ingest.cleaning.clean import UNDATED, Rejection
 from restar_lib.ingest.cleaning.copy_lines import CleanedRow, CleaningOptions, CopyLine, clean_rows
 from restar_lib.ingest.load import LOCK, RunOfSource, begin_run, finish_run, store_rows
 from restar_lib.ingest.quarantine import QuarantinedRow
@@ -183,6 +183,8 @@ def _fields(stored: QuarantinedRow, mapping: FieldMapping) -> Mapping[str, Any] 
     read, _ = parse_line(stored.raw.encode(), mapping)
     if read is None:
         return None if stored.fields is None else kept
+    if "reviewed_at" in read and kept.pop(UNDATED, False):  # the time of the reading stood in for one that is there
+        del kept["reviewed_at"]
     made = {
         name: kept[name]
         for name, refused_as in MADE_WHILE_READING.items()
