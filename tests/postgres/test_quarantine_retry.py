@@ -95,18 +95,28 @@ def test_what_a_reader_made_of_a_rating_stays_unless_it_was_refused_for_it(
     engine: Engine, smoke: Settings, tmp_path: Path
 ) -> None:
     """The row says 8 of 10, its reader stored 4: that counts; a rating that was refused is looked up anew."""
-    file = write_rows(tmp_path / "a.jsonl", [review(1, text=SHORT, rating=8), review(2, rating=9, stars10=2)])
-    read(engine, reading(smoke, file))
-    with engine.begin() as connection:
-        for row in connection.execute(select(Quarantine.row_hash, Quarantine.fields)).all():
-            fields = json.loads(row.fields) | ({"rating": 4} if SHORT in row.fields else {})
-            this = Quarantine.row_hash == row.row_hash
-            reason = QuarantineReason.TOO_SHORT if SHORT in row.fields else QuarantineReason.BAD_RATING
-            connection.execute(update(Quarantine).where(this).values(fields=json.dumps(fields), reason=reason))
-    again(engine, reading(smoke, file, min_words=3, rating=("stars10",)))
+    rows = [review(1, text=SHORT, rating=8), review(2, rating="none", stars=2)]
+    settings = reading(smoke, write_rows(tmp_path / "a.jsonl", rows), min_words=9)
+    of_ten = {"rating_scale": "1-10"}
+    read(engine, settings.model_copy(update={"source": settings.source.model_copy(update=of_ten)}))
+    assert refused(engine) == {"too_short": 1, "bad_rating": 1}
+    again(engine, reading(smoke, tmp_path / "a.jsonl", min_words=3, rating=("stars",)))
     with engine.connect() as connection:
         found = connection.execute(select(ReviewRow.review_id, ReviewRow.rating)).tuples().all()
     assert dict(found) == {"R1": 4, "R2": 2}
+
+
+def test_a_time_that_stood_in_for_a_missing_one_gives_way_to_the_rows_own(
+    engine: Engine, smoke: Settings, tmp_path: Path
+) -> None:
+    """Read without a time (`source.reviewed_at: reading`); today the key of its time is known."""
+    row = {"review_id": "R1", "text": SHORT, "rating": 4, "day_of_purchase": "2024-05-01"}
+    settings = reading(smoke, write_rows(tmp_path / "a.jsonl", [row]))
+    undated = settings.source.model_copy(update={"reviewed_at": "reading"})
+    assert read(engine, settings.model_copy(update={"source": undated})).reasons == {"too_short": 1}
+    again(engine, reading(smoke, tmp_path / "a.jsonl", min_words=3, reviewed_at=("day_of_purchase",)))
+    with engine.connect() as connection:
+        assert connection.scalars(select(ReviewRow.reviewed_at)).one().date().isoformat() == "2024-05-01"
 
 
 def test_rows_that_are_still_refused_stay_with_their_reason_of_today(
