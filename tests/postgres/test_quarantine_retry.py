@@ -24,6 +24,7 @@ from restar_lib.ingest.sources.configured import open_source
 from restar_lib.privacy.forget import forget
 from restar_lib.settings import Settings
 from restar_lib.settings import settings as process_settings
+from restar_lib.store.database import engine as process_engine
 from restar_lib.store.database import engine_for
 from restar_lib.store.tables import IngestRun, Quarantine, ReviewRow
 from tests.review_files import FORMS, review, write_rows
@@ -83,10 +84,10 @@ def test_rows_of_every_form_are_taken_once_the_rule_allows_them(
 
 def test_todays_spellings_find_fields_that_had_no_name(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
     """The keys of a whole file were unknown; after mending `source.fields` its cursor is behind it."""
-    rows = [{"opinion": review(at)["text"], "points": 4, "date": "2026-02-01"} for at in range(4)]
+    rows = [{"my_words": review(at)["text"], "my_points": 4, "date": "2026-02-01"} for at in range(4)]
     file = write_rows(tmp_path / "a.jsonl", rows)
     assert read(engine, reading(smoke, file)).quarantined == 4
-    mended = reading(smoke, file, text=("opinion",), rating=("points",))
+    mended = reading(smoke, file, text=("my_words",), rating=("my_points",))
     assert again(engine, mended).outcomes == {Outcome.NEW: 4}
     assert refused(engine) == {}
 
@@ -275,7 +276,8 @@ def test_the_commands_list_and_retry(
     variables = {"PROFILE": "smoke", "HOME": settings.home, "DATABASE__URL": database_url, "SOURCE__NAME": "shop"}
     for name, value in {**variables, "INGEST__MIN_WORDS": 3}.items():
         monkeypatch.setenv(f"RESTAR_{name}", str(value))
-    process_settings.cache_clear()
+    for cached in (process_settings, process_engine):
+        cached.cache_clear()
     try:
         listed = CliRunner().invoke(app, ["quarantine", "list"]).output
         assert listed.startswith("3 rows in quarantine\n  shop: 2 too_short\n  shop: 1 bad_rating\n")
@@ -292,5 +294,6 @@ def test_the_commands_list_and_retry(
         done = CliRunner().invoke(app, ["quarantine", "retry", "--reason", "too_short"]).output
         assert done.startswith("shop: 2 rows read again, 2 left the quarantine\n")
     finally:
-        process_settings.cache_clear()
+        for cached in (process_settings, process_engine):
+            cached.cache_clear()
     assert refused(engine) == {"bad_rating": 1}

@@ -16,6 +16,7 @@ from restar_lib.errors import LeaseLost, OpenInAnotherTab
 from restar_lib.labeling import leases, queue, set_aside
 from restar_lib.settings import Settings
 from restar_lib.settings import settings as process_settings
+from restar_lib.store.database import engine as process_engine
 from restar_lib.store.tables import Label, LabelTask
 from tests.labelers import LATER, LEASE, asking, skip, submit, take
 from tests.tasks import NOON, add_tasks, labels, statuses
@@ -176,7 +177,8 @@ def test_what_everybody_skipped_is_asked_again_by_a_command(
         first = connection.scalar(select(LabelTask.task_id).where(LabelTask.review_id == "r0"))
     for name, value in {"PROFILE": "smoke", "HOME": smoke.home, "DATABASE__URL": database_url}.items():
         monkeypatch.setenv(f"RESTAR_{name}", str(value))
-    process_settings.cache_clear()
+    for cached in (process_settings, process_engine):
+        cached.cache_clear()
     try:
         said = CliRunner().invoke(app, ["labels", "summary"]).output
         assert "waiting: 0\nset aside: 3 skipped by everybody\n" in said
@@ -185,6 +187,7 @@ def test_what_everybody_skipped_is_asked_again_by_a_command(
         assert take(engine).review_id == "r0"
         assert CliRunner().invoke(app, ["labels", "reopen"]).output == "2 tasks are asked about again\n"
     finally:
-        process_settings.cache_clear()
+        for cached in (process_settings, process_engine):
+            cached.cache_clear()
     assert set(statuses(engine).values()) == {TaskStatus.CLAIMED, TaskStatus.OPEN}
     assert set(marks(engine).values()) == {None}

@@ -23,7 +23,7 @@ def test_one_value_is_a_list_of_one(tmp_path: Path) -> None:
         mail__recipients="ann@example.org",
         labeling__labelers="ann",
         hub__categories="Toys",
-        source__fields="{text: opinion}",
+        source__fields="{text: my_words}",
         simulated__drills="[2025-03-01T00:00:00Z, 2025-04-01T00:00:00Z]",
     )
     assert (found.mail.recipients, found.labeling.labelers, found.hub.categories) == (
@@ -31,7 +31,7 @@ def test_one_value_is_a_list_of_one(tmp_path: Path) -> None:
         ("ann",),
         ("Toys",),
     )
-    assert found.source.fields["text"][0] == "opinion"
+    assert found.source.fields["text"][0] == "my_words"
     assert len(found.simulated.drills) == 1
 
 
@@ -88,8 +88,8 @@ def test_broken_yaml_in_a_variable_is_one_line_that_names_it(tmp_path: Path) -> 
 def test_a_spelling_is_added_to_one_field_and_all_others_stay(tmp_path: Path) -> None:
     """It comes first; the known ones of that field stay behind it, each once."""
     known = _settings(tmp_path).source.fields
-    found = _settings(tmp_path, source__fields="{text: [opinion, body]}").source.fields
-    assert found["text"] == ("opinion", "body", *(name for name in known["text"] if name != "body"))
+    found = _settings(tmp_path, source__fields="{text: [my_words, body]}").source.fields
+    assert found["text"] == ("my_words", "body", *(name for name in known["text"] if name != "body"))
     assert {name: found[name] for name in known if name != "text"} == {
         name: known[name] for name in known if name != "text"
     }
@@ -115,7 +115,7 @@ def test_options_of_a_storage_are_replaced_as_a_whole(tmp_path: Path) -> None:
 
 def test_the_origin_names_both_layers(tmp_path: Path) -> None:
     """`config show` says that the spellings are from two places."""
-    variables = {"RESTAR_HOME": str(tmp_path), "RESTAR_SOURCE__FIELDS": "{text: opinion}"}
+    variables = {"RESTAR_HOME": str(tmp_path), "RESTAR_SOURCE__FIELDS": "{text: my_words}"}
     assert load(environment=variables).origins["source.fields"] == "environment, over include/config/default.yaml"
 
 
