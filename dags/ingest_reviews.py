@@ -19,10 +19,10 @@ from its beginning; what is known is recognised.
 stored. A missing path or a state folder that belongs to another source is yours to mend; a database that was away is
 retried. Then clear the task. Files that cannot be read fail `report_damaged_files` alone: all others are stored and
 scored the same night. A file that can be read in two ways, or of whose rows more than `source.max_refused` cannot be
-read, is one of them: the line says what to set, and nothing of it counts as read. Mend or remove what it names; the next
-run reads it, or `read_and_store` when it is cleared. `restar inspect <file>` shows what is understood of a file,
-`restar ingest --dry-run` what a run would do. Rows that were refused for a setting (`restar quarantine list`) are
-read again by `restar quarantine retry` once it is mended.
+read, is one of them: the line says what to set, and nothing of it counts as read. Mend or remove what it names; the
+next run reads it, or `read_and_store` when it is cleared. `restar inspect <file>` shows what is understood of a file,
+`restar ingest --dry-run` what a run would do. Rows that were refused for a setting (`restar quarantine list`) are read
+again by `restar quarantine retry` once it is mended.
 """
 
 from __future__ import annotations
