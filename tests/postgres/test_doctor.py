@@ -113,9 +113,9 @@ def test_a_database_that_is_away_fails_in_production_and_warns_where_it_is_ours_
 @pytest.mark.parametrize(
     ("content", "health"),
     [
-        ('{"text": "It is sturdy.", "rating": 5}\n', CheckStatus.OK),
+        ('{"text": "It is sturdy.", "rating": 5, "date": "2024-05-01"}\n', CheckStatus.OK),
         ("", CheckStatus.WARN),
-        ("not a review\n", CheckStatus.WARN),
+        ("not a review\n", CheckStatus.FAIL),
     ],
 )
 def test_the_first_row_of_the_source_is_read(

@@ -318,10 +318,11 @@ def test_a_run_that_is_overtaken_goes_on_from_the_new_cursor(
 def test_a_log_line_says_what_happened(
     engine: Engine, smoke: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Source, run, every outcome and the reasons, in one line."""
+    """What was understood of a new file; then source, run, every outcome and the reasons, in one line."""
     with caplog.at_level(logging.INFO, logger="restar_lib"):
         run(engine, write(tmp_path / "a.jsonl", row("R1"), b"{oops"), smoke)
-    (message,) = caplog.messages
+    understood, message = caplog.messages
+    assert understood.startswith(f"{tmp_path / 'a.jsonl'}: JSON Lines: review_id = review_id, text = text")
     assert message.startswith("ingest run 1 of shop (test): 2 rows in ")
     assert message.endswith("1 new, 0 already known, 0 duplicate texts, 1 quarantined (malformed 1)")
 

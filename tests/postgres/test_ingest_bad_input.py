@@ -124,8 +124,8 @@ def no_header(file: Path) -> None:
         ("b.csv", junk, "this is no text"),
         ("b.parquet", junk, "this is not Parquet"),
         ("b.parquet", cut_parquet, "damaged or cut off in its footer"),
-        ("b.parquet", other_columns, "no column for the text in the row of names"),
-        ("b.csv", no_header, "no column for the text in the first row"),
+        ("b.parquet", other_columns, "no column for the text and none for the rating in the row of names"),
+        ("b.csv", no_header, "no column for the text and none for the rating in the first row"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

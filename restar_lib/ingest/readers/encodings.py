@@ -28,6 +28,8 @@ EVIDENCE_BYTES: Final = 64 << 10
 """So many bytes of such lines are looked at."""
 LEAST_BYTES: Final = 8
 """Shorter lines are no texts, but rests of something."""
+MAX_ZEROS: Final = 0.4
+"""Of every other byte: with more it is UTF-16, where the characters that come out are mostly ASCII."""
 BROKEN: Final = 0.01
 """A smaller share of the lines, in no encoding that is certain, are broken rows of UTF-8."""
 SURE_COHERENCE: Final = 0.4
@@ -152,9 +154,11 @@ def _without_mark(head: bytes) -> str:
     if len(head) < 8:
         return ""
     first, second = head[0::2].count(0) / len(head[0::2]), head[1::2].count(0) / len(head[1::2])
-    if first < 0.05 and second > 0.4:
-        return "utf-16-le"
-    return "utf-16-be" if second < 0.05 and first > 0.4 else ""
+    if max(first, second) < MAX_ZEROS or min(first, second) > 0.05:
+        return ""
+    name = "utf-16-le" if second > first else "utf-16-be"
+    text = head.decode(name, "replace")
+    return name if sum(sign.isascii() for sign in text) > len(text) / 2 else ""
 
 
 @dataclass(kw_only=True)
