@@ -113,7 +113,7 @@ class FieldMapping:
             for place in places:
                 value = row[place[0]]
                 if len(place) > 1 or value.__class__ is dict:
-                    value = _nested(value, place[1:])
+                    value = value_at(row, place)
                 if value is not None and value != "":
                     found[name] = value
                     break
@@ -151,9 +151,10 @@ def _spelled(spelling: str, by_name: Mapping[str, list[str]]) -> list[Place]:
     return places
 
 
-def _nested(value: Any, path: Place) -> Any:
-    """What is below `value`; None where there is none, or an object. A list is several rows, and never looked into."""
-    for name in path:
+def value_at(row: Mapping[str, Any], place: Place) -> Any:
+    """What is there; None where nothing is, or an object. A list is several rows, and never looked into."""
+    value = row.get(place[0])
+    for name in place[1:]:
         if not isinstance(value, dict):
             return None
         wanted = plain_name(name)

@@ -20,7 +20,7 @@ from restar_lib.ingest.cleaning.clean import Rejection, clean
 from restar_lib.ingest.inspection.shape import STARS, FileOptions, FileShape, stars_of
 from restar_lib.ingest.inspection.survey import OTHER, Survey
 from restar_lib.ingest.quarantine import readable_text
-from restar_lib.ingest.raw_rows import FIELDS, RawRow
+from restar_lib.ingest.raw_rows import FIELDS, Place, RawRow, value_at
 from restar_lib.settings import IngestSettings
 
 CLEANED_ROWS: Final = 2_000
@@ -119,16 +119,22 @@ class Inspection:
 
 def columns_of(found: Survey, options: FileOptions, names: Sequence[str]) -> tuple[list[Column], list[str]]:
     """Where the first rows have each field, with an example, and the names that nobody reads."""
-    places = dict(options.mapping.places(names))
-    columns = []
+    places, objects = dict(options.mapping.places(names)), found.objects()
+    columns: list[Column] = []
+    used: set[str] = set()
     for name in FIELDS:
         example = next((row.fields[name] for row in found.first if row.fields and row.fields.get(name)), None)
-        place = places.get(name, [])
+        place = _place_with_value(places.get(name, []), objects)
         if place or example is not None:
-            shown = ".".join(place[0]) if place else name
-            columns.append(Column(field=name, name=shown, example=_short(example)))
-    used = {place[0] for found_places in places.values() for place in found_places[:1]}
+            used.update(place[:1])
+            columns.append(Column(field=name, name=".".join(place) or name, example=_short(example)))
     return columns, [name for name in names if name and name not in used]
+
+
+def _place_with_value(places: Sequence[Place], objects: Sequence[Mapping[str, Any]]) -> Place:
+    """The first of these places where one of the rows has something; of a table, the first column."""
+    filled = (place for place in places if any(value_at(row, place) is not None for row in objects))
+    return next(filled, places[0] if places else ())
 
 
 def ratings_of(found: Survey, scale: str) -> dict[str, tuple[int | None, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -64,17 +65,19 @@ class Survey:
             found[time] += number
         return found
 
+    def objects(self) -> list[dict[str, Any]]:
+        """The first rows as they are in JSON; none where they are something else."""
+        found = []
+        for row in self.first:
+            with suppress(ValueError, RecursionError):
+                value = json.loads(row.raw)
+                if isinstance(value, dict):
+                    found.append(value)
+        return found
+
     def names(self) -> list[str]:
         """The names that the first rows have, in JSON."""
-        found: dict[str, None] = {}
-        for row in self.first:
-            try:
-                value = json.loads(row.raw)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(value, dict):
-                found |= dict.fromkeys(map(str, value))
-        return list(found)
+        return list(dict.fromkeys(name for row in self.objects() for name in row))
 
 
 def survey(rows: Iterable[RawRow], *, at_most: int) -> Survey:
