@@ -8,7 +8,7 @@ stars from 1 to 5, dates that can be read in one way) pass as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -57,8 +57,7 @@ class FileShape:
 
     def as_state(self) -> dict[str, Any]:
         """What is not of the usual kind, as JSON."""
-        usual = asdict(FileShape())
-        return {name: value for name, value in asdict(self).items() if value != usual[name]}
+        return {name: value for name, value in vars(self).items() if value != getattr(FileShape, name)}
 
 
 Resolve = Callable[[RawRow], RawRow]

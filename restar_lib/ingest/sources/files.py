@@ -28,7 +28,8 @@ from restar_lib.ingest.sources.base import Window, check_kind
 log = logging.getLogger(__name__)
 
 SHOWN_PROBLEMS = 3
-SAID_KINDS = 20
+SAID_KINDS, SAID_FILES = 20, 200
+"""What was understood is logged of so many kinds, among so many files."""
 LOOKED_UP_TOGETHER = 500
 """Files whose states are looked up by one statement."""
 
@@ -73,7 +74,8 @@ class FilesSource:
             states = {**files(names), **last}
             for name in names:
                 try:
-                    for state, row in read_file(found[name], states.get(name), self.options, on_new=said.say):
+                    on_new = said.say if said.listens else None
+                    for state, row in read_file(found[name], states.get(name), self.options, on_new=on_new):
                         yield row.with_cursor({"kind": self.kind, "file": name, "state": state})
                 except SourceError as error:
                     problems.append(str(error))
@@ -98,10 +100,17 @@ class _Said:
 
     def __init__(self) -> None:
         self._kinds: set[str] = set()
+        self._files = 0
+
+    @property
+    def listens(self) -> bool:
+        """Whether one more file is of interest."""
+        return self._files < SAID_FILES and len(self._kinds) < SAID_KINDS
 
     def say(self, address: str, report: Inspection) -> None:
         """Log it, if no file like this was."""
+        self._files += 1
         line = report.line()
-        if line not in self._kinds and len(self._kinds) < SAID_KINDS:
+        if line not in self._kinds:
             self._kinds.add(line)
             log.info("%s: %s", address, line)
