@@ -107,6 +107,16 @@ def test_what_a_reader_made_of_a_rating_stays_unless_it_was_refused_for_it(
     assert dict(found) == {"R1": 4, "R2": 2}
 
 
+def test_a_rating_that_was_not_on_its_files_scale_does_not_become_stars(
+    engine: Engine, smoke: Settings, tmp_path: Path
+) -> None:
+    """A 2 beside thumbs up and down says nothing, and is not two stars the next time."""
+    settings = reading(smoke, write_rows(tmp_path / "a.jsonl", [review(1, rating=2), review(2, rating=1)]))
+    thumbs = settings.model_copy(update={"source": settings.source.model_copy(update={"rating_scale": "thumbs"})})
+    assert read(engine, thumbs).reasons == {"bad_rating": 1}
+    assert again(engine, settings).refused == {QuarantineReason.BAD_RATING: 1}
+
+
 def test_a_time_that_stood_in_for_a_missing_one_gives_way_to_the_rows_own(
     engine: Engine, smoke: Settings, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from restar_lib.ingest import quarantine
 from restar_lib.ingest.chunks import MAX_CHUNK_BYTES
 from restar_lib.ingest.cleaning.clean import UNDATED, Rejection
 from restar_lib.ingest.cleaning.copy_lines import CleanedRow, CleaningOptions, CopyLine, clean_rows
+from restar_lib.ingest.inspection.shape import NOT_ON_SCALE
 from restar_lib.ingest.load import LOCK, RunOfSource, begin_run, finish_run, store_rows
 from restar_lib.ingest.quarantine import QuarantinedRow
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow, parse_line
@@ -177,7 +178,7 @@ def _fields(stored: QuarantinedRow, mapping: FieldMapping) -> Mapping[str, Any] 
     """The row's fields by our names; None where it cannot be read again.
 
     Today's mapping decides where the row itself is JSON. What a reader made of the whole file stays as it was stored,
-    unless the row was refused for exactly that.
+    unless the row was refused for exactly that; a rating that was not on its file's scale does not become stars.
     """
     kept: dict[str, Any] = {} if stored.fields is None else json.loads(stored.fields)
     read, _ = parse_line(stored.raw.encode(), mapping)
@@ -188,7 +189,7 @@ def _fields(stored: QuarantinedRow, mapping: FieldMapping) -> Mapping[str, Any] 
     made = {
         name: kept[name]
         for name, refused_as in MADE_WHILE_READING.items()
-        if name in kept and stored.reason is not refused_as
+        if name in kept and (stored.reason is not refused_as or kept[name] == f"{read.get(name)} {NOT_ON_SCALE}")
     }
     return kept | read | made
 

@@ -18,6 +18,8 @@ from restar_lib.ingest.cleaning.timestamps import DateOrder, parse_timestamp
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 
 STARS = "1-5"
+NOT_ON_SCALE = "(not on the scale of its file)"
+"""Behind a rating that must not pass as stars: 2 where there are thumbs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,6 @@ def _rating_converter(scale: str) -> Callable[[Any], Any] | None:
 
     def convert(value: Any) -> Any:
         stars = stars_of(value, scale)
-        return f"{value} (not on the scale {scale})" if stars is None else stars
+        return f"{value} {NOT_ON_SCALE}" if stars is None else stars
 
     return convert
