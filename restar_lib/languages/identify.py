@@ -26,6 +26,7 @@ RULED_OUT: Final = 0.02
 """Largest probability of English, or of what a model reads, for which a text is taken to be in another language."""
 RULED_OUT_SHORT: Final = 0.01
 """The same for texts of one or two words, which are often names."""
+LONG_TEXT: Final = 2_000
 FEW_WORDS: Final = 2
 BEGINNING: Final = 160
 """Characters in which common English words are looked for."""
@@ -130,6 +131,12 @@ def _may_be_foreign(words: Sequence[str]) -> bool:
     different = {word.strip(_PUNCTUATION) for word in words}
     hints = len(OTHERS & different) + sum(not word.isascii() and word.isalpha() for word in different)
     return hints > (0 if COMMON.isdisjoint(different) else 1)
+
+
+def likeliest(text: str) -> tuple[str, float]:
+    """The likeliest language of a longer text (its first 2,000 characters), and its probability among sixty."""
+    language, probability = _identifier().rank(text[:LONG_TEXT])[0]
+    return str(language), float(probability)
 
 
 def _probabilities(text: str, among: Collection[str]) -> dict[str, float]:

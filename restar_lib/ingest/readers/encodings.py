@@ -1,10 +1,10 @@
 """The encoding of a file, and its content as UTF-8: UTF-16 by its mark, Windows-1252 and others by their bytes.
 
 A file is UTF-8 unless something else is certain: a mark at its beginning, zeros in every other byte, or lines that are
-no UTF-8 while none with an accent is. Then Windows-1252 is taken where the bytes make plausible words of Western
-Europe, another encoding where charset-normalizer recognises a language in it; what stays doubtful is refused with the
-key to set. A few broken bytes in a file of UTF-8 are not its encoding: those rows end in quarantine one by one.
-It knows nothing of rows. Called by `readers.tables`.
+no UTF-8 while none with an accent is. Then an encoding is certain that is the only one in which the bytes make words,
+and a language that is written in it; what stays doubtful is refused with the key to set, and a guess. A few broken
+bytes in a file of UTF-8 are not its encoding: those rows end in quarantine one by one.
+It knows nothing of rows. Called by `readers.formats`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.readers.compression import BUFFER_BYTES, DAMAGED, Content
+from restar_lib.languages.identify import likeliest
 
 UTF_8: Final = "utf-8"
 WINDOWS: Final = "cp1252"
-CENTRAL: Final = "cp1250"
+LATIN_9: Final = "iso8859_15"
 LOOKED_AT_BYTES: Final = 256 << 20
 """So much of a file is searched for bytes that are no UTF-8."""
 EVIDENCE_BYTES: Final = 64 << 10
@@ -32,37 +34,48 @@ MAX_ZEROS: Final = 0.4
 """Of every other byte: with more it is UTF-16, where the characters that come out are mostly ASCII."""
 BROKEN: Final = 0.01
 """A smaller share of the lines, in no encoding that is certain, are broken rows of UTF-8."""
-SURE_COHERENCE: Final = 0.4
-"""charset-normalizer's likeness to a language, 0 to 1. Texts of a dozen words in the right encoding had 0.45 to 0.75
-(Russian, Greek, Turkish, Polish, French, German)."""
-EUROPE = (WINDOWS, CENTRAL, "cp1254", "cp1257", "iso8859_2", "iso8859_15")
-"""What plausible words of Western Europe may be written in."""
-SURE_OF = ("cp125", "iso8859", "koi8")
-"""Of the families of one byte a character. It mistakes those of old Macs and of DOS for each other, and texts of a few
-Chinese, Japanese or Korean sentences too."""
-SAME: Final = 0.02
-"""Of its two figures: a smaller difference says nothing."""
+MAX_ODD: Final = 0.02
+"""Of the characters beyond ASCII; in real English texts of Windows-1252 it was at most 0.008."""
+MIN_SURE: Final = 0.8
+"""Least probability of the language that the words make."""
+MAX_ACCENTS: Final = 0.5
+"""Of the letters in words with accents; in Cyrillic or Greek that is read as Latin it is nearly all."""
+LEAST_SHARE: Final = 0.3
+"""Of the letters: a text in another script holds so many of it."""
+_WEST = frozenset(
+    {"en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "nb", "nn", "fi", "ca", "gl", "eu", "af", "ga"}
+)
+_CENTRE = frozenset({"pl", "cs", "sk", "hu", "sl", "hr", "bs", "sr", "ro", "sq"})
+CANDIDATES: Final = {
+    WINDOWS: _WEST,
+    LATIN_9: _WEST,
+    "cp1250": _CENTRE,
+    "iso8859_2": _CENTRE,
+    "cp1254": frozenset({"tr", "az"}),
+    "cp1257": frozenset({"lt", "lv", "et"}),
+    "iso8859_13": frozenset({"lt", "lv", "et"}),
+}
+"""Encodings of one byte a character, the commonest first, and the languages that are written in them."""
+SCRIPTS: Final = {
+    "cp1251": "CYRILLIC",
+    "koi8_r": "CYRILLIC",
+    "koi8_u": "CYRILLIC",
+    "cp1253": "GREEK",
+    "iso8859_7": "GREEK",
+    "cp1255": "HEBREW",
+    "cp1256": "ARABIC",
+}
+"""Those of other scripts: every letter beyond ASCII is of the script, and none is a capital within a word."""
+_WITHIN_WORDS = frozenset("\u2019\u2018\u00b4\u00ad\u2026\u2013\u2014\u00b7\u00d7")
+"""Quotes, dashes and dots that stand between two letters."""
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WESTERN = "àâäáãåæçèéêëìíîïñòóôöõøœùúûüýÿßšžÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÖÕØŒÙÚÛÜÝŸŠŽ"
-_PUNCTUATION = "‘’‚“”„…–—•€™©®°£¥¢§¶½¼¾²³¹ºª«»¿¡´·×÷±µ¨¸¬¯†‡‰‹›ˆ˜\xa0\xad"
-_NOT_PLAUSIBLE = re.compile(
-    rf"[^\x00-\x7f{_WESTERN}{_PUNCTUATION}]"
-    r"|[a-zà-öø-ÿœšž][À-ÖØ-ÞŒŠŽŸ]"  # a capital letter within a word
-    rf"|[a-zA-Z][^\x00-\x7f{_WESTERN}’‘´\xad–—…×·][a-z]"  # a sign within a word
-)
-_WORD = re.compile(rf"[a-zA-Z{_WESTERN}]+")
-_HIGH = re.compile(rf"[{_WESTERN}]")
-_HUNGARIAN = frozenset("áéíóúöüõûÁÉÍÓÚÖÜÕÛ")
-"""Its letters in cp1250, as cp1252 shows them: all of them are letters there."""
-MAX_ODD: Final = 0.02
-"""Of the signs beyond ASCII; in real English texts it was at most 0.008."""
-MAX_ACCENTS: Final = 0.45
-"""Of the letters in words with accents; in Cyrillic or Greek that is read as Windows-1252 it is nearly all."""
+_BEYOND = re.compile(r"[^\x00-\x7f]")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def marked_encoding(head: bytes) -> str:
@@ -81,9 +94,15 @@ def find_encoding(content: Content, *, address: str) -> str:
     if seen.is_utf_8:
         return UTF_8
     sample = b"\n".join(seen.evidence)
-    certain, guess = _guess(sample)
+    certain, guess = ("", "") if seen.good else _guess(sample)
     if certain or seen.bad <= BROKEN * seen.lines:
         return certain or UTF_8
+    if seen.good:
+        raise SourceError(
+            f"{address}: {seen.good:,} of its lines are UTF-8 and {seen.bad:,} are not: it is put together of two "
+            "encodings. Take it apart, or set source.encoding: utf-8 to refuse the others row by row. Nothing of this "
+            "file was read"
+        )
     shown = sample.decode("utf-8", "backslashreplace").strip()[:80]
     raise SourceError(
         f"{address}: its text is not UTF-8, and no other encoding is certain{f'; it may be {guess}' if guess else ''}. "
@@ -222,31 +241,54 @@ def _is_utf_8(line: bytes) -> bool:
 
 def _guess(sample: bytes) -> tuple[str, str]:
     """The encoding that is certain, and the one that is likely; empty where there is none."""
+    fitting = [name for name in (*CANDIDATES, *SCRIPTS) if _fits(sample, name)]
+    # Several that give the same text are one: most accents of German and French have the same bytes in many.
+    if WINDOWS in fitting and LATIN_9 in fitting:  # signs that only one of them has are odd in the other
+        fitting.remove(LATIN_9)
+    if fitting and len({sample.decode(name, "replace") for name in fitting}) == 1:
+        return fitting[0], fitting[0]
+    if fitting:
+        return "", fitting[0]
     from charset_normalizer import from_bytes
 
-    text = sample.decode(WINDOWS, "replace")
-    is_western = _is_western(text)
-    # Most accents of German and French have the same bytes in both: then there is nothing to choose.
-    if is_western and (not _HIGH.search(text) or text == sample.decode(CENTRAL, "replace")):
-        return WINDOWS, WINDOWS
-    matches = from_bytes(sample, cp_isolation=[*EUROPE] if is_western else None)
-    best = matches.best()
-    if best is None:
-        return (WINDOWS, WINDOWS) if is_western else ("", "")
-    is_hungarian = best.encoding == CENTRAL and best.language == "Hungarian"
-    if is_western and not (is_hungarian and set(_HIGH.findall(text)) <= _HUNGARIAN):
-        alike = [one for one in matches if one.chaos <= best.chaos + SAME and one.coherence >= best.coherence - SAME]
-        if any(str(one) == text or WINDOWS in one.could_be_from_charset for one in alike):
-            return WINDOWS, WINDOWS
-    is_sure = best.coherence >= SURE_COHERENCE and best.encoding.startswith(SURE_OF)
-    return best.encoding if is_sure else "", best.encoding
+    best = from_bytes(sample).best()
+    return "", best.encoding if best is not None else ""
 
 
-def _is_western(text: str) -> bool:
-    """Whether bytes that were read as Windows-1252 make plausible words of Western Europe."""
-    odd = len(_NOT_PLAUSIBLE.findall(text))
-    if odd > MAX_ODD * sum(not sign.isascii() for sign in text):
+def _fits(sample: bytes, name: str) -> bool:
+    """Whether the bytes make words in this encoding, of a language that is written in it."""
+    text = sample.decode(name, "replace")
+    signs = list(_BEYOND.finditer(text))
+    if sum(_is_odd(text, found.start()) for found in signs) > MAX_ODD * len(signs):
         return False
-    words = [word for word in _WORD.findall(text) if _HIGH.search(word) and len(word) > 1]
-    accents = sum(len(_HIGH.findall(word)) for word in words)
-    return accents <= MAX_ACCENTS * sum(map(len, words))
+    letters = [found.group() for found in signs if found.group().isalpha()]
+    if name in SCRIPTS:
+        capitals = sum(letter.isupper() for letter in letters)
+        of_script = all(unicodedata.name(letter, "").startswith(SCRIPTS[name]) for letter in letters)
+        share = len(letters) / max(sum(sign.isalpha() for sign in text), 1)
+        return share >= LEAST_SHARE and of_script and capitals <= len(letters) / 2
+    accented = [word for word in _WORD.findall(text) if not word.isascii()]
+    if len(letters) > MAX_ACCENTS * sum(map(len, accented)):
+        return False
+    language, sure = likeliest(text)
+    return language in CANDIDATES[name] and sure >= MIN_SURE
+
+
+def _is_odd(text: str, place: int) -> bool:
+    """Whether nobody writes this character here: a control, a bare accent, a sign or a capital within a word."""
+    sign = text[place]
+    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    kind = unicodedata.category(sign)
+    if kind == "Cc" or sign in "\ufffd\u00a4\u00a6\u00ac\u00a8\u00b8":
+        return True
+    if not sign.isalpha():
+        return before.isalpha() and after.isalpha() and sign not in _WITHIN_WORDS
+    if kind == "Lu" and before.islower():
+        return True
+    # Letters of two scripts in one word; ASCII is Latin.
+    beside = before if before.isalpha() else after
+    return beside.isalpha() and _is_latin(sign) != _is_latin(beside)
+
+
+def _is_latin(letter: str) -> bool:
+    return letter < "\u0370" or "\u1e00" <= letter < "\u1f00"
