@@ -16,7 +16,7 @@ from restar_lib.ingest.inspection.undecided import Question
     ("written", "stars"),
     [
         (4.4, 4), (4.6, 5), (1.5, 2), (2.5, 3), (3.5, 3), (4.5, 4), ("3,5", 3), ("8/10", 4), ("5/10", 3), ("2/10", 1),
-        ("90%", 5), ("0/5", 1), ("4 bubbles", 4), ("5.0 out of 5", 5), ("two stars", 2), ("\u2605\u2605\u2606\u2606\u2606", 2),
+        ("90%", 4), ("40 %", 2), ("100%", 5), ("\u2605\u2605\u2605\u2606", 4), ("1,000", None), ("0/5", 1), ("4 bubbles", 4), ("5.0 out of 5", 5), ("two stars", 2), ("\u2605\u2605\u2606\u2606\u2606", 2),
         ("\U0001f44d", 5), ("Not recommended", 1), (0, None), (5.2, None), ("8 stars", None), ("12/10", None),
         ("3/2024", None), (True, None), ("", None), ("star", None), ("4 stars from me, because it is good", None),
     ],
@@ -52,6 +52,7 @@ CERTAIN = [
     ({5: 100}, "1-5"),
     ({0: 1, 1: 20, 4: 20, 5: 60}, "1-5"),
     ({5: 990, 4: 5, 55: 5}, "1-5"),
+    ({4: 10, 3: 5}, "1-5"),
     (dict.fromkeys(range(1, 11), 10), "1-10"),
     ({str(number): 10 for number in range(11)}, "0-10"),
 ]
@@ -64,6 +65,17 @@ DOUBTFUL: list[tuple[dict[Any, int], str]] = [
     ({"0": 5, "1": 5}, "thumbs"),
     ({-1: 5, 1: 5}, "thumbs"),
     ({1: 50, 2: 50}, "1-2"),
+    ({1: 20, 2: 20, 3: 20, 4: 20}, "1-4"),
+    ({1: 20, 2: 20, 3: 20, 4: 20}, "1-10"),
+    ({1: 60, 2: 60, 3: 40, 4: 30, 999: 1}, "1-10"),
+    ({1: 60, 5: 60, 700: 12}, "1-10"),
+    ({"5 stars": 10, "8 stars": 10}, "1-10"),
+    ({"one": 10, "five": 10, "ten": 2}, "1-10"),
+    ({"Y": 5, "N": 5}, "thumbs"),
+    ({"up": 5, "down": 5}, "thumbs"),
+    ({1: 5, 2: 5, 6: 5}, "6-1"),
+    ({20: 5, 100: 5}, "20-100"),
+    ({-1: 5, 4: 5, 5: 5}, "1-5"),
     ({0: 5, 1: 5, 2: 5, 3: 5, 4: 5}, "0-4"),
     ({0: 50, 1: 5, 5: 50}, "0-5"),
     ({0.5: 5, 3.5: 5, 5: 5}, "0.5-5"),
@@ -92,3 +104,9 @@ def test_truth_values_that_recommend_are_thumbs() -> None:
     """The name of the column says which of them is good."""
     assert find_scale({True: 5, False: 5}, column="voted_up") == "thumbs"
     assert find_scale({"True": 5, "no": 5}, column="Is Recommended") == "thumbs"
+
+
+def test_who_does_not_like_does_not_recommend() -> None:
+    """A column of the opposite is asked about."""
+    for column in ("dislike", "not_recommended"):
+        assert isinstance(find_scale({True: 5, False: 5}, column=column), Question)

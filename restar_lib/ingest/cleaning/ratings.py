@@ -27,10 +27,12 @@ SENTIMENT_WORDS: Final = {
 THUMB_WORDS: Final = {
     "true": 5, "false": 1, "yes": 5, "no": 1, "y": 5, "n": 1, "t": 5, "f": 1, "up": 5, "down": 1,
     "like": 5, "dislike": 1, "good": 5, "bad": 1, "1": 5, "0": 1, "-1": 1, "__label__2": 5, "__label__1": 1,
+    "label_1": 5, "label_0": 1,
 }  # fmt: skip
 """What is one of two only where the scale is known to be `thumbs`."""
+_NUMBER_WORDS = {"six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0}
 _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
-_NUMBER = r"[0-9]{1,4}(?:[.,][0-9]{1,6})?"
+_NUMBER = r"[0-9]{1,4}(?:\.[0-9]{1,6}|,[0-9]{1,2})?"
 _PLAIN = re.compile(rf"[-+]?(?:{_NUMBER}|[.,][0-9]{{1,6}})")
 _COUNTED = re.compile(rf"({_NUMBER}|one|two|three|four|five)\s?-?\s?(?:stars?|bubbles?)(?:\s+ratings?)?")
 # "Out of" on the pages of large shops: English, German, French, Spanish, Italian, Dutch, Swedish, Polish.
@@ -40,7 +42,7 @@ _OUT_OF = re.compile(
 )
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _FULL, _EMPTY = "\u2605\u2b50\U0001f31f*", "\u2606\u2729"
-_SIGNS = re.compile(rf"[{re.escape(_FULL)}]{{1,5}}[{_EMPTY}]{{0,4}}")
+_SIGNS = re.compile(rf"[{re.escape(_FULL)}]{{1,5}}[{_EMPTY}]{{0,9}}")
 LARGEST: Final = 1e15
 """A larger number rates nothing."""
 MAX_CHARS = 60
@@ -101,11 +103,24 @@ def _written_stars(text: str) -> int | None:
         return _stars(float(_WORDS[counted[1]]) if counted[1] in _WORDS else _decimal(counted[1]))
     if out_of := _OUT_OF.fullmatch(text):
         return _of(_decimal(out_of[1]), int(out_of[2]))
-    if percent := _PERCENT.fullmatch(text):
-        return RatingScale(0, 100).stars(_decimal(percent[1]))
-    if _SIGNS.fullmatch(text) and len(text) <= 5:
-        return sum(sign in _FULL for sign in text)
+    if percent := _PERCENT.fullmatch(text):  # the width of five stars: 40 % are two of them
+        share = _decimal(percent[1])
+        return _nearest(max(share / 20, 1)) if share <= 100 else None
+    if _SIGNS.fullmatch(text):
+        full = sum(sign in _FULL for sign in text)
+        return full if len(text) == full or len(text) == 5 else _of(full, len(text))
     return None
+
+
+def said_number(value: Any) -> float | None:
+    """The number that a value is or begins with: 4, "8 stars", "ten"; None where it is another word."""
+    if (number := plain_number(value)) is not None or not isinstance(value, str):
+        return number
+    text = " ".join(value.split()).casefold()
+    if text in _NUMBER_WORDS:
+        return _NUMBER_WORDS[text]
+    counted = _COUNTED.fullmatch(text)
+    return _decimal(counted[1]) if counted and counted[1] not in _WORDS else None
 
 
 def thumb_stars(value: Any) -> int | None:
@@ -114,7 +129,7 @@ def thumb_stars(value: Any) -> int | None:
         return 5 if value else 1
     if isinstance(value, int | float) and value in {0, 1, -1}:
         return 5 if value == 1 else 1
-    word = " ".join(str(value).split()).casefold().removesuffix(".0")
+    word = " ".join(str(value).split()).casefold().replace("\ufe0f", "").removesuffix(".0")
     return THUMB_WORDS.get(word) or SENTIMENT_WORDS.get(word)
 
 
