@@ -18,13 +18,13 @@ from restar_lib.errors import SourceError
 from restar_lib.ingest.inspection.decisions import decide
 from restar_lib.ingest.inspection.report import CLEANED_ROWS, Inspection, add_cleaned, columns_of, ratings_of
 from restar_lib.ingest.inspection.shape import STARS, FileOptions, FileShape, resolver
-from restar_lib.ingest.inspection.survey import LOOKED_AT_ROWS, Survey, survey
+from restar_lib.ingest.inspection.survey import EVERY_ROW, Survey, survey
 from restar_lib.ingest.inspection.undecided import Undecided
 from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow
 from restar_lib.ingest.readers.compression import DAMAGED, open_content
 from restar_lib.ingest.readers.cursor import FileHead, is_read, state_at
 from restar_lib.ingest.readers.formats import Table, open_table
-from restar_lib.ingest.readers.sampling import Rows, spread_rows
+from restar_lib.ingest.readers.sampling import Rows, some_rows, spread_rows
 from restar_lib.ingest.readers.storage import StoredFile
 from restar_lib.settings import IngestSettings
 
@@ -75,7 +75,8 @@ def opened_table(file: StoredFile, known: FileState | None, options: FileOptions
     """The file, its rows looked through from where reading goes on; None where it is empty."""
     with open_content(file) as content:
         before = FileShape.from_state(known.get("shape", {})) if known is not None else None
-        encoding = options.encoding or (before.encoding if before else "")
+        # One that was ASCII so far may go on in another encoding.
+        encoding = options.encoding or (before.encoding if before and before.encoding != "utf-8" else "")
         table = open_table(file, content, known, encoding=encoding, mapping=options.mapping)
         if table is not None and known is not None and table.start == 0:  # another file under its name
             content.content.seek(0)
@@ -85,25 +86,30 @@ def opened_table(file: StoredFile, known: FileState | None, options: FileOptions
             log.warning("%s is empty", file.address)
             yield None
             return
-        yield OpenedTable(table=table, survey=survey(_sample(table), at_most=LOOKED_AT_ROWS), known=before)
+        # A file that is read in portions was looked at as a whole when it was new.
+        is_looked_at = before is not None and known is not None and known.get("looked_at") == file.signature
+        seen = Survey() if is_looked_at else survey(_sample(table), at_most=EVERY_ROW)
+        yield OpenedTable(table=table, survey=seen, known=before)
 
 
 def _sample(table: Table) -> Iterator[RawRow]:
     """The first rows, and those behind that are spread over the file."""
     if table.pass_over is None:
-        return _before_damage(table.read(table.start))
+        return _before_damage(some_rows(table.read(table.start)))
     return _before_damage(spread_rows(table.read, table.start, table.pass_over))
 
 
 def _before_damage(rows: Rows) -> Iterator[RawRow]:
     """The rows, as far as the file is whole: the second reading stores these and says what is wrong.
 
-    Not a last row that is only half there: it is read again when it is whole.
+    Not a last row that is only half there, behind others: it is read again when it is whole.
     """
+    is_first = True
     with suppress(SourceError, OSError, *DAMAGED):
         for row, position in rows:
-            if row.fields is not None or position.reread_from is None:
+            if row.fields is not None or position.reread_from is None or is_first:
                 yield row
+            is_first = False
 
 
 def decided(opened: OpenedTable, options: FileOptions, *, address: str) -> FileShape:
@@ -112,10 +118,8 @@ def decided(opened: OpenedTable, options: FileOptions, *, address: str) -> FileS
     try:
         shape = decide(opened.survey, options, opened.known, columns=table.columns, address=address)
     except Undecided:
-        if table.pass_over is None:
-            raise
         # A row that was passed over may tell.
-        every = survey(_before_damage(table.read(table.start)), at_most=LOOKED_AT_ROWS)
+        every = survey(_before_damage(table.read(table.start)), at_most=EVERY_ROW)
         shape = decide(every, options, opened.known, columns=table.columns, address=address)
     return replace(shape, encoding=table.encoding)
 

@@ -21,7 +21,8 @@ Cursor = dict[str, Any]
 Where it names a `file`, it holds the `state` of this file alone; those of others are looked up (`FileStates`).
 """
 FileState = dict[str, Any]
-"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete, shape."""
+"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete, and how it was
+looked at: looked_at, shape."""
 FileStates = Callable[[Sequence[str]], Mapping[str, FileState]]
 """Looks up the states of some files by their names; a file that was never read is left out."""
 
@@ -177,7 +178,7 @@ def refuse_columns(columns: Iterable[str], mapping: FieldMapping, *, address: st
         return
     words = " and none for ".join(NEEDED[name] for name in missing)
     found = ", ".join(column[:40] for column in names[:SHOWN_NAMES]).encode("utf-8", "backslashreplace").decode()
-    ways = ", ".join(f"{name}: [<the name of {NEEDED[name]}>]" for name in missing)
+    ways = ", ".join(f'{name}: ["<the name of {NEEDED[name]}>"]' for name in missing)
     known = "; ".join(
         f"{name} as {', '.join(mapping.spellings[name][:SHOWN_SPELLINGS])}"
         + (", ..." if len(mapping.spellings[name]) > SHOWN_SPELLINGS else "")

@@ -162,6 +162,11 @@ def _merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
     merged = dict(before)
     for name, value in after.items():
         known, added = merged.get(name), as_list(value)
+        if isinstance(added, list | tuple) and not all(isinstance(one, str | int | float) for one in added):
+            raise ConfigurationError(
+                f"{name}: {added!r} is no list of names; a name with a colon, a comma or brackets needs quotes: "
+                f'{{{name}: ["Rating: overall"]}}'
+            )
         both = isinstance(known, list | tuple | str) and isinstance(added, list | tuple) and added
         merged[name] = list(dict.fromkeys([*added, *as_list(known)])) if both else value
     return merged

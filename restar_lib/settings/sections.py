@@ -77,9 +77,10 @@ class SourceSettings(Section):
     @classmethod
     def _encoding_exists(cls, value: str) -> str:
         try:
-            return codecs.lookup(value).name if value else ""
-        except LookupError:
-            raise ValueError("there is no such encoding; write cp1252, utf-16, cp1251, shift_jis, gb18030") from None
+            b"a ".decode(value or "utf-8", "replace")  # codecs that make no text of bytes are refused, too: base64
+        except (LookupError, UnicodeError):
+            raise ValueError("there is no such encoding; write cp1252, utf-16-le, shift_jis, gb18030, ...") from None
+        return codecs.lookup(value).name if value else ""
 
     @field_validator("rating_scale", mode="before")
     @classmethod

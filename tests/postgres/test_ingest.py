@@ -176,7 +176,7 @@ def test_refused_rows_are_kept_with_their_reason(engine: Engine, smoke: Settings
     bad = [
         (b"{oops \x00 \xff", "malformed"),
         (row("R2", "   "), "missing_text"),
-        (row("R3", rating="nine"), "bad_rating"),
+        (row("R3", rating="unrated"), "bad_rating"),
         (row("R4", reviewed_at="\x00"), "bad_timestamp"),
         (row("R5", "too short \ud83d"), "too_short"),
         (row("R6", "word " * 600), "too_long"),
@@ -191,7 +191,7 @@ def test_refused_rows_are_kept_with_their_reason(engine: Engine, smoke: Settings
     assert {found.reason.value for found in stored} == {reason for _, reason in bad}
     raw = {found.reason.value: found.raw for found in stored}
     assert raw["malformed"] == "{oops \\x00 \\xff"
-    assert json.loads(raw["bad_rating"])["rating"] == "nine"
+    assert json.loads(raw["bad_rating"])["rating"] == "unrated"
     assert all(found.detail for found in stored)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from restar_lib.domain import QuarantineReason
@@ -30,9 +31,13 @@ from restar_lib.ingest.inspection.survey import (
 from restar_lib.ingest.inspection.undecided import Choice, Question, Undecided
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow, refuse_columns
 
-SHORT_TEXT_CHARS: Final = 40
-"""On average, in the column of texts; a title that is twice as long then is the text."""
-GROWN_REFUSED: Final = 20
+SHORT_TEXT_CHARS: Final = 20
+"""On average, in the column of texts, ..."""
+REPEATED: Final = 0.5
+"""... of which so few are different, where the titles are longer and nearly all different: then those are the texts."""
+CONTRADICTING: Final = 3
+"""So many appended ratings that are not on the scale of the file are no mistakes, where they are a large share."""
+GROWN_REFUSED: Final = 5
 """Of the rows that were appended to a known file: one bad row of the two that came last says nothing of the file."""
 SHOWN_CHARS: Final = 160
 SHOWN_NAMES: Final = 25
@@ -51,19 +56,39 @@ def decide(
     """
     if not found.rows:
         return known or FileShape(rating_scale=options.rating_scale or STARS, date_order=options.date_order)
+    if known is not None:
+        return _decide_again(found, options, known, address=address)
     names = found.names() if columns is None else list(columns)
     _require_fields(found, options, names, has_columns=columns is not None, address=address)
-    scale = options.rating_scale or (known.rating_scale if known else "")
-    found_scale = scale or find_scale(found.ratings, column=rating_column(names, options.mapping))
-    order = options.date_order or (known.date_order if known else _order(found))
+    found_scale = options.rating_scale or find_scale(found.ratings, column=rating_column(names, options.mapping))
+    order = options.date_order or _order(found)
     time = _time_question(found, options, names, has_columns=columns is not None)
     questions = [one for one in (found_scale, order, time) if isinstance(one, Question)]
     if questions or isinstance(found_scale, Question) or isinstance(order, Question):
         raise Undecided(address=address, questions=questions)
-    shape = FileShape(
-        rating_scale=found_scale, date_order=order, swapped=known.swapped if known else _is_swapped(found)
-    )
-    _refuse_in_bulk(found, shape, options, at_least=GROWN_REFUSED if known else 1, address=address)
+    shape = FileShape(rating_scale=found_scale, date_order=order, swapped=_is_swapped(found))
+    _refuse_in_bulk(found, shape, options, at_least=1, address=address)
+    return shape
+
+
+def _decide_again(found: Survey, options: FileOptions, known: FileShape, *, address: str) -> FileShape:
+    """How what was appended to a known file is read: as what was there before, unless that does not fit.
+
+    Raises `SourceError` where the ratings contradict the scale, `Undecided` where dates need an order only now.
+    """
+    order = options.date_order or known.date_order or _order(found)
+    if isinstance(order, Question):
+        raise Undecided(address=address, questions=[order])
+    shape = replace(known, rating_scale=options.rating_scale or known.rating_scale, date_order=order)
+    off = refused(found, shape, options)[QuarantineReason.BAD_RATING]
+    if off >= CONTRADICTING and off > options.max_refused * found.rows:
+        shown = ", ".join(str(rating) for rating, _ in found.ratings.most_common(8))
+        raise SourceError(
+            f"{address}: {off:,} of the {found.rows:,} ratings that were appended ({shown}) are not on the scale "
+            f"{shape.rating_scale} that it was read by so far. Set source.rating_scale; and give the source another "
+            "source.name to read again what is stored. Nothing of what was appended was read"
+        )
+    _refuse_in_bulk(found, shape, options, at_least=GROWN_REFUSED, address=address)
     return shape
 
 
@@ -121,15 +146,27 @@ def _time_question(found: Survey, options: FileOptions, names: Sequence[str], *,
 def _refuse_in_bulk(found: Survey, shape: FileShape, options: FileOptions, *, at_least: int, address: str) -> None:
     """Raise `SourceError` where too large a share of the rows, and `at_least` so many, cannot be read."""
     reasons = refused(found, shape, options)
-    total = reasons.total()
-    if total < at_least or total <= options.max_refused * found.rows:
+    without_text = reasons.pop(QuarantineReason.MISSING_TEXT, 0)  # many people give stars alone
+    total, judged = reasons.total(), found.rows - without_text
+    if judged == 0 and without_text >= max(at_least, 2) and options.max_refused < 1:
+        raise SourceError(f"{address}: none of its {without_text:,} rows has a text. Nothing of this file was read")
+    if total < at_least or total <= options.max_refused * judged:
         return
     counted = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
     raise SourceError(
-        f"{address}: {total:,} of {found.rows:,} rows cannot be read ({counted}), more than source.max_refused "
+        f"{address}: {total:,} of {judged:,} rows cannot be read ({counted}), more than source.max_refused "
         f"({options.max_refused:.0%}). {_examples(found, shape, options)}`restar inspect` shows what was understood; "
-        "mend source.fields or the file, or raise source.max_refused. Nothing of this file was read"
+        f"mend source.fields or the file, {_way_out(reasons)}or raise source.max_refused. Nothing of this file was read"
     )
+
+
+def _way_out(reasons: Counter[QuarantineReason]) -> str:
+    """What helps against the commonest reason, where something does."""
+    commonest = reasons.most_common(1)[0][0]
+    return {
+        QuarantineReason.BAD_RATING: "set source.rating_scale (1-10, 0-100, thumbs, ...), ",
+        QuarantineReason.BAD_TIMESTAMP: "set source.date_order or source.reviewed_at, ",
+    }.get(commonest, "")
 
 
 def _readable(shape: FileShape, options: FileOptions) -> set[str]:
@@ -157,8 +194,11 @@ def _order(found: Survey) -> DateOrder | Question | None:
 def _is_swapped(found: Survey) -> bool:
     """Whether the longer texts stand in the column that is called the title, as in Flipkart's exports."""
     texts = sum(found.ratings_and_times.values())
-    average = found.text_chars / max(texts, 1)
-    return texts >= 5 and average < SHORT_TEXT_CHARS and found.title_chars > 2 * found.text_chars
+    if texts < 5 or found.text_chars >= SHORT_TEXT_CHARS * texts or found.title_chars <= 2 * found.text_chars:
+        return False
+    first = [row.fields for row in found.first if row.fields and row.fields.get("title")]
+    headlines, sentences = ({str(fields.get(name)) for fields in first} for name in ("text", "title"))
+    return len(headlines) <= REPEATED * len(first) and len(sentences) > REPEATED * len(first)
 
 
 def _examples(found: Survey, shape: FileShape, options: FileOptions) -> str:

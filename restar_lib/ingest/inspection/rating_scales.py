@@ -25,7 +25,7 @@ UNRATED: Final = 0.05
 MANY: Final = 10
 """From so many ratings on, a file with none but 1, or none but 1 and 2, is suspicious: it may have two classes."""
 NO_FIVE: Final = 20
-"""From so many ratings on, a file without a single 5 is suspicious: its best may be 4, or 10."""
+"""From so many ratings on, a file of three different ones and no 5 is suspicious: its best may be 4, or 10."""
 WHOLE_SCALE_ROWS: Final = 50
 RECOMMENDS: Final = ("recommend", "votedup", "thumb", "like")
 """In the name of a column whose truth values say whether somebody liked it, ..."""
@@ -96,9 +96,10 @@ def _of_numbers(numbers: Counter[float]) -> str | Question:
 def _up_to_five(numbers: Counter[float]) -> str | Question:
     values, total = frozenset(numbers), numbers.total()
     lowest, highest = min(values), max(values)
-    if lowest >= 1 and highest < 5 and total >= NO_FIVE and all(value == int(value) for value in values):
-        best = [Choice(f"1-{highest:g}", f"{highest:g} is the best")] if highest > 1 else []
-        return _question(f"{'is' if len(values) == 1 else 'are'} {_shown(values)}, never 5", [*best, _TEN, _STARS])
+    is_whole = all(value == int(value) for value in values)
+    if lowest >= 1 and highest < 5 and total >= NO_FIVE and len(values) > 2 and is_whole:
+        best = Choice(f"1-{highest:g}", f"{highest:g} is the best")
+        return _question(f"are {_shown(values)}, never 5", [best, _TEN, _STARS])
     between = any(0 < value < 1 for value in values)
     if lowest >= 1 or (lowest == 0 and highest == 5 and numbers[0] <= UNRATED * total and not between):
         return STARS

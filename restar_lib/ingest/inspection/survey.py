@@ -18,7 +18,7 @@ from restar_lib.domain import QuarantineReason
 from restar_lib.ingest.cleaning.timestamps import DateOrder, is_dotted, is_relative, order_of, parse_timestamp
 from restar_lib.ingest.raw_rows import NEEDED, RawRow
 
-LOOKED_AT_ROWS: Final = 200_000
+EVERY_ROW: Final = 20_000_000
 """No more are looked at, however large the file is."""
 DISTINCT_RATINGS: Final = 1000
 KEPT_ROWS: Final = 200

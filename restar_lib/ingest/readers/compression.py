@@ -59,6 +59,11 @@ def open_content(file: StoredFile) -> Iterator[OpenedFile]:
             f"{file.address}: the compressed file is damaged ({error}); what came before that is read and kept. "
             "Put the whole file in its place, or move it away, and run again"
         ) from error
+    except UnicodeError as error:
+        raise SourceError(
+            f"{file.address}: it is not written in the encoding that was set or found ({error}); set source.encoding, "
+            "such as utf-16-le where there is no mark at its beginning"
+        ) from error
     except OSError as error:
         raise SourceError(
             f"{file.address}: {error.strerror or error}; make it readable, or move it away, and run again"

@@ -1,43 +1,45 @@
-"""Rows that lie inside other JSON: an object around them, pages, rows by key, columns, Python's own spelling.
+"""Rows that lie inside other JSON: an object around them, pages, products with reviews, rows by key, columns.
 
-What the rows lie in is found in the first megabytes: the place nearest to the top whose objects have a text and a
-rating or a time, in the spellings of `source.fields`. ijson (kept, streams in constant memory) reads them from there.
-Only columns are held in memory as a whole, and refused above a size. Such files do not grow, they are written anew: a
-file is recognised by size and time, and the place in it is a number of rows.
+The whole text is looked through once, event by event (ijson: kept, streams in constant memory), for the places whose
+objects have a text, and a rating or a time, in the spellings of `source.fields`. Of an object with such objects inside,
+the inner ones are the rows: a product has a description and a rating, too. The rows of all places are read, in their
+order in the file. Only columns are held in memory as a whole, and refused above a size. Such files do not grow, they
+are written anew: a file is recognised by size and time, and the place in it is a number of rows.
 Plain JSON Lines and arrays of rows need none of this (`readers.lines`, `readers.json_values`).
 """
 
 from __future__ import annotations
 
 import ast
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
 from typing import Any, Final
 
 from restar_lib.errors import SourceError
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow
-from restar_lib.ingest.readers.compression import Content, beginning
+from restar_lib.ingest.readers.compression import DAMAGED, Content
 from restar_lib.ingest.readers.cursor import FilePosition
 
-SAMPLE_BYTES: Final = 2 << 20
-LOOKED_AT_VALUES: Final = 3
-"""Top-level values of the sample that are looked through; the first entry of a feed may describe the feed."""
-MAX_DEPTH: Final = 6
+LOOKED_AT_EVENTS: Final = 5_000_000
+"""Of ijson: about 100 MB of reviews. What a file has only behind that is not found."""
+MAX_PLACES: Final = 200_000
+"""Different places with an object in them."""
+NESTED_NAMES: Final = 3
+"""`author.name.label` is a name of the object that has the author."""
 MAX_COLUMNS_BYTES: Final = 256 << 20
 MAX_LITERAL_BYTES: Final = 200_000
 MAX_LITERAL_DEPTH: Final = 20
-ARROW: Final = " > "
+ITEM: Final = "item"
+SCALARS: Final = frozenset({"string", "number", "boolean"})
 
 
 class RowsKind(Enum):
     """What the rows lie in."""
 
-    LIST = "a list of rows"
-    KEYED = "rows by key"
+    PLACES = "rows"
     COLUMNS = "columns"
     TABLE = "lists of values with a row of names"
 
@@ -47,26 +49,43 @@ class Container:
     """Where the rows are."""
 
     kind: RowsKind
-    path: str
-    """Of the rows, in ijson's words: `reviews.item`."""
+    places: frozenset[str] = frozenset()
+    """In ijson's words, such as `reviews.item`."""
     names: tuple[str, ...] = ()
     """Of the columns, where each row is a list of values."""
 
     def __str__(self) -> str:
         """In words."""
-        steps = [step for step in self.path.split(".") if step not in {"", "item"}]
-        return self.kind.value + (f" in `{ARROW.join(steps)}`" if steps else "")
+        steps = sorted({_in_words(place) for place in self.places} - {""})
+        shown = ", ".join(f"`{step}`" for step in steps[:3]) + (f" and {len(steps) - 3} more" if len(steps) > 3 else "")
+        return self.kind.value + (f" in {shown}" if shown else "")
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What a look through the events has found."""
+
+    names: dict[str, dict[str, None]] = field(default_factory=dict)
+    """By place of an object, the names of its values, and those of objects in it with dots."""
+    top: dict[str, None] = field(default_factory=dict)
+    """Names of the top-level object."""
+    first_list: list[str] = field(default_factory=list)
+    """The values of the first list within a list, or of `columns`, ..."""
+    list_ended: bool = False
+    """... and whether it has ended."""
 
 
 def find_container(content: Content, mapping: FieldMapping) -> Container | None:
     """What the rows of this JSON lie in; None where the values themselves are rows, or no row is found."""
-    sample = beginning(content, SAMPLE_BYTES)
-    for value in islice(_values(sample), LOOKED_AT_VALUES):
-        if isinstance(value, dict) and _is_review(value, mapping):
-            return None
-        found = _search(value, mapping, path="", depth=0)
-        if found is not None:
-            return None if found.kind is RowsKind.LIST and found.path == "item" else found
+    seen = _look_through(content)
+    places = _rows_among(seen, mapping)
+    if places:
+        return None if places in ({""}, {ITEM}) else Container(kind=RowsKind.PLACES, places=frozenset(places))
+    if _are_names(list(seen.top), mapping):
+        return Container(kind=RowsKind.COLUMNS)
+    if _are_names(seen.first_list, mapping):
+        place = "data.item" if "columns" in seen.top else ITEM
+        return Container(kind=RowsKind.TABLE, places=frozenset({place}), names=tuple(seen.first_list))
     return None
 
 
@@ -77,23 +96,21 @@ def read_container(
     import ijson
 
     content.seek(0)
+    number, before = 0, None
     try:
-        ahead = _one_ahead(_objects(content, container, address=address))
-        for number, (value, last) in enumerate(ahead, start=1):
-            if number <= start:
-                continue
-            raw = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
-            row = (
-                RawRow(raw=raw, fields=mapping.ours(value), is_resolved=True)
-                if isinstance(value, dict)
-                else RawRow(raw=raw, fields=None, problem=f"no object in {container}")
-            )
-            yield row, FilePosition(end=number, reread_from=None, last=last, tail=b"")
+        for value in _objects(content, container, address=address):
+            if before is not None and number > start:
+                yield _row(before, number, mapping, last=False)
+            number, before = number + 1, value
     except (ijson.JSONError, UnicodeDecodeError) as error:
+        if before is not None and number > start:
+            yield _row(before, number, mapping, last=False)
         raise SourceError(
-            f"{address}: damaged or cut off ({error}); the rows before that are read and kept. Put the whole file in "
-            "its place, or move it away, and run again"
+            f"{address}: no JSON behind row {number:,} ({error}); the rows before that are read and kept. Put the "
+            "whole file in its place, or move it away, and run again"
         ) from error
+    if before is not None and number > start:
+        yield _row(before, number, mapping, last=True)
 
 
 def literal_row(line: bytes) -> dict[str, Any] | None:
@@ -107,120 +124,127 @@ def literal_row(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _row(value: dict[str, Any], number: int, mapping: FieldMapping, *, last: bool) -> tuple[RawRow, FilePosition]:
+    raw = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+    row = RawRow(raw=raw, fields=mapping.ours(value), is_resolved=True)
+    return row, FilePosition(end=number, reread_from=None, last=last, tail=b"")
+
+
 def _depth(line: bytes) -> int:
     """More brackets than that can be open at once nowhere in the line."""
     return max(line.count(b"["), line.count(b"("), line.count(b"{")) if len(line) > 2000 else 0
 
 
-def _is_review(value: Mapping[str, Any], mapping: FieldMapping) -> bool:
-    found = mapping.ours(value)
-    # A list under the name of a text is the list of the reviews.
-    return isinstance(found.get("text"), str) and ("rating" in found or "reviewed_at" in found)
+def _look_through(content: Content) -> _Seen:
+    import ijson
+
+    seen = _Seen()
+    content.seek(0)
+    with suppress(ijson.JSONError, UnicodeDecodeError, *DAMAGED):  # what was seen before counts
+        events = ijson.parse(content, multiple_values=True, use_float=True)
+        for number, (place, event, value) in enumerate(events):
+            if event == "map_key":
+                if place == "":
+                    seen.top[value] = None
+            elif event in SCALARS:
+                _note(seen, place, value)
+            elif event == "end_array" and place in {ITEM, "columns"}:
+                seen.list_ended = True
+            if number >= LOOKED_AT_EVENTS or len(seen.names) >= MAX_PLACES:
+                break
+    return seen
 
 
-def _search(value: Any, mapping: FieldMapping, *, path: str, depth: int) -> Container | None:
-    """The rows nearest to the top of `value`, breadth first enough: its own lists before those of its parts."""
-    if depth > MAX_DEPTH:
-        return None
-    parts = list(_parts(value, path))
-    for part, inner in [(path, value), *parts]:
-        if (found := _rows_in(inner, mapping, path=part)) is not None:
-            return found
-    deeper = (_search(inner, mapping, path=part, depth=depth + 1) for part, inner in parts)
-    return next((found for found in deeper if found is not None), None)
+def _note(seen: _Seen, place: str, value: Any) -> None:
+    """Take in a plain value: its name belongs to its object, and with dots to those around it up to a list."""
+    parts = place.split(".")
+    if parts[-1] == ITEM:
+        if place in {"item.item", "columns.item"} and not seen.list_ended and isinstance(value, str):
+            seen.first_list.append(value)
+        return
+    for taken in range(1, NESTED_NAMES + 1):
+        if taken > len(parts) or ITEM in parts[-taken:]:
+            return
+        seen.names.setdefault(".".join(parts[:-taken]), {})[".".join(parts[-taken:])] = None
 
 
-def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from ((_below(path, key), inner) for key, inner in value.items() if isinstance(inner, dict | list))
-    elif isinstance(value, list):
-        first = [inner for inner in value[:LOOKED_AT_VALUES] if isinstance(inner, dict | list)]
-        yield from ((_below(path, "item"), inner) for inner in first)
+def _rows_among(seen: _Seen, mapping: FieldMapping) -> set[str]:
+    """The places whose objects are rows. Those with ratings go before, then those that lie in lists of others."""
+    found: dict[str, bool] = {}
+    for place, names in seen.names.items():
+        named = {name for name, _ in mapping.places(names)}
+        if "text" in named and named & {"rating", "reviewed_at"}:
+            found[place] = "rating" in named
+    rows = {place for place, has_rating in found.items() if has_rating} or set(found)
+    for place in list(rows):
+        for outer, between in _around(place):
+            if outer in rows or outer in found:
+                # A part of a row has no row of its own; what has a list of rows is none.
+                rows.discard(outer if ITEM in between else place)
+    return rows
 
 
-def _rows_in(value: Any, mapping: FieldMapping, *, path: str) -> Container | None:
-    """How the rows lie in this list or object, where they do."""
-    if isinstance(value, list):
-        return _rows_in_list(value, mapping, path=path)
-    return _rows_in_object(value, mapping, path=path) if isinstance(value, dict) else None
+def _around(place: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """The places of the objects around one, and the steps from there."""
+    parts = place.split(".") if place else []
+    yield from ((".".join(parts[:end]), parts[end:]) for end in range(len(parts)))
 
 
-def _rows_in_list(value: list[Any], mapping: FieldMapping, *, path: str) -> Container | None:
-    if any(isinstance(one, dict) and _is_review(one, mapping) for one in value[:20]):
-        return Container(kind=RowsKind.LIST, path=_below(path, "item"))
-    names = value[0] if value and isinstance(value[0], list) else []
-    if path == "" and _are_names(names, mapping):
-        return Container(kind=RowsKind.TABLE, path="item", names=tuple(names))
-    return None
-
-
-def _rows_in_object(value: dict[str, Any], mapping: FieldMapping, *, path: str) -> Container | None:
-    names = value.get("columns") or []
-    if isinstance(value.get("data"), list) and _are_names(names, mapping):
-        return Container(kind=RowsKind.TABLE, path=_below(path, "data.item"), names=tuple(names))
-    inner = list(value.values())[:20]
-    if inner and all(isinstance(one, dict) for one in inner) and any(_is_review(one, mapping) for one in inner):
-        return Container(kind=RowsKind.KEYED, path=path)
-    columns = [name for name, part in value.items() if isinstance(part, dict | list)]
-    if path == "" and _are_names(columns, mapping) and _are_columns([value[name] for name in columns]):
-        return Container(kind=RowsKind.COLUMNS, path="")
-    return None
-
-
-def _are_names(names: Any, mapping: FieldMapping) -> bool:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+def has_rows_inside(value: Any, mapping: FieldMapping) -> bool:
+    """Whether a list in this object, or in an object in it, begins with a review."""
+    if not isinstance(value, dict):
         return False
+    inner = [one for one in value.values() if isinstance(one, dict | list)]
+    lists = [one for one in inner if isinstance(one, list)]
+    if any(part and isinstance(part[0], dict) and _is_review(part[0], mapping) for part in lists):
+        return True
+    return any(has_rows_inside(one, mapping) for one in inner)
+
+
+def _is_review(value: dict[str, Any], mapping: FieldMapping) -> bool:
+    found = mapping.ours(value)
+    return isinstance(found.get("text"), str) and "rating" in found
+
+
+def _are_names(names: Sequence[str], mapping: FieldMapping) -> bool:
     named = {name for name, _ in mapping.places(names)}
     return "text" in named and bool(named & {"rating", "reviewed_at"})
 
 
-def _are_columns(parts: list[Any]) -> bool:
-    """Whether these are columns of plain values, all of the same length."""
-    lengths = {len(part) for part in parts}
-    firsts = [next(iter(part.values() if isinstance(part, dict) else part), None) for part in parts]
-    return len(lengths) == 1 and not any(isinstance(first, dict | list) for first in firsts)
+def _in_words(place: str) -> str:
+    return " > ".join(step for step in place.split(".") if step not in {"", ITEM})
 
 
-def _below(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _values(sample: bytes) -> Iterator[Any]:
-    """The top-level values of the sample; of one that is cut off, what there is of it."""
-    import ijson
-
-    builder, begun = ijson.ObjectBuilder(), False
-    depth = 0
-    try:
-        for event, value in ijson.basic_parse(io.BytesIO(sample), multiple_values=True, use_float=True):
-            builder.event(event, value)
-            begun = True
-            depth += (event in {"start_map", "start_array"}) - (event in {"end_map", "end_array"})
-            if depth == 0:
-                yield builder.value
-                builder, begun = ijson.ObjectBuilder(), False
-    except (ijson.JSONError, UnicodeDecodeError):
-        if begun and hasattr(builder, "value"):
-            yield builder.value
-
-
-def _objects(content: Content, container: Container, *, address: str) -> Iterator[Any]:
+def _objects(content: Content, container: Container, *, address: str) -> Iterator[dict[str, Any]]:
     import ijson
 
     if container.kind is RowsKind.COLUMNS:
         yield from _rows_of_columns(content, address=address)
-        return
-    options = {"multiple_values": True, "use_float": True}
-    if container.kind is RowsKind.KEYED:
-        yield from (value for _, value in ijson.kvitems(content, container.path, **options))
-        return
-    rows = ijson.items(content, container.path, **options)
-    if container.kind is RowsKind.LIST:
-        yield from rows
-        return
-    for row in rows:
-        if isinstance(row, list) and tuple(row) != container.names:
-            yield dict(zip(container.names, row, strict=False))
+    elif container.kind is RowsKind.TABLE:
+        for row in ijson.items(content, next(iter(container.places)), multiple_values=True, use_float=True):
+            if isinstance(row, list) and tuple(row) != container.names:
+                yield dict(zip(container.names, row, strict=False))
+    elif len(container.places) == 1:
+        rows = ijson.items(content, next(iter(container.places)), multiple_values=True, use_float=True)
+        yield from (row for row in rows if isinstance(row, dict))
+    else:
+        yield from _objects_at(content, container.places)
+
+
+def _objects_at(content: Content, places: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The objects of several places, in their order in the file."""
+    import ijson
+
+    builder, depth = None, 0
+    for place, event, value in ijson.parse(content, multiple_values=True, use_float=True):
+        if builder is None and event == "start_map" and place in places:
+            builder, depth = ijson.ObjectBuilder(), 0
+        if builder is not None:
+            builder.event(event, value)
+            depth += (event in {"start_map", "start_array"}) - (event in {"end_map", "end_array"})
+            if depth == 0:
+                yield builder.value
+                builder = None
 
 
 def _rows_of_columns(content: Content, *, address: str) -> Iterator[dict[str, Any]]:
@@ -234,17 +258,7 @@ def _rows_of_columns(content: Content, *, address: str) -> Iterator[dict[str, An
         columns = {name: part for name, part in json.loads(read).items() if isinstance(part, dict | list)}
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{address}: not JSON: {error}. Nothing of this file was read") from error
-    values = [part.values() if isinstance(part, dict) else part for part in columns.values()]
-    yield from (dict(zip(columns, row, strict=True)) for row in zip(*values, strict=False))
-
-
-def _one_ahead(values: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
-    """Each value, and whether it is the last one."""
-    missing = object()
-    before = missing
-    for value in values:
-        if before is not missing:
-            yield before, False
-        before = value
-    if before is not missing:
-        yield before, True
+    keyed = {name: part if isinstance(part, dict) else dict(enumerate(part)) for name, part in columns.items()}
+    # By their keys, not by their places: a column may lack some, or have them in another order.
+    keys = dict.fromkeys(key for part in keyed.values() for key in part)
+    yield from ({name: part[key] for name, part in keyed.items() if key in part} for key in keys)

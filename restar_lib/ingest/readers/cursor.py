@@ -71,6 +71,7 @@ def state_at(
         "cut": position.is_cut,
         "complete": file.signature if position.last else None,
     }
+    state["looked_at"] = file.signature
     if shape:
         state["shape"] = shape
     return state

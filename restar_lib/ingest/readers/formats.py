@@ -8,7 +8,8 @@ their values (`ingest.inspection`). Called by `ingest.file_rows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,7 @@ from restar_lib.errors import SourceError
 from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow, parse_line
 from restar_lib.ingest.readers import parquet
 from restar_lib.ingest.readers.compression import DAMAGED, ZIP_MAGIC, Content, OpenedFile, beginning
-from restar_lib.ingest.readers.containers import find_container, literal_row, read_container
+from restar_lib.ingest.readers.containers import find_container, has_rows_inside, literal_row, read_container
 from restar_lib.ingest.readers.csv_rows import DelimitedRows
 from restar_lib.ingest.readers.cursor import HEAD_BYTES, FilePosition, digest, offset_to_go_on
 from restar_lib.ingest.readers.encodings import UTF_8, as_utf_8, find_encoding, marked_encoding
@@ -135,12 +136,12 @@ def _text_table(
     if _is_delimited(name, sample):
         delimited = DelimitedRows(content, mapping, address=file.address)
         return table(delimited.in_words, delimited.read, delimited.columns or None)
-    row, first = _first_row(content, sample, mapping)
-    if row is None and (literal := literal_row(first)) is not None and mapping.ours(literal):
+    first, by_line = _first_value(content, sample)
+    line = sample.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK).split(b"\n", 1)[0].strip(BLANK)
+    if first is None and (literal := literal_row(line)) is not None and mapping.ours(literal):
         return table(Format.LITERALS.value, lambda start: _literal_rows(content, start, mapping))
-    if (row is None or not isinstance(row.get("text"), str)) and (
-        container := find_container(content, mapping)
-    ) is not None:
+    is_row = isinstance(first, dict) and isinstance(mapping.ours(first).get("text"), str)
+    if (not is_row or has_rows_inside(first, mapping)) and (container := find_container(content, mapping)) is not None:
         return Table(
             in_words=f"JSON, {container}{words}",
             columns=None,
@@ -150,7 +151,7 @@ def _text_table(
             read=lambda start: read_container(content, container, mapping, start, address=file.address),
             pass_over=None,
         )
-    if _format_of_json(name, sample) is Format.LINES:
+    if by_line:
         return table(Format.LINES.value, lambda start: _json_rows(content, start, mapping, by_line=True))
     return table(Format.VALUES.value, lambda start: _json_rows(content, start, mapping, by_line=False))
 
@@ -163,25 +164,20 @@ def _is_delimited(name: str, sample: bytes) -> bool:
     return name.endswith((".csv", ".tsv", ".tab")) or begins not in {b"{", b"[", b""}
 
 
-def _first_row(content: Content, sample: bytes, mapping: FieldMapping) -> tuple[Mapping[str, Any] | None, bytes]:
-    """Our fields of the first line or value, and the first line."""
+def _first_value(content: Content, sample: bytes) -> tuple[Any, bool]:
+    """The first object, None where there is none, and whether each line is one: JSON Lines."""
     text = sample.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK)
-    first = text.split(b"\n", 1)[0].strip(BLANK)
-    row, _ = parse_line(first, mapping)
-    if row is None and text.startswith(b"["):
-        content.seek(0)
-        with suppress(*DAMAGED):
-            row = next((parse_line(value.content, mapping)[0] for value in read_values(content)), None)
-    return row, first
-
-
-def _format_of_json(name: str, sample: bytes) -> Format:
-    if name.endswith((".jsonl", ".ndjson")):
-        return Format.LINES
-    text = sample.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK)
-    first_line, more, _ = text.partition(b"\n")
-    is_open = bool(more) and text.startswith(b"{") and not first_line.rstrip(BLANK).endswith(b"}")
-    return Format.VALUES if text.startswith(b"[") or is_open else Format.LINES
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text.split(b"\n", 1)[0])
+        if isinstance(value, dict):
+            return value, True
+    content.seek(0)
+    with suppress(*DAMAGED, ValueError, RecursionError):
+        first = next(read_values(content), None)
+        value = json.loads(first.content) if first is not None and not first.too_long else None
+        if isinstance(value, dict | list):
+            return value, False
+    return None, not text.startswith(b"[")
 
 
 def _json_rows(content: Content, start: int, mapping: FieldMapping, *, by_line: bool) -> Rows:

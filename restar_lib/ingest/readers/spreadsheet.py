@@ -1,4 +1,4 @@
-"""Rows out of an Excel file (.xlsx): the first sheet with a row of names, row by row.
+"""Rows out of an Excel file (.xlsx): all sheets that are shown and have a row of names, row by row.
 
 openpyxl streams the rows; the one thing that it holds is the table of different texts, so a file with more than
 `MAX_TEXTS_BYTES` of them is refused and memory stays bounded. Formulas give the values that were stored with them. A
@@ -13,6 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from itertools import islice
 from typing import Any, Final
@@ -26,6 +27,15 @@ MAX_TEXTS_BYTES: Final = 200 << 20
 """Unpacked size of the table of texts; Python needs two to three times as much."""
 TEXTS: Final = "xl/sharedstrings.xml"
 HEADER_WITHIN: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sheet:
+    """One sheet with reviews, and its row of names."""
+
+    sheet: Any
+    header: int
+    columns: list[str]
 
 
 class SpreadsheetRows:
@@ -42,9 +52,12 @@ class SpreadsheetRows:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of styles and pictures that it does not know
                 book = openpyxl.load_workbook(content, read_only=True, data_only=True)
-            self._sheet, self._header, self.columns = self._find(book.worksheets)
+            self._sheets = self._find([sheet for sheet in book.worksheets if sheet.sheet_state == "visible"])
+            self.columns = self._sheets[0].columns
 
-    def _find(self, sheets: Sequence[Any]) -> tuple[Any, int, list[str]]:
+    def _find(self, sheets: Sequence[Any]) -> list[_Sheet]:
+        """The sheets with a row of names; all of them have the same names."""
+        found: list[_Sheet] = []
         first: list[str] = []
         for sheet in sheets:
             sheet.reset_dimensions()  # a wrong size in the file would cut rows off
@@ -52,29 +65,42 @@ class SpreadsheetRows:
                 names = ["" if value is None else str(value).strip() for value in values]
                 named = {name for name, _ in self._mapping.places(names)}
                 if "text" in named and named & {"rating", "reviewed_at"}:
-                    return sheet, number, names
+                    found.append(_Sheet(sheet=sheet, header=number, columns=names))
+                    break
                 first = first or [name for name in names if name]
-        refuse_columns(first, self._mapping, address=self._address, where=f"its {len(sheets)} sheets")
-        raise SourceError(f"{self._address}: no row of names was found; nothing of this file was read")
+        if not found:
+            where = f"its {len(sheets)} sheets"
+            refuse_columns(first, self._mapping, address=self._address, where=where)
+            raise SourceError(f"{self._address}: no row of names was found. Nothing of this file was read")
+        if other := next((one for one in found if one.columns != found[0].columns), None):
+            raise SourceError(
+                f"{self._address}: the sheets {found[0].sheet.title!r} and {other.sheet.title!r} both hold reviews, in "
+                "different columns; save each as a file of its own. Nothing of this file was read"
+            )
+        return found
 
     @property
     def in_words(self) -> str:
-        """Which sheet it is."""
-        return f"sheet {self._sheet.title!r}"
+        """Which sheets they are."""
+        names = ", ".join(repr(one.sheet.title) for one in self._sheets)
+        return f"sheet {names}" if len(self._sheets) == 1 else f"sheets {names}"
 
     def read(self, start: int) -> Iterator[tuple[RawRow, FilePosition]]:
-        """The rows from number `start` on, blank ones left out."""
-        rows = self._sheet.iter_rows(min_row=self._header + 1, values_only=True)
-        filled = (values for values in rows if any(value is not None for value in values))
+        """The rows from number `start` on, sheet after sheet, blank ones left out."""
         before: dict[str, Any] | None = None
         number = 0
         with self._named():
-            for number, values in enumerate(filled, start=0):
+            for values in self._filled():
                 if before is not None and number > start:
                     yield self._row(before, number, last=False)
-                before = self._values(values)
-            if before is not None and number + 1 > start:
-                yield self._row(before, number + 1, last=True)
+                number, before = number + 1, self._values(values)
+            if before is not None and number > start:
+                yield self._row(before, number, last=True)
+
+    def _filled(self) -> Iterator[tuple[Any, ...]]:
+        for one in self._sheets:
+            rows = one.sheet.iter_rows(min_row=one.header + 1, values_only=True)
+            yield from (values for values in rows if any(value is not None for value in values))
 
     def _values(self, values: Sequence[Any]) -> dict[str, Any]:
         named = zip(self.columns, values, strict=False)
