@@ -21,8 +21,8 @@ Cursor = dict[str, Any]
 Where it names a `file`, it holds the `state` of this file alone; those of others are looked up (`FileStates`).
 """
 FileState = dict[str, Any]
-"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete, and how it was
-looked at: looked_at, shape."""
+"""How far one file is read: offset, head, head_bytes, tail, tail_bytes, unterminated_from, cut, complete, and as what:
+looked_at, shape."""
 FileStates = Callable[[Sequence[str]], Mapping[str, FileState]]
 """Looks up the states of some files by their names; a file that was never read is left out."""
 
@@ -106,6 +106,15 @@ class FieldMapping:
         if unknown:
             raise ConfigurationError(f"source.fields: unknown field {unknown[0]!r}; known are: {', '.join(FIELDS)}")
         return cls({name: tuple(config.get(name, (name,))) for name in FIELDS})
+
+    def for_table(self, columns: Iterable[str]) -> FieldMapping:
+        """For rows that all have these columns: text and rating are one of them, the first that is spelled so.
+
+        Where a text is empty, another column does not stand in for it.
+        """
+        places = dict(self.places(column.strip() for column in columns))
+        one = {name: (places[name][0][0],) for name in NEEDED if name in places and len(places[name][0]) == 1}
+        return FieldMapping({**self.spellings, **one})
 
     def ours(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of `row` under our names: the first spelling that has a value wins, and an object is none."""

@@ -13,10 +13,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any, Final
 
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1995, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-EPOCH_UNITS = ((10**17, 1e9), (10**14, 1e6), (10**11, 1e3))
+EPOCH_UNITS = ((8 * 10**17, 1e9), (8 * 10**14, 1e6), (10**11, 1e3))
 """From the first on a number is in ns, then us, then ms: as seconds 10**11 would be the year 5138, as ms it is 1973."""
+MOST_SECONDS: Final = 2 * 10**9
+"""In 2033. Ten digits from here on are rather year, month, day and hour written together, and mean nothing certain."""
+_DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""How dates are written without signs between, by their number of digits."""
 MAX_CHARS: Final = 120
 """Longer ones are texts."""
 PIVOT: Final = 69
@@ -42,6 +46,9 @@ MONTHS: Final = {
 """English, German, French, Spanish, Italian, Portuguese and Dutch, short and long, without accents."""
 _ACCENTS = str.maketrans("áàâãäéèêëíîïóôõöúûüç", "aaaaaeeeeiiioooouuuc")
 _ZONES = {
+    "cet": 1,
+    "cest": 2,
+    "bst": 1,
     "z": 0,
     "utc": 0,
     "gmt": 0,
@@ -59,10 +66,10 @@ _ZONES = {
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,9})?(?:e\+?[0-9]{1,2})?", re.IGNORECASE)
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,][0-9]{1,9})?)?"
-    r"(?:\s?(?P<half>[ap])\.?m\b\.?)?"
+    r"(?:\s?(?P<half>[ap])\.?m\b\.?| uhr)?"
 )
-_ZONE = r"(?P<zone>z|[a-z]{3}|(?:utc|gmt)?\s?[-+][0-9]{2}:?[0-9]{2}(?: utc)?)"
-_LATER = rf"(?:[,t\s]\s*(?:at |um |a las |- )?{_CLOCK}(?:\s?{_ZONE}\b)?(?:\s?\([^()]*\))?)?"
+_ZONE = r"(?P<zone>z|[a-z]{3,4}|(?:utc|gmt)?\s?[-+][0-9]{2}:?[0-9]{2}(?: utc)?)"
+_LATER = rf"(?:[,t\s]\s*(?:at |um |a las |alle |as |a |kl\.? ?|- )?{_CLOCK}(?:\s?{_ZONE}\b)?(?:\s?\([^()]*\))?)?"
 _YEAR_FIRST = re.compile(
     rf"(?P<year>[0-9]{{4}})\s?[-/.年년]\s?(?P<month>[0-9]{{1,2}})\s?[-/.月월]\s?(?P<day>[0-9]{{1,2}})[.日일]?{_LATER}",
     re.IGNORECASE,
@@ -103,7 +110,7 @@ class DateOrder(StrEnum):
 
 
 def parse_timestamp(value: Any, order: DateOrder | None = None) -> datetime | None:
-    """The time that `value` says, in UTC; None where it says none between 1990 and 2100, or could say two."""
+    """The time that `value` says, in UTC; None where it says none between 1995 and 2100, or could say two."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -122,16 +129,15 @@ def order_of(value: str) -> frozenset[DateOrder]:
     if found is None or int(found["first"]) == int(found["second_part"]):
         return frozenset()
     months = {DateOrder.DAY: int(found["second_part"]), DateOrder.MONTH: int(found["first"])}
-    may_begin_with_year = len(found["year"]) == 2 and months[DateOrder.MONTH] > 12 and 1 <= int(found["year"]) <= 31
-    if may_begin_with_year and found["sign"] != ".":
+    if len(found["year"]) == 2 and months[DateOrder.MONTH] > 12 and 1 <= int(found["year"]) <= 31:
         return frozenset(DateOrder)
     return frozenset(order for order, month in months.items() if 1 <= month <= 12)
 
 
 def is_dotted(value: str) -> bool:
-    """Whether a date of three numbers is written with dots, which is day first everywhere."""
+    """Whether a date of three numbers is written with dots, which is day first everywhere, and not `24.05.13`."""
     found = _NUMBERS.fullmatch(value.strip())
-    return found is not None and found["sign"] == "."
+    return found is not None and found["sign"] == "." and int(found["first"]) <= 12
 
 
 def is_relative(value: Any) -> bool:
@@ -140,13 +146,16 @@ def is_relative(value: Any) -> bool:
 
 
 def _from_number(value: float) -> datetime:
+    if isinstance(value, int) and len(str(value)) in _DIGITS:
+        return datetime.strptime(str(value), _DIGITS[len(str(value))]).replace(tzinfo=UTC)
     divisor = next((divisor for least, divisor in EPOCH_UNITS if abs(value) >= least), 1)
+    if divisor == 1 and value >= MOST_SECONDS:
+        raise ValueError(value)
     return datetime.fromtimestamp(value / divisor, UTC)
 
 
 def _from_text(value: str, order: DateOrder | None) -> datetime:
-    # Eight digits are a date (20150831); any other number of them counts seconds or parts of seconds.
-    if value.isascii() and value.isdigit() and len(value) != len("20150831"):
+    if value.isascii() and value.isdigit():
         return _from_number(int(value))
     try:
         moment = datetime.fromisoformat(value)
@@ -181,7 +190,7 @@ def _in_order(found: re.Match[str], value: str, order: DateOrder | None) -> date
     if possible and order not in possible:
         if len(possible) == 1:
             order = next(iter(possible))
-        elif order is None and found["sign"] == ".":
+        elif order is None and is_dotted(value):
             order = DateOrder.DAY
         else:
             raise ValueError(value)
@@ -195,6 +204,8 @@ def _moment(found: re.Match[str], month: int, day: int) -> datetime:
     if parts.get("hour") is None:
         return moment
     hour = int(parts["hour"])
+    if hour > 23 or int(parts["minute"]) > 59 or int(parts["second"] or 0) > 59:
+        raise ValueError(f"there is no such time of day as {hour}:{parts['minute']}")
     if parts["half"]:
         hour = hour % 12 + (12 if parts["half"].casefold() == "p" else 0)
     clock = timedelta(hours=hour, minutes=int(parts["minute"]), seconds=int(parts["second"] or 0))

@@ -29,7 +29,7 @@ from restar_lib.ingest.inspection.survey import (
     missing_fields,
 )
 from restar_lib.ingest.inspection.undecided import Choice, Question, Undecided
-from restar_lib.ingest.raw_rows import FieldMapping, RawRow, refuse_columns
+from restar_lib.ingest.raw_rows import NEEDED, FieldMapping, RawRow, plain_name, refuse_columns
 
 SHORT_TEXT_CHARS: Final = 20
 """On average, in the column of texts, ..."""
@@ -117,6 +117,7 @@ def _require_fields(
     """Raise `SourceError` where the columns, or all rows, have no text or no rating."""
     if has_columns:
         refuse_columns(names, options.mapping, address=address, where="the row of names")
+        _refuse_twins(names, options.mapping, address=address)
         return
     missing = [name for name in missing_fields(found) if name != "reviewed_at"]
     if missing and names and options.max_refused < 1:
@@ -125,6 +126,17 @@ def _require_fields(
         useless = {place[0] for name in missing for place in named.get(name, ())}
         there = [name for name in names if name not in useless]
         refuse_columns(there, options.mapping, address=address, where="its rows")
+
+
+def _refuse_twins(names: Sequence[str], mapping: FieldMapping, *, address: str) -> None:
+    """Raise `SourceError` where two columns have the one name that is taken for something that is needed."""
+    often = {name for name, times in Counter(map(plain_name, names)).items() if times > 1}
+    for field, places in mapping.places(names):
+        if field in {*NEEDED, "reviewed_at"} and plain_name(places[0][0]) in often:
+            raise SourceError(
+                f"{address}: several columns are called {places[0][0]!r}, and one of them would be the {field}. Give "
+                "them different names. Nothing of this file was read"
+            )
 
 
 def _time_question(found: Survey, options: FileOptions, names: Sequence[str], *, has_columns: bool) -> Question | None:
@@ -180,13 +192,14 @@ def _order(found: Survey) -> DateOrder | Question | None:
     needed = found.times[NEEDS_ORDER]
     if len(found.orders) == 1 and (needed or DateOrder.MONTH in found.orders):
         return next(iter(found.orders))
-    if not needed:
+    if not needed and not found.orders.keys() >= set(DateOrder):
         return None
     what = f"none of its {needed:,} dates says whether the day or the month is first"
     if found.orders:
         day, month = found.orders[DateOrder.DAY], found.orders[DateOrder.MONTH]
         what = f"{day:,} of its dates have the day first, {month:,} the month, and {needed:,} do not say it"
-    example = _value(found.examples[NEEDS_ORDER][0], "reviewed_at")
+    unsure = found.examples.get(NEEDS_ORDER)
+    example = _value(unsure[0], "reviewed_at") if unsure else "5/6/2024"
     choices = [Choice("day", f"{example} has the day first"), Choice("month", f"{example} has the month first")]
     return Question(found=what, key="date_order", choices=choices)
 

@@ -34,8 +34,9 @@ class DelimitedRows:
     def __init__(self, content: Content, mapping: FieldMapping, *, address: str) -> None:
         """Read the header. Raises `SourceError` where it does not name what a review needs."""
         csv.field_size_limit(MAX_FIELD_CHARS)
-        self._content, self._mapping = content, mapping
+        self._content = content
         self._header = find_header(content, mapping, address=address)
+        self._mapping = mapping.for_table(self._header.columns)
         self._delimiter, self.columns = self._header.delimiter, self._header.columns
 
     @property

@@ -46,6 +46,7 @@ class ParquetRows:
         with _named(file):
             self._parquet = ParquetFile(content, pre_buffer=False)
             self.columns: list[str] = self._parquet.schema_arrow.names
+            self._mapping = mapping.for_table(self.columns)
             self._total = self._parquet.metadata.num_rows
 
     def read(self, start: int) -> Iterator[tuple[RawRow, FilePosition]]:

@@ -54,6 +54,7 @@ class SpreadsheetRows:
                 book = openpyxl.load_workbook(content, read_only=True, data_only=True)
             self._sheets = self._find([sheet for sheet in book.worksheets if sheet.sheet_state == "visible"])
             self.columns = self._sheets[0].columns
+        self._mapping = mapping.for_table(self.columns)
 
     def _find(self, sheets: Sequence[Any]) -> list[_Sheet]:
         """The sheets with a row of names; all of them have the same names."""
