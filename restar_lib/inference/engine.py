@@ -64,13 +64,15 @@ class ModelInfo:
     """Whether it was trained on texts with their titles in front, and reads them so (`domain.with_title`)."""
     languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes of the languages that it reads, `*` for all; older models read English."""
+    learned: tuple[str, ...] = tuple(sentiment.value for sentiment in SENTIMENTS)
+    """The sentiments that its training rows had; the probability of any other one is practically 0."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The info of an artifact folder. Raises `ArtifactError` naming what is wrong."""
         content = _read_json(folder / INFO)
         try:
-            lists = ("labels", "class_stars", *(("languages",) if "languages" in content else ()))
+            lists = ("labels", "class_stars", *(key for key in ("languages", "learned") if key in content))
             info = cls(**content | {key: tuple(content[key]) for key in lists})
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{folder / INFO}: not a model description: {error}") from None

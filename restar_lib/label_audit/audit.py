@@ -22,7 +22,15 @@ from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource, weak_label
 from restar_lib.errors import NothingToDo
 from restar_lib.feature_scaling import Features
-from restar_lib.label_quality.confident_learning import FOLDS, Flags, Integers, LabelDoubt, judge, out_of_sample
+from restar_lib.label_quality.confident_learning import (
+    FOLDS,
+    Flags,
+    Integers,
+    LabelDoubt,
+    judge,
+    out_of_sample,
+    rarest_class,
+)
 
 FORMAT: Final = 1
 MIN_CATEGORY_ROWS: Final = 20
@@ -172,10 +180,9 @@ def _judge(read: EncodedSnapshot, *, seed: int) -> _JudgedStars:
         raise NothingToDo("no review of this snapshot has stars: there is nothing to audit")
     truth = truth_of(read.examples)
     weights = np.array([one.weight for one in read.examples])
-    counts = np.bincount(truth, minlength=len(SENTIMENTS))
-    if counts.min() < FOLDS:
-        rarest = SENTIMENTS[int(counts.argmin())]
-        raise NothingToDo(f"{counts.min()} reviews are {rarest}: too few to say what stars should be; ingest more")
+    rarest, fewest = rarest_class(truth)
+    if fewest < FOLDS:
+        raise NothingToDo(f"{fewest} reviews are {rarest}: too few to say what stars should be; ingest more")
     probabilities = out_of_sample(read.features, truth, weights, folds=FOLDS, seed=seed)
     rows = np.array([row for row, one in enumerate(read.examples) if one.rating is not None], dtype=np.int64)
     stars = np.array([read.examples[row].rating for row in rows], dtype=np.int64)

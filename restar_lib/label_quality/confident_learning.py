@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from restar_lib.domain import SENTIMENTS, Sentiment
 from restar_lib.feature_scaling import Features, centre_of, scale_of, scaled
 
 Floats = NDArray[np.float64]
@@ -54,12 +55,11 @@ def doubt(features: Features, truth: Integers, weights: Floats, *, folds: int = 
 
 def judge(given: Integers, probabilities: Floats) -> LabelDoubt:
     """Judge the labels `given` [n] by `probabilities` [n, 3] of a model that has not learned from these rows."""
-    from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
     quality = get_label_quality_scores(given, probabilities, method="normalized_margin")
-    doubted = find_label_issues(given, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
-    return LabelDoubt(probabilities=probabilities, quality=np.asarray(quality), doubted=np.asarray(doubted, dtype=bool))
+    doubted = _issues(given, probabilities, filter_by="prune_by_noise_rate")
+    return LabelDoubt(probabilities=probabilities, quality=np.asarray(quality), doubted=doubted)
 
 
 def doubt_weights(
@@ -85,15 +85,24 @@ def doubt_weights(
 
 def reduced_weights(given: Integers, probabilities: Floats, weights: Floats, people: Flags) -> Floats:
     """The row weights after doubted labels were reduced, by out-of-sample `probabilities` [n, 3]."""
+    doubted = _issues(given, _evened(probabilities), filter_by="confident_learning")
+    return np.where(doubted & ~people, weights * DOUBTED_WEIGHT, weights)
+
+
+def _issues(given: Integers, probabilities: Floats, *, filter_by: str) -> Flags:
+    """The labels that cleanlab takes for wrong, [n]; it is not asked about a class that nothing stands for."""
     from cleanlab.filter import find_label_issues
 
-    doubted = find_label_issues(given, _evened(probabilities), filter_by="confident_learning", n_jobs=1)
-    return np.where(np.asarray(doubted, dtype=bool) & ~people, weights * DOUBTED_WEIGHT, weights)
+    classes = np.union1d(given, np.flatnonzero(probabilities.any(axis=0)))
+    place = np.searchsorted(classes, given)
+    found = find_label_issues(place, probabilities[:, classes], filter_by=filter_by, n_jobs=1)
+    return np.asarray(found, dtype=bool)
 
 
 def _evened(probabilities: Floats) -> Floats:
     """As if rare classes were less rare, so that a training does not lose the few rows that it has of them."""
-    raised = probabilities * probabilities.mean(axis=0) ** -EVENNESS
+    shares = probabilities.mean(axis=0)
+    raised = probabilities * np.where(shares > 0, shares, 1.0) ** -EVENNESS  # a class without a row stays at 0
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
@@ -119,6 +128,14 @@ def out_of_sample(
         regression.fit(rows[learn], truth[learn], sample_weight=weights[learn] / weights[learn].mean())
         found[np.ix_(judge, regression.classes_)] = regression.predict_proba(rows[judge])
     return found
+
+
+def rarest_class(truth: Integers) -> tuple[Sentiment, int]:
+    """The class with the fewest rows, and how many; where no row is neutral there are two classes."""
+    counts = np.bincount(truth, minlength=len(SENTIMENTS))
+    judged = [one for one in SENTIMENTS if counts[one.position] or one is not Sentiment.NEUTRAL]
+    rarest = min(judged, key=lambda one: counts[one.position])
+    return rarest, int(counts[rarest.position])
 
 
 def _fewest(truth: Integers, groups: Groups | None) -> int:

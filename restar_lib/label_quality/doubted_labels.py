@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict
 
 from restar_lib.artifacts import sealed_folder
 from restar_lib.dataset.arrays import truth_of
-from restar_lib.domain import SENTIMENTS, Example, TruthSource, weak_label
+from restar_lib.domain import Example, TruthSource, weak_label
 from restar_lib.errors import ArtifactError
 from restar_lib.feature_scaling import Features
-from restar_lib.label_quality.confident_learning import FOLDS, judge, out_of_sample
+from restar_lib.label_quality.confident_learning import FOLDS, judge, out_of_sample, rarest_class
 from restar_lib.reports.page_store import ReviewReports, json_text, write_file
 from restar_lib.settings import Settings
 
@@ -68,7 +68,7 @@ def most_doubted(
     truth = truth_of(rows)
     rated = np.array([at for at, row in enumerate(rows) if row.rating is not None], dtype=np.int64)
     given = np.array([weak_label(rows[at].rating or 0).position for at in rated], dtype=np.int64)
-    fewest = min(int(np.bincount(one, minlength=len(SENTIMENTS)).min()) for one in (truth, given))
+    fewest = min(rarest_class(one)[1] for one in (truth, given))
     if fewest < FOLDS:
         return DoubtedLabels(unjudged=f"a class has {fewest} reviews, too few to say what stars should be")
     answers = out_of_sample(features, truth, weights, folds=FOLDS, seed=seed)

@@ -8,6 +8,9 @@ ways aim at the same mix, the natural shares to the power of `1 - power`: 0 is t
 - `reweight`: each row's loss is weighted by its class; nothing is added.
 - `logit_adjustment`: the rows as they are, the difference of the priors added to the logits while learning.
 
+Rows without a neutral one are learned from as two classes: a source may know only likes and dislikes. Any other missing
+class is refused.
+
 Pure arithmetic; knows no network. Instance weights of one class keep their proportions in both.
 """
 
@@ -19,7 +22,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from restar_lib.domain import SENTIMENTS
+from restar_lib.domain import SENTIMENTS, Sentiment
 from restar_lib.errors import SnapshotError
 
 Floats = NDArray[np.float64]
@@ -35,36 +38,47 @@ class ClassWeighting:
     weights: Floats
     """Weight of each row in the loss, [n], mean 1."""
     offset: Floats
-    """What is added to the logits while learning, [3], and to nothing afterwards."""
+    """What is added to the logits while learning, [3], and to nothing afterwards; 0 for a class without a row."""
 
 
 def class_weighting(truth: Integers, weights: Floats, *, method: Method, power: float) -> ClassWeighting:
     """How to learn from rows with class `truth` [n] and instance weights [n] whose weighted mix is the natural one.
 
-    Raises `SnapshotError` where a class has no row.
+    Raises `SnapshotError` where negative or positive has no row.
     """
     refuse_missing_classes(truth)
-    natural = _shares(np.bincount(truth, weights=weights, minlength=CLASSES))
+    present = np.unique(truth)
+    natural = _shares(np.bincount(truth, weights=weights, minlength=CLASSES)[present])
     target = _shares(natural ** (1.0 - power))
+    place = np.searchsorted(present, truth)  # of each row's class among those that are present
+    offset = np.zeros(CLASSES)
     if method == "reweight":
-        scaled = weights * (target / natural)[truth]
-        return ClassWeighting(weights=scaled / scaled.mean(), offset=np.zeros(CLASSES))
-    relative = weights / _class_means(truth, weights)[truth]
-    learned = _shares(np.bincount(truth, weights=relative, minlength=CLASSES))
-    return ClassWeighting(weights=relative / relative.mean(), offset=np.log(learned / target))
+        scaled = weights * (target / natural)[place]
+        return ClassWeighting(weights=scaled / scaled.mean(), offset=offset)
+    relative = weights / _class_means(place, weights)[place]
+    offset[present] = np.log(_shares(np.bincount(place, weights=relative)) / target)
+    return ClassWeighting(weights=relative / relative.mean(), offset=offset)
+
+
+def classes_of(truth: Integers) -> tuple[Sentiment, ...]:
+    """The classes that have a row, in their order."""
+    return tuple(sentiment for sentiment in SENTIMENTS if sentiment.position in truth)
 
 
 def refuse_missing_classes(truth: Integers) -> None:
-    """Raise `SnapshotError` where a class has no training row: it could never be said."""
-    missing = [sentiment for sentiment in SENTIMENTS if sentiment.position not in truth]
-    if missing:
+    """Raise `SnapshotError` where negative or positive has no training row: it could never be said.
+
+    Without a neutral row alone it is a truth of two classes.
+    """
+    missing = [sentiment for sentiment in SENTIMENTS if sentiment not in classes_of(truth)]
+    if missing and missing != [Sentiment.NEUTRAL]:
         raise SnapshotError(
             f"no training row is {' or '.join(missing)}: ingest more reviews, or label some, before training"
         )
 
 
 def _class_means(truth: Integers, weights: Floats) -> Floats:
-    return np.asarray(np.bincount(truth, weights=weights, minlength=CLASSES) / np.bincount(truth, minlength=CLASSES))
+    return np.asarray(np.bincount(truth, weights=weights) / np.bincount(truth))
 
 
 def _shares(amounts: NDArray[Any]) -> Floats:

@@ -11,7 +11,7 @@ most (`label_quality.doubted_labels`), from the same features. The export is don
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from restar_lib import sentences
 from restar_lib.dataset.arrays import texts_of, truth_of
-from restar_lib.domain import Example, Side, TruthSource
+from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource
 from restar_lib.errors import NothingToDo
 from restar_lib.feature_scaling import Features
 from restar_lib.label_quality.doubted_labels import DoubtedLabels, most_doubted
@@ -31,7 +31,7 @@ from restar_lib.settings import TrainingSettings
 from restar_lib.training.calibration import fit_temperature
 from restar_lib.training.imbalance import ClassWeighting, class_weighting
 from restar_lib.training.linear_head.head import fit_head
-from restar_lib.training.linear_head.increment import fresh_rows, update_head
+from restar_lib.training.linear_head.increment import fresh_rows, start_class, update_head
 from restar_lib.training.network import Progress, SentimentModel, features_of, logits_of
 
 START_ROWS: Final = 4000
@@ -100,10 +100,13 @@ class Learner:
         history = self._fine_tune(train, weights, rows[Side.VALIDATION], checkpoints=checkpoints)
         return TrainingOutcome(history=history, doubted=doubted)
 
-    def update_champion_head(self, train: Sequence[Example], *, seen: Sequence[Example]) -> None:
+    def update_champion_head(
+        self, train: Sequence[Example], *, seen: Sequence[Example], learned: Collection[str] = tuple(SENTIMENTS)
+    ) -> None:
         """Move the champion's head by the rows of `train` that are not in `seen`, what the champion learned from.
 
-        Raises `NothingToDo` where all are.
+        `learned` are the classes that it knows; another one begins at its share of the rows. Raises `NothingToDo` where
+        all rows were seen.
         """
         fresh = fresh_rows(train, seen)
         if not fresh.any():
@@ -112,6 +115,7 @@ class Learner:
         # The champion's head was trained for the re-weighted mix; a fresh row gets its weight from the mix of all rows.
         weights = np.array([row.weight for row in train])
         config = self._config
+        self._start_new_classes(train, chosen, learned)
         how = class_weighting(truth_of(train), weights, method="reweight", power=config.class_weight_power)
         self._progress(f"moves the champion's head by {len(chosen):,} fresh rows of {len(train):,}")
         update_head(
@@ -121,6 +125,13 @@ class Learner:
             how.weights[fresh],
             strength=config.increment_strength,
         )
+
+    def _start_new_classes(self, train: Sequence[Example], fresh: Sequence[Example], learned: Collection[str]) -> None:
+        new: set[Sentiment] = {row.truth for row in fresh if row.truth not in learned}
+        for sentiment in sorted(new):
+            of_class = sum(row.truth is sentiment for row in train)
+            self._progress(f"the champion has never learned {sentiment}: it begins at {of_class:,} of {len(train):,}")
+            start_class(self._model, sentiment.position, share=of_class / len(train))
 
     def calibrate(self, validation: Sequence[Example]) -> tuple[NDArray[np.float64], float]:
         """The network's logits on the validation rows, [n, 3], and the temperature fitted on them."""

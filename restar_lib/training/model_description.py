@@ -49,6 +49,7 @@ def describe(
     temperature: float,
     class_stars: Sequence[float],
     simulated: bool,
+    learned: Sequence[Sentiment],
 ) -> ModelInfo:
     """The content of `model.json`."""
     return ModelInfo(
@@ -66,6 +67,7 @@ def describe(
         long_texts=settings.training.long_texts,
         reads_titles=snapshot.titles,
         languages=settings.training.languages,
+        learned=tuple(sentiment.value for sentiment in learned),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from restar_lib.dataset.snapshot import Snapshot, load
-from restar_lib.domain import Example, Side
+from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side
 from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.settings import Settings
@@ -62,19 +62,35 @@ def champion_training_rows(champion: Path | None, settings: Settings, snapshot: 
     return load(folder).examples(Side.TRAIN)
 
 
+def classes_learned(train: Sequence[Example], settings: Settings, champion: Path | None) -> tuple[Sentiment, ...]:
+    """The classes that the challenger knows: those of its rows, and where it only moves a head the champion's too."""
+    of_champion = ModelInfo.read(champion).learned if champion and settings.training.mode == "increment" else ()
+    known = {row.truth for row in train} | {Sentiment(name) for name in of_champion}
+    return tuple(sentiment for sentiment in SENTIMENTS if sentiment in known)
+
+
 def ensemble_members(
-    model: SentimentModel, settings: Settings, snapshot: Snapshot, *, encoder: Encoder, withdrawn: Collection[str] = ()
+    model: SentimentModel,
+    settings: Settings,
+    snapshot: Snapshot,
+    *,
+    encoder: Encoder,
+    classes: Collection[str],
+    withdrawn: Collection[str] = (),
 ) -> tuple[Path, ...]:
     """The versions that the training is averaged with, the newest last; none where `training.ensemble` is 1.
 
-    No version that is `withdrawn`: one that was rolled back from, or that serving refused.
+    No version that is `withdrawn`: one that was rolled back from, or that serving refused. None that learned other
+    classes than these `classes`: one that knows no neutral reviews would keep the average from saying neutral.
     """
 
     def fits(folder: Path, info: ModelInfo) -> bool:
         same_kind = (info.mode in FROZEN) == (settings.training.mode in FROZEN)
         same_reviews = info.simulated == (settings.simulated_notice is not None)
         reads_alike = _reading(info) == _configured(settings, snapshot)
-        return same_kind and same_reviews and reads_alike and head_shape(folder) == tuple(model.head.weight.shape)
+        same_classes = set(info.learned) == set(classes)
+        alike = same_kind and same_reviews and same_classes and reads_alike
+        return alike and head_shape(folder) == tuple(model.head.weight.shape)
 
     return last_versions(
         settings.models_dir,

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
-from restar_lib.domain import Example, Side, weak_label
+from restar_lib.domain import SENTIMENTS, Example, Side, weak_label
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation.metrics import evaluate
 from restar_lib.inference.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
@@ -35,6 +35,7 @@ from restar_lib.training.learner import Learner, TrainingOutcome
 from restar_lib.training.network import Progress, SentimentModel, load_model, load_tokenizer, save_weights
 from restar_lib.training.parents import (
     champion_training_rows,
+    classes_learned,
     ensemble_members,
     load_champion_weights,
     starts_from_champion,
@@ -61,7 +62,7 @@ def train(
     Starts from `champion_folder` where there is one and `training.start_from` says so. What a long training has
     learned lies in `checkpoints`, where the same training goes on after a kill; the caller owns it. An ensemble has no
     member that is among the versions `withdrawn` from service. Raises `SnapshotError` where there are too few rows, or
-    none of a class.
+    none that is negative, or positive.
     """
     config, watch = settings.training, Stopwatch()
     rows = {side: snapshot.examples(side) for side in Side}
@@ -69,7 +70,10 @@ def train(
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    older = ensemble_members(model, settings, snapshot, encoder=encoder, withdrawn=withdrawn)
+    classes = classes_learned(rows[Side.TRAIN], settings, champion_folder)
+    if len(classes) < len(SENTIMENTS):
+        progress(f"no training row is neutral: it learns {' and '.join(classes)} alone")
+    older = ensemble_members(model, settings, snapshot, encoder=encoder, classes=classes, withdrawn=withdrawn)
     built_on = [ModelInfo.read(folder) for folder in older]
     if champion_folder is not None and starts_from_champion(settings):
         built_on.append(load_champion_weights(model, champion_folder, encoder=encoder))
@@ -79,7 +83,8 @@ def train(
     unjudged = _unjudged(settings, champion_folder)
     learner = Learner(model, tokenizer, config, progress=progress, unjudged=unjudged)
     if config.mode == "increment":
-        learner.update_champion_head(rows[Side.TRAIN], seen=champion_training_rows(champion_folder, settings, snapshot))
+        seen = champion_training_rows(champion_folder, settings, snapshot)
+        learner.update_champion_head(rows[Side.TRAIN], seen=seen, learned=built_on[-1].learned)
         learned = TrainingOutcome(doubted=DoubtedLabels(unjudged=unjudged))
     else:
         with _checkpoints(checkpoints) as kept:
@@ -97,7 +102,13 @@ def train(
     stars = model_description.class_stars(rows[Side.TRAIN], rows[Side.VALIDATION], probabilities)
     simulated = settings.simulated_notice is not None or any(parent.simulated for parent in built_on)
     info = model_description.describe(
-        snapshot, settings, encoder, temperature=temperature, class_stars=stars, simulated=simulated
+        snapshot,
+        settings,
+        encoder,
+        temperature=temperature,
+        class_stars=stars,
+        simulated=simulated,
+        learned=classes,
     )
     _write_network(out, model, tokenizer, info, progress=progress)
     watch.lap("export")

@@ -104,18 +104,29 @@ def test_people_are_the_audits_test(found: Audit) -> None:
     assert "1 of 1 (100.0" in page.in_words(agreement)
 
 
-def test_a_class_without_rows_cannot_be_audited() -> None:
-    """Named, and no failure."""
+def without(sentiment: Sentiment) -> EncodedSnapshot:
+    """The snapshot without the reviews of this truth."""
     read = read_rows()
-    only = [row for row, one in enumerate(read.examples) if one.truth is not Sentiment.NEUTRAL]
-    fewer = replace(
+    only = [row for row, one in enumerate(read.examples) if one.truth is not sentiment]
+    return replace(
         read,
         examples=tuple(read.examples[row] for row in only),
         sides=tuple(read.sides[row] for row in only),
         features=read.features[only],
     )
-    with pytest.raises(NothingToDo, match="0 reviews are neutral"):
-        auditing.audit(fewer, top=2, simulated=False, seed=1, now=NOON)
+
+
+def test_a_class_without_rows_cannot_be_audited() -> None:
+    """Named, and no failure."""
+    with pytest.raises(NothingToDo, match="0 reviews are negative"):
+        auditing.audit(without(Sentiment.NEGATIVE), top=5, simulated=False, seed=1, now=NOON)
+
+
+def test_likes_and_dislikes_alone_are_audited() -> None:
+    """Where no review is neutral there are two classes; no text is said to express the third."""
+    found = auditing.audit(without(Sentiment.NEUTRAL), top=50, simulated=False, seed=1, now=NOON)
+    assert found.doubted >= len(TURNED) - 3
+    assert {one.expresses for one in found.listed} <= {Sentiment.NEGATIVE, Sentiment.POSITIVE}
 
 
 def test_without_any_stars_there_is_nothing_to_audit() -> None:

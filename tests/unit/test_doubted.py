@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restar_lib.domain import SENTIMENTS, Example, Sentiment, TruthSource, weak_label
+from restar_lib.domain import Example, Sentiment, TruthSource, weak_label
 from restar_lib.errors import ArtifactError
 from restar_lib.label_quality import doubted_labels
 from restar_lib.label_quality.doubted_labels import MOST_NAMED, DoubtedLabels, most_doubted
@@ -76,13 +76,25 @@ def test_the_same_rows_are_doubted_again(found: DoubtedLabels) -> None:
     assert most_doubted(examples, features_of(examples), np.ones(len(examples)), seed=1) == found
 
 
-@pytest.mark.parametrize("sentiment", SENTIMENTS)
-def test_a_class_with_too_few_reviews_is_no_failure(sentiment: Sentiment) -> None:
-    """Nothing can be said, and it says so: a small training must not fail for it."""
+def without(sentiment: Sentiment) -> DoubtedLabels:
+    """What is doubted where no review has this truth."""
     examples = rows()
     few = [at for at, one in enumerate(examples) if one.truth is not sentiment]
-    fewer = most_doubted([examples[at] for at in few], features_of(examples)[few], np.ones(len(few)), seed=1)
+    return most_doubted([examples[at] for at in few], features_of(examples)[few], np.ones(len(few)), seed=1)
+
+
+@pytest.mark.parametrize("sentiment", [Sentiment.NEGATIVE, Sentiment.POSITIVE])
+def test_a_class_with_too_few_reviews_is_no_failure(sentiment: Sentiment) -> None:
+    """Nothing can be said, and it says so: a small training must not fail for it."""
+    fewer = without(sentiment)
     assert (fewer.most, fewer.unjudged) == ((), "a class has 0 reviews, too few to say what stars should be")
+
+
+def test_the_stars_of_likes_and_dislikes_alone_are_judged() -> None:
+    """Where no review is neutral there are two classes, and both can be doubted."""
+    fewer = without(Sentiment.NEUTRAL)
+    assert fewer.unjudged == ""
+    assert len({f"r{row}" for row in TURNED} & {review_id for review_id, _ in fewer.most}) >= len(TURNED) - 3
 
 
 def test_what_is_kept_is_read_again_and_a_version_without_has_none(tmp_path: Path) -> None:

@@ -61,7 +61,22 @@ def test_a_label_of_people_keeps_its_weight_beside_stars_of_its_class(method: Me
     assert how.weights.mean() == pytest.approx(1)
 
 
-def test_a_missing_class_is_refused_by_name() -> None:
+@pytest.mark.parametrize(
+    ("truth", "missing"), [([2, 2], "negative or neutral"), ([0, 1], "positive"), ([1, 2], "negative")]
+)
+def test_a_missing_class_is_refused_by_name(truth: list[int], missing: str) -> None:
     """A class without a row could never be said."""
-    with pytest.raises(SnapshotError, match="no training row is neutral"):
-        class_weighting(np.array([0, 2]), np.ones(2), method="reweight", power=0)
+    with pytest.raises(SnapshotError, match=f"no training row is {missing}: ingest more reviews"):
+        class_weighting(np.array(truth), np.ones(2), method="reweight", power=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("power", [0.0, 0.35, 1.0])
+def test_likes_and_dislikes_alone_are_weighted_as_two_classes(method: Method, power: float) -> None:
+    """At power 1 both weigh the same; the absent class takes no share and no offset."""
+    truth = np.repeat([0, 2], (20, 80))
+    how = class_weighting(truth, np.ones(100), method=method, power=power)
+    aimed = np.bincount(truth, weights=how.weights, minlength=3) / 100 / np.exp(how.offset)
+    wanted = np.array([0.2, 0.8]) ** (1 - power)
+    assert aimed[[0, 2]] == pytest.approx(wanted / wanted.sum())
+    assert how.offset[1] == 0
