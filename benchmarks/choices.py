@@ -189,7 +189,7 @@ def figures(truth: Integers, probabilities: Floats) -> Row:
     """What one line of a table says."""
     found = evaluate(truth, probabilities, abstain_below=0.65)
     low, high = interval(truth, probabilities)
-    recalls = {f"recall {one.sentiment}": round(one.recall, 3) for one in found.per_class}
+    recalls = {f"recall {one.sentiment}": round(one.recall, 3) for one in found.per_class if one.recall is not None}
     return {
         "rows": found.rows,
         "accuracy": round(found.accuracy, 4),

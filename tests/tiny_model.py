@@ -55,6 +55,7 @@ def make_tiny_model(
     reads_titles: bool = False,
     languages: Sequence[str] | None = None,
     tokenizer: Path | None = None,
+    learned: Sequence[str] = (),
 ) -> Path:
     """Fill `folder` with an unsealed model; the same arguments give the same bytes. Returns `folder`.
 
@@ -71,7 +72,8 @@ def make_tiny_model(
     _write_network(folder, table, np.asarray(bias, dtype=np.float32))
     description = _description(temperature, snapshot_hash, simulated, max_tokens)
     declared = {"languages": list(languages)} if languages is not None else {}
-    _write_json(folder / "model.json", description | {"reads_titles": reads_titles} | declared)
+    classes = {"learned": list(learned)} if learned else {}
+    _write_json(folder / "model.json", description | {"reads_titles": reads_titles} | declared | classes)
     _write_json(folder / "probe.json", _probe(folder, temperature))
     write_reference(folder, _reference())
     _write_json(folder / "metrics.json", {"validation": {"rows": 0}})

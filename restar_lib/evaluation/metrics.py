@@ -7,7 +7,7 @@ beside it. Knows no model, no database and no threshold; bootstraps and verdicts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restar_lib.domain import SENTIMENTS, Example
+from restar_lib.evaluation.absent_classes import ALL, absent_classes
 
 CLASSES: Final = len(SENTIMENTS)
 SMALLEST_PROBABILITY: Final = 1e-12
@@ -33,13 +34,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassMetrics:
-    """One class against the rest; a ratio whose denominator is 0 is 0."""
+    """One class against the rest."""
 
     sentiment: str
     rows: int
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    """None where no row was called so."""
+    recall: float | None
+    """None where no row is of the class."""
+    f1: float | None
+    """None where no row is of the class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,21 @@ class Metrics:
     accuracy_covered: float
     """Accuracy on those; 0 where it always abstains."""
     log_loss: float
+    absent: tuple[str, ...] = ()
+    """Classes that neither these rows nor the training has: nothing is asked of them (`absent_classes`)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
 
 
-def evaluate(truth: Integers, probabilities: Floats, *, abstain_below: float) -> Metrics:
-    """Every figure for `truth` [n] and calibrated `probabilities` [n, 3]. Raises `ValueError` where there is no row."""
+def evaluate(
+    truth: Integers, probabilities: Floats, *, abstain_below: float, learned: Collection[str] = ALL
+) -> Metrics:
+    """Every figure for `truth` [n] and calibrated `probabilities` [n, 3] of a model that has `learned` these classes.
+
+    Raises `ValueError` where there is no row.
+    """
     if len(truth) == 0 or probabilities.shape != (len(truth), CLASSES):
         raise ValueError(
             f"expected [n] truths and [n, {CLASSES}] probabilities, n > 0; got {truth.shape}, {probabilities.shape}"
@@ -90,6 +101,7 @@ def evaluate(truth: Integers, probabilities: Floats, *, abstain_below: float) ->
         coverage=float(covered.mean()),
         accuracy_covered=float(right[covered].mean()) if covered.any() else 0.0,
         log_loss=log_loss(truth, probabilities),
+        absent=absent_classes(truth, learned),
     )
 
 
@@ -158,9 +170,9 @@ def _per_class(confusion: Integers) -> tuple[ClassMetrics, ...]:
         ClassMetrics(
             sentiment=sentiment.value,
             rows=int(rows[i]),
-            precision=float(precision[i]),
-            recall=float(recall[i]),
-            f1=float(f1[i]),
+            precision=float(precision[i]) if predicted[i] else None,
+            recall=float(recall[i]) if rows[i] else None,
+            f1=float(f1[i]) if rows[i] else None,
         )
         for i, sentiment in enumerate(SENTIMENTS)
     )

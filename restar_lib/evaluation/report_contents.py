@@ -30,9 +30,12 @@ class ClassFigures(ReportPart):
 
     sentiment: str
     rows: int
-    precision: Measure
-    recall: Measure
-    f1: float
+    precision: Measure | None
+    """None where no row was called so."""
+    recall: Measure | None
+    """None where no row is of the class."""
+    f1: float | None
+    """None where no row is of the class."""
     roc_auc: Measure | None
     """None where these rows do not define it."""
 
@@ -161,6 +164,8 @@ class BehaviourGroup(ReportPart):
     rate: Measure
     failures: tuple[str, ...]
     """Some of the cases that fail, each as a line."""
+    uncounted: int = 0
+    """Further cases, which expect a class that is absent."""
 
 
 class Mistake(ReportPart):
@@ -227,6 +232,8 @@ class EvaluationReport(ReportPart):
     """None on the model's own snapshot, whose test rows it has not learned from."""
     notes: tuple[str, ...]
     """What was left out or capped, in words."""
+    absent: tuple[str, ...] = ()
+    """Classes that neither the truth nor the training has (`evaluation.absent_classes`)."""
 
     @property
     def truth(self) -> TruthView:
@@ -237,3 +244,12 @@ class EvaluationReport(ReportPart):
     def model(self) -> SystemFigures:
         """This model in that view."""
         return self.truth.system(MODEL)
+
+    def shown_classes(self, figures: SystemFigures) -> tuple[int, ...]:
+        """The places of the classes that a table shows: without one that is absent, and that nothing was called."""
+        said = [sum(column) for column in zip(*figures.confusion, strict=True)]
+        return tuple(
+            place
+            for place, one in enumerate(figures.per_class)
+            if one.sentiment not in self.absent or one.rows or said[place]
+        )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -178,11 +178,12 @@ def _measure(
     settings = side.settings
     truth = truth_of(side.rows)
     answers = _answers(model, side)
+    metrics = _evaluate(truth, answers, model)
     return Measurements(
-        metrics=_evaluate(truth, answers, model),
+        metrics=metrics,
         people_rows=sum(row.truth_source is TruthSource.PEOPLE for row in side.rows),
-        paired=None if serving is None else _pair(serving, side, truth, answers),
-        behaviour=run_cases(model, side.cases),
+        paired=None if serving is None else _pair(serving, side, truth, answers, absent=metrics.absent),
+        behaviour=run_cases(model, side.cases, absent=metrics.absent),
         simulated=model.info.simulated,
         leakage=_leakage(model, serving, side),
         judged_before=judged_before,
@@ -197,7 +198,10 @@ def _measure(
     )
 
 
-def _pair(serving: InferenceEngine, side: _TestSide, truth: Integers, answers: Floats) -> PairedMeasurements:
+def _pair(
+    serving: InferenceEngine, side: _TestSide, truth: Integers, answers: Floats, *, absent: Collection[str]
+) -> PairedMeasurements:
+    """The champion on the same rows and the same cases: what is `absent` for the challenger is not asked of it."""
     config, of_champion = side.settings.gate, _answers(serving, side)
     before, now = of_champion.argmax(axis=1), answers.argmax(axis=1)
     rng = np.random.default_rng(config.seed)
@@ -206,7 +210,7 @@ def _pair(serving: InferenceEngine, side: _TestSide, truth: Integers, answers: F
         metrics=_evaluate(truth, of_champion, serving),
         comparison=compare(truth, before, now, resamples=config.resamples, rng=rng),
         slices=slice_changes(truth, before, now, gate_slices(side.rows)),
-        behaviour=run_cases(serving, side.cases),
+        behaviour=run_cases(serving, side.cases, absent=absent),
     )
 
 
@@ -221,7 +225,7 @@ def _leakage(model: InferenceEngine, serving: InferenceEngine | None, side: _Tes
 
 
 def _evaluate(truth: Integers, answers: Floats, model: InferenceEngine) -> Metrics:
-    return evaluate(truth, answers, abstain_below=model.info.abstain_below)
+    return evaluate(truth, answers, abstain_below=model.info.abstain_below, learned=model.info.learned)
 
 
 def _answers(model: InferenceEngine, side: _TestSide) -> Floats:

@@ -101,7 +101,8 @@ def render(verdict: Verdict, *, notice: str | None, withdrawal: str | None = Non
         interval=_interval(lines.get("comparison")),
         slices=[line for line in verdict.lines if line.name.startswith("slice_") and line.table],
         groups=[row for row in table if "case" not in row],
-        failed=[row for row in table if "case" in row],
+        failed=[row for row in table if "case" in row and "outcome" not in row],
+        uncounted=[row for row in table if "outcome" in row],
         # Older verdicts have ids of reviews there instead of counts; those are not repeated.
         leaks=[row for row in lines["leakage"].table if "rows" in row] if "leakage" in lines else [],
     )

@@ -30,7 +30,7 @@ class VerdictKey:
     rules_hash: str
 
 
-RULES: Final = 2
+RULES: Final = 3
 """Raise it when the same figures are judged differently, so that earlier verdicts are not reused."""
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from restar_lib.domain import SENTIMENTS
 from restar_lib.evaluation.metrics import CLASSES, accuracy, macro_f1
 from restar_lib.labeling.audits import AuditSample
 from restar_lib.monitoring.drift.findings import Finding, FindingKind
@@ -67,6 +68,8 @@ class ProductionQuality:
     accuracy: AuditFigure | None
     """None in reports of earlier versions, which had macro-F1 alone."""
     macro_f1: AuditFigure
+    unlabeled: tuple[str, ...] = ()
+    """Classes that no label is of: macro-F1 is the mean of the others."""
 
     @property
     def drawn(self) -> int:
@@ -83,7 +86,7 @@ def from_json(content: Mapping[str, Any]) -> ProductionQuality:
     """The estimate that `dataclasses.asdict` wrote, also one of an earlier version, with macro-F1 alone."""
     if "accuracy" in content:
         figures = {name: AuditFigure(**content[name]) for name in ("accuracy", "macro_f1")}
-        return ProductionQuality(**{**content, **figures})
+        return ProductionQuality(**{**content, **figures, "unlabeled": tuple(content.get("unlabeled", ()))})
     value, low, high = (float(content[name]) for name in ("macro_f1", "low", "high"))
     only = AuditFigure(value=value, low=low, high=high, least=value, most=value)
     return ProductionQuality(labels=content["labels"], skipped=0, unread=0, accuracy=None, macro_f1=only)
@@ -103,6 +106,7 @@ def estimate(sample: AuditSample) -> ProductionQuality | None:
         unread=sample.unread,
         accuracy=_figure(accuracy, answered, resampled, unanswered=sample.unanswered_weights),
         macro_f1=_figure(macro_f1, answered, resampled, unanswered=sample.unanswered_weights),
+        unlabeled=tuple(one.value for one in SENTIMENTS if one.position not in sample.truth),
     )
 
 
@@ -139,7 +143,8 @@ def sentence(quality: ProductionQuality | None, limits: MonitoringSettings) -> s
 
 
 def _missing(quality: ProductionQuality) -> str:
-    said = f"Accuracy is {quality.accuracy}. " if quality.accuracy else ""
+    said = f"No label is {' or '.join(quality.unlabeled)}: it is the mean of the others. " if quality.unlabeled else ""
+    said += f"Accuracy is {quality.accuracy}. " if quality.accuracy else ""
     said += f"Answered are {quality.answered} of the audits that were drawn"
     if quality.labels == quality.drawn or quality.accuracy is None:
         return f"{said}."

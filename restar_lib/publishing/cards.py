@@ -15,6 +15,7 @@ from typing import Any
 from restar_lib.dataset.published_sets import NO_CATEGORY
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, TruthSource
+from restar_lib.evaluation.absent_classes import absent_in_words
 from restar_lib.gate.verdict import Verdict, render_markdown
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.ingest.sources.published_manifest import SPLITS, PublishedManifest
@@ -60,6 +61,7 @@ def model_card(version: str, info: ModelInfo, metrics: Mapping[str, Any], verdic
         info=info,
         base_model=info.encoder if HUB_NAME.fullmatch(info.encoder) else None,
         train_rows=metrics.get("train_rows", 0),
+        absent=absent_in_words(metrics.get("validation", {}).get("absent", ())),
         metrics=list(_metrics(metrics)),
         verdict=verdict,
         verdict_text=render_markdown(verdict) if verdict else None,

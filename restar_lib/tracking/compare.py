@@ -25,6 +25,7 @@ from restar_lib.dataset.snapshot_folder import what_is_left
 from restar_lib.domain import Example, Side
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation import paired_tests
+from restar_lib.evaluation.absent_classes import absent_classes
 from restar_lib.evaluation.behaviour.case_results import Behaviour, run_cases
 from restar_lib.evaluation.intervals import Difference, difference
 from restar_lib.evaluation.metrics import Floats
@@ -102,6 +103,8 @@ class SideBySide:
     paired: paired_tests.PairedComparison
     """McNemar's counts, and the difference that these rows could have shown."""
     behaviour: tuple[BehaviourChange, ...]
+    absent: tuple[str, ...] = ()
+    """Classes that neither the rows nor either training has (`evaluation.absent_classes`)."""
 
 
 def side_by_side(
@@ -119,6 +122,7 @@ def side_by_side(
     rows = snapshot.examples(Side.TEST)
     before, now = (_answers(model, rows, settings) for model in models)
     truth, resamples = truth_of(rows), settings.evaluation.resamples
+    absent = absent_classes(truth, {name for model in models for name in model.info.learned})
     return SideBySide(
         first=first,
         second=second,
@@ -140,7 +144,8 @@ def side_by_side(
             resamples=settings.gate.resamples,
             rng=np.random.default_rng(SEED),
         ),
-        behaviour=_behaviour(*(run_cases(model) for model in models)),
+        behaviour=_behaviour(*(run_cases(model, absent=absent) for model in models)),
+        absent=absent,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from restar_lib.evaluation.absent_classes import absent_in_words
 from restar_lib.evaluation.intervals import Measure
 from restar_lib.reports import plots
 from restar_lib.reports.templates import page_template
@@ -101,7 +102,8 @@ def measures(found: SideBySide) -> list[tuple[str, Measure | None, Measure | Non
         ("calibration error", first.calibration_error, second.calibration_error),
     ]
     by_class = zip(first.per_class, second.per_class, strict=True)
-    return named + [(f"recall {one.sentiment}", one.recall, other.recall) for one, other in by_class]
+    recalls = [(f"recall {one.sentiment}", one.recall, other.recall) for one, other in by_class if one.rows]
+    return named + recalls
 
 
 def draw(found: SideBySide) -> str:
@@ -113,6 +115,7 @@ def draw(found: SideBySide) -> str:
         labels_in_words=labels_in_words,
         learned=learned(found),
         is_fresh=is_fresh(found),
+        absent=absent_in_words(found.absent),
         picture=_picture(found),
     )
 

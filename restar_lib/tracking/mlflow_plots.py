@@ -35,7 +35,8 @@ def _figure(draw: Callable[[Any], None]) -> Figure:
 
 
 def _confusion(axes: Any, report: EvaluationReport) -> None:
-    counts = np.array(report.model.confusion)
+    shown = list(report.shown_classes(report.model))
+    counts = np.array(report.model.confusion)[np.ix_(shown, shown)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for truth, row in enumerate(counts):
@@ -43,8 +44,9 @@ def _confusion(axes: Any, report: EvaluationReport) -> None:
             colour = "white" if shares[truth, answer] > 0.5 else "black"
             text = f"{count:,}\n{100 * shares[truth, answer]:.0f} %"
             axes.text(answer, truth, text, ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(SENTIMENTS)), list(SENTIMENTS))
-    axes.set_yticks(range(len(SENTIMENTS)), list(SENTIMENTS))
+    names = [SENTIMENTS[place].value for place in shown]
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="answer", ylabel="truth", title=f"{report.rows:,} test rows of {report.snapshot_hash}")
 
 

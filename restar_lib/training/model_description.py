@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from restar_lib.artifacts.reference import Observation, Reference, columns_of, vocabulary_of, write_reference
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side
+from restar_lib.evaluation.absent_classes import absent_in_words
 from restar_lib.evaluation.ordinal import stars_of_classes
 from restar_lib.inference.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
@@ -126,12 +127,13 @@ def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 def summary(trained: TrainedModel) -> str:
     """One line for the log."""
     found = trained.validation
-    recalls = ", ".join(f"{one.sentiment} {one.recall:.2f}" for one in found.per_class)
+    recalls = ", ".join(f"{one.sentiment} {one.recall:.2f}" for one in found.per_class if one.recall is not None)
+    absent = f" ({absent_in_words(found.absent)})" if found.absent else ""
     simulated = " (simulated reviews)" if trained.info.simulated else ""
     return (
         f"trained on {trained.train_rows:,} reviews{simulated} in {sum(trained.seconds.values()):.0f} s:"
         f" {found.rows:,} validation rows: accuracy {found.accuracy:.3f} (majority {found.majority_accuracy:.3f}),"
-        f" macro-F1 {found.macro_f1:.3f} (majority {found.majority_macro_f1:.3f}), recall {recalls};"
+        f" macro-F1 {found.macro_f1:.3f} (majority {found.majority_macro_f1:.3f}), recall {recalls}{absent};"
         f" calibration error {found.ece:.3f} at temperature {trained.info.temperature:.2f};"
         f" seconds: {', '.join(f'{step} {seconds:.0f}' for step, seconds in trained.seconds.items())}"
     )

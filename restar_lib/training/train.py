@@ -21,7 +21,7 @@ from restar_lib.dataset.arrays import truth_of
 from restar_lib.dataset.snapshot import Snapshot
 from restar_lib.domain import SENTIMENTS, Example, Side, weak_label
 from restar_lib.errors import SnapshotError
-from restar_lib.evaluation.metrics import evaluate
+from restar_lib.evaluation.metrics import Metrics, evaluate
 from restar_lib.inference.engine import TOKENIZER, InferenceEngine, ModelInfo, record_probe, softmax
 from restar_lib.label_quality.doubted_labels import DoubtedLabels
 from restar_lib.settings import Settings, TrainingSettings
@@ -163,18 +163,22 @@ def _trained(
     doubted: DoubtedLabels,
     seconds: Mapping[str, float],
 ) -> TrainedModel:
-    validation, abstain_below = rows[Side.VALIDATION], info.abstain_below
+    validation = rows[Side.VALIDATION]
     stars = np.array([weak_label(row.rating).position for row in validation if row.rating], dtype=np.int64)
     rated = np.array([row.rating is not None for row in validation])
     return TrainedModel(
         folder=out,
         info=info,
         train_rows=len(rows[Side.TRAIN]),
-        validation=evaluate(truth_of(validation), probabilities, abstain_below=abstain_below),
-        validation_against_stars=evaluate(stars, probabilities[rated], abstain_below=abstain_below),
+        validation=_measured(info, truth_of(validation), probabilities),
+        validation_against_stars=_measured(info, stars, probabilities[rated]),
         doubted=doubted,
         seconds=seconds,
     )
+
+
+def _measured(info: ModelInfo, truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Metrics:
+    return evaluate(truth, probabilities, abstain_below=info.abstain_below, learned=info.learned)
 
 
 def _unjudged(settings: Settings, champion_folder: Path | None) -> str:

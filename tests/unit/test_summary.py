@@ -100,6 +100,18 @@ def test_a_refusal_names_its_line_and_the_champion_that_stays(
     assert f"serving: {CHAMPION} (release 1, unchanged)" in text
 
 
+def test_a_class_that_is_not_asked_has_no_recall(refused: TurnSummary, house: EmbeddedInstallation) -> None:
+    """Of two classes the third one's place is empty, and the line beside it says why."""
+    assert refused.verdict is not None
+    recalls = (
+        line("recall_negative", passed=True, value=0.9),
+        line("recall_neutral", passed=True, floor=0.3, rows=0),
+        line("recall_positive", passed=True, value=0.8),
+    )
+    text = shown(replace(refused, verdict=replace(refused.verdict, lines=(*refused.verdict.lines, *recalls))), house)
+    assert "0.900 / - / 0.800" in text
+
+
 def test_it_says_how_many_were_asked_about_for_their_stars(refused: TurnSummary, house: EmbeddedInstallation) -> None:
     """They come from the training, not from the reviews of this turn."""
     (row,) = (line for line in shown(refused, house).splitlines() if "stars are doubted" in line)

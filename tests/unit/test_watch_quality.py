@@ -48,6 +48,20 @@ def test_a_model_that_is_right_is_at_one_and_no_finding() -> None:
     assert estimate(sample(WRONG)) == estimate(sample(WRONG))
 
 
+def test_of_two_classes_the_estimate_is_the_mean_of_both_and_says_so() -> None:
+    """No label is neutral: nothing is missing from the figure. The first neutral label brings the third class in."""
+    likes: Answers = [(POSITIVE, POSITIVE)] * 80 + [(NEGATIVE, NEGATIVE)] * 40
+    quality = estimate(sample(likes))
+    assert quality is not None
+    assert (quality.macro_f1.value, quality.unlabeled) == (1.0, ("neutral",))
+    assert "No label is neutral: it is the mean of the others. Accuracy is 1.000" in sentence(quality, LIMITS)
+    assert from_json(asdict(quality)) == quality
+    three = estimate(sample([*likes, (NEUTRAL, POSITIVE)]))
+    assert three is not None
+    assert three.macro_f1.value < 0.7
+    assert "No label is" not in sentence(three, LIMITS)
+
+
 def test_a_model_that_is_wrong_beyond_chance_is_a_finding_with_its_interval() -> None:
     """Estimate, interval, floor and number of labels stand in the sentence."""
     quality = estimate(sample(WRONG))

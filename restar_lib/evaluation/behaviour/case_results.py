@@ -8,8 +8,8 @@ Called by the gate and by reports.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -35,6 +35,8 @@ class CaseResult:
     """What the model said, for people."""
     wanted: str
     """The expected answer."""
+    counted: bool = True
+    """False where it expects a class that is absent: then it is reported, and in no group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +71,27 @@ class Behaviour:
     @property
     def failures(self) -> tuple[CaseResult, ...]:
         """The cases that do not hold."""
-        return tuple(result for result in self.results if not result.passed)
+        return tuple(result for result in self.results if result.counted and not result.passed)
+
+    @property
+    def uncounted(self) -> tuple[CaseResult, ...]:
+        """The cases that expect an absent class."""
+        return tuple(result for result in self.results if not result.counted)
 
 
-def run_cases(engine: InferenceEngine, cases: Sequence[Case] | None = None) -> Behaviour:
+def run_cases(
+    engine: InferenceEngine, cases: Sequence[Case] | None = None, *, absent: Collection[str] = ()
+) -> Behaviour:
     """Ask a model for every text of the cases (the packaged ones by default) and judge each case.
 
-    Raises `ConfigurationError` where the packaged cases cannot be read.
+    A case that only an `absent` class would answer (`evaluation.absent_classes`) is not counted. Raises
+    `ConfigurationError` where the packaged cases cannot be read.
     """
     asked = load_cases() if cases is None else tuple(cases)
     texts = list(dict.fromkeys(text for case in asked for text in case.texts))
     probabilities = engine.predict(texts).probabilities
     answers = dict(zip(texts, probabilities, strict=True))
-    results = tuple(judged(case, answers) for case in asked)
+    results = tuple(replace(judged(case, answers), counted=not _expects(case, absent)) for case in asked)
     return Behaviour(cases_hash=cases_hash(asked), results=results, groups=_groups(results))
 
 
@@ -128,9 +138,15 @@ def _directional(case: Case, answers: Answers) -> CaseResult:
     )
 
 
+def _expects(case: Case, absent: Collection[str]) -> bool:
+    """Whether nothing but an absent class would be right."""
+    return bool(case.wanted) and set(case.wanted) <= set(absent)
+
+
 def _groups(results: Sequence[CaseResult]) -> tuple[GroupResult, ...]:
-    keys = dict.fromkeys((result.case.group, result.case.hard) for result in results)
-    return tuple(_group(group, hard, results) for group, hard in keys)
+    counted = [result for result in results if result.counted]
+    keys = dict.fromkeys((result.case.group, result.case.hard) for result in counted)
+    return tuple(_group(group, hard, counted) for group, hard in keys)
 
 
 def _group(group: str, hard: bool, results: Sequence[CaseResult]) -> GroupResult:

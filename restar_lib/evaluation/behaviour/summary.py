@@ -6,6 +6,7 @@ some failures are shown.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from restar_lib.evaluation.behaviour.case_results import Behaviour, CaseResult, GroupResult, run_cases
@@ -17,9 +18,12 @@ SHOWN: Final = 5
 """Failures of a group that are shown."""
 
 
-def behaviour(model: InferenceEngine) -> tuple[BehaviourGroup, ...]:
-    """Each group of cases, in the order of their files. Raises `ConfigurationError` where they cannot be read."""
-    found = run_cases(model)
+def behaviour(model: InferenceEngine, *, absent: Collection[str]) -> tuple[BehaviourGroup, ...]:
+    """Each group of cases, in the order of their files; those that expect an `absent` class are counted apart.
+
+    Raises `ConfigurationError` where they cannot be read.
+    """
+    found = run_cases(model, absent=absent)
     return tuple(_group(one, found) for one in found.groups)
 
 
@@ -32,6 +36,7 @@ def _group(group: GroupResult, found: Behaviour) -> BehaviourGroup:
         passed=group.passed,
         rate=wilson(group.passed, group.cases),
         failures=tuple(_line(one) for one in failures[:SHOWN]),
+        uncounted=sum((one.case.group, one.case.hard) == (group.group, group.hard) for one in found.uncounted),
     )
 
 

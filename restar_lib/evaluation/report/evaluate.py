@@ -24,6 +24,7 @@ from restar_lib.dataset.training_overlap import TrainingSet, find_leaks
 from restar_lib.domain import SENTIMENTS, Example, Side, TruthSource
 from restar_lib.errors import SnapshotError
 from restar_lib.evaluation import slices
+from restar_lib.evaluation.absent_classes import absent_classes
 from restar_lib.evaluation.abstention import ConfidenceAndTruth, abstention
 from restar_lib.evaluation.baselines import baselines
 from restar_lib.evaluation.behaviour import summary
@@ -95,7 +96,8 @@ def evaluate_version(
     values = _slices(test.rows, sources)
     sliced = slices.slice_figures(_answered(test, model), values, resamples=config.resamples, rng=rng)
     watch.lap("figures")
-    behaviour = summary.behaviour(model)
+    absent = absent_classes(test.truth, model.info.learned)
+    behaviour = summary.behaviour(model, absent=absent)
     watch.lap("behaviour")
     mistakes = _mistakes(test)
     log.info(
@@ -134,6 +136,7 @@ def evaluate_version(
         warnings=_warnings(model, snapshot),
         elsewhere=foreign_rows(settings, model.info.snapshot_hash, snapshot, test.rows),
         notes=(*_notes(snapshot, settings, sources, model.info), *_missing(beside), *slices.left_out(values)),
+        absent=absent,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from restar_lib.evaluation.report.report_text import text_of
-from restar_lib.evaluation.report_contents import EvaluationReport, TruthView
+from restar_lib.evaluation.report_contents import MODEL, EvaluationReport, TruthView
 from restar_lib.evaluation.slices import is_judged
 from restar_lib.reports import plots
 from restar_lib.reports.templates import page_template
@@ -36,6 +36,8 @@ class TitledView:
 
     title: str
     view: TruthView
+    classes: tuple[int, ...]
+    """Places of the classes that its tables show."""
 
 
 def draw(report: EvaluationReport) -> str:
@@ -57,7 +59,10 @@ def _shown_views(report: EvaluationReport) -> list[TitledView]:
     """Without an answer of people the gate's truth is the stars: one table, not two equal ones."""
     views = report.views if report.people_rows else report.views[:1]
     names = TITLES if report.people_rows else {**TITLES, "truth": "The stars"}
-    return [TitledView(title=names[view.name], view=view) for view in views]
+    return [
+        TitledView(title=names[view.name], view=view, classes=report.shown_classes(view.system(MODEL)))
+        for view in views
+    ]
 
 
 def _plots(report: EvaluationReport) -> Mapping[str, Any]:

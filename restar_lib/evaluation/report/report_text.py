@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from restar_lib.evaluation.absent_classes import absent_in_words
 from restar_lib.evaluation.intervals import Measure
 from restar_lib.evaluation.report_contents import (
     MAJORITY,
@@ -111,11 +112,12 @@ def _points(report: EvaluationReport) -> Iterator[ReportNote]:
         yield _against(min(bags, key=lambda one: one.difference.macro_f1.value))
     if report.rows < FEW_ROWS:
         yield ReportNote(kind="bad", text=f"Only {report.rows:,} rows: read the intervals, not the figures.")
-    weakest = min((one for one in report.model.per_class if one.rows), key=lambda one: one.recall.value)
-    kind: Literal["bad", "plain"] = "bad" if weakest.recall.value < 0.5 else "plain"
-    yield ReportNote(
-        kind=kind, text=f"Weakest class: of the {weakest.sentiment} reviews it finds {share(weakest.recall)}."
-    )
+    if report.absent:
+        yield ReportNote(kind="plain", text=_sentence(absent_in_words(report.absent)))
+    recalls = [(one.sentiment, one.recall) for one in report.model.per_class if one.recall]
+    weakest, recall = min(recalls, key=lambda one: one[1].value)
+    kind: Literal["bad", "plain"] = "bad" if recall.value < 0.5 else "plain"
+    yield ReportNote(kind=kind, text=f"Weakest class: of the {weakest} reviews it finds {share(recall)}.")
     yield ReportNote(
         kind="good" if report.model.calibration_error.value <= POORLY_CALIBRATED else "bad",
         text=f"{_calibration(report)}.",
@@ -130,6 +132,10 @@ def _points(report: EvaluationReport) -> Iterator[ReportNote]:
         yield ReportNote(kind="bad", text=f"Language that it does not cope with: {groups}.")
     if report.simulated:
         yield ReportNote(kind="bad", text="It learned from made-up reviews: nothing here says how it reads real ones.")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _elsewhere(found: ForeignRows) -> ReportNote:
@@ -203,7 +209,9 @@ def _slices(report: EvaluationReport) -> str:
 def _behaviour(report: EvaluationReport) -> str:
     judged = [one for one in report.behaviour if not one.hard]
     cases, passed = sum(one.cases for one in judged), sum(one.passed for one in judged)
-    return f"{passed} of {cases} behaviour cases hold, the hard ones apart"
+    uncounted = sum(one.uncounted for one in report.behaviour)
+    apart = f" and {uncounted} that expect {' or '.join(report.absent)}" if uncounted else ""
+    return f"{passed} of {cases} behaviour cases hold, the hard ones{apart} apart"
 
 
 def summary(report: EvaluationReport) -> list[str]:

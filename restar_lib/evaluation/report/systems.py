@@ -134,9 +134,9 @@ def _per_class(confusion: NDArray[np.int64], areas: Sequence[Measure | None]) ->
         ClassFigures(
             sentiment=sentiment.value,
             rows=int(rows[place]),
-            precision=wilson(int(hits[place]), int(said[place])),
-            recall=wilson(int(hits[place]), int(rows[place])),
-            f1=float(f1[place]),
+            precision=wilson(int(hits[place]), int(said[place])) if said[place] else None,
+            recall=wilson(int(hits[place]), int(rows[place])) if rows[place] else None,
+            f1=float(f1[place]) if rows[place] else None,
             roc_auc=areas[place],
         )
         for place, sentiment in enumerate(SENTIMENTS)

@@ -39,7 +39,8 @@ def floor_of(group: str, config: GateSettings) -> float:
 def _floor_line(found: Behaviour, config: GateSettings, *, judged: bool) -> VerdictLine:
     under = [group for group in found.judged if group.rate < floor_of(group.group, config)]
     held, cases = sum(one.passed for one in found.judged), sum(one.cases for one in found.judged)
-    missing = [group for group in GROUPS if group not in {one.group for one in found.judged}]
+    known = {one.group for one in found.judged} | {one.case.group for one in found.uncounted}
+    missing = [group for group in GROUPS if group not in known]
     if missing:  # a group without judged cases must not count as one that held
         verdict = f"no judged case in: {', '.join(missing)}"
     else:
@@ -47,7 +48,7 @@ def _floor_line(found: Behaviour, config: GateSettings, *, judged: bool) -> Verd
     return VerdictLine(
         name="behaviour",
         passed=not missing and not (judged and under),
-        detail=f"{held} of {cases} behaviour cases hold; {verdict}{_unless(config, judged=judged)}",
+        detail=f"{held} of {cases} behaviour cases hold; {verdict}{_uncounted(found)}{_unless(config, judged=judged)}",
         numbers={
             **{group.group: group.rate for group in found.judged},
             "held": held,
@@ -55,7 +56,7 @@ def _floor_line(found: Behaviour, config: GateSettings, *, judged: bool) -> Verd
             "cases_hash": found.cases_hash,
             "judged": int(judged),
         },
-        table=(*(_group_row(group, config) for group in found.groups), *(_case_row(one) for one in found.failures)),
+        table=(*(_group_row(group, config) for group in found.groups), *_case_rows(found)),
     )
 
 
@@ -96,6 +97,13 @@ def _under(groups: list[GroupResult], config: GateSettings) -> str:
     return f"under the floor: {', '.join(named)}"
 
 
+def _uncounted(found: Behaviour) -> str:
+    if not found.uncounted:
+        return ""
+    wanted = " or ".join(sorted({one.wanted for one in found.uncounted}))
+    return f"; {len(found.uncounted)} more expect {wanted}, which is absent here, and are not counted"
+
+
 def _unless(config: GateSettings, *, judged: bool) -> str:
     if judged:
         return ""
@@ -110,6 +118,12 @@ def _count(group: GroupResult) -> str:
 def _group_row(group: GroupResult, config: GateSettings) -> Row:
     floor: float | str = "hard: reported" if group.hard else floor_of(group.group, config)
     return {"group": group.group, "cases": group.cases, "held": group.passed, "share": group.rate, "floor": floor}
+
+
+def _case_rows(found: Behaviour) -> Iterator[Row]:
+    """The cases that do not hold, and those that are not counted whether they hold or not."""
+    yield from (_case_row(one) for one in found.failures)
+    yield from ({**_case_row(one), "outcome": "not counted"} for one in found.uncounted)
 
 
 def _case_row(result: CaseResult) -> Row:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from restar_lib.dataset.training_overlap import Leakage
 from restar_lib.domain import Side
+from restar_lib.evaluation.absent_classes import absent_in_words
 from restar_lib.evaluation.behaviour.case_results import Behaviour
-from restar_lib.evaluation.metrics import Metrics
+from restar_lib.evaluation.metrics import ClassMetrics, Metrics
 from restar_lib.gate.criteria.against_champion import PairedMeasurements, comparison_line, slice_lines
 from restar_lib.gate.criteria.behaviour_criteria import behaviour_lines
 from restar_lib.gate.isolated_probe import IsolatedProbe
@@ -93,11 +94,16 @@ def leakage_line(found: Leakage) -> VerdictLine:
 
 
 def floor_lines(metrics: Metrics, config: GateSettings) -> Iterator[VerdictLine]:
-    """What a model must reach whatever served before it; each line also gives the majority baseline."""
+    """What a model must reach whatever served before it; each line also gives the majority baseline.
+
+    Nothing is asked of a class that neither the truth of these rows nor the training has (`absent_classes`).
+    """
     yield _floor("accuracy", metrics.accuracy, config.min_accuracy, majority=metrics.majority_accuracy)
-    yield _floor("macro_f1", metrics.macro_f1, config.min_macro_f1, majority=metrics.majority_macro_f1)
+    words = f"; {absent_in_words(metrics.absent)}" if metrics.absent else ""
+    yield _floor("macro_f1", metrics.macro_f1, config.min_macro_f1, majority=metrics.majority_macro_f1, said=words)
     for one in metrics.per_class:
-        yield _recall(one.sentiment, one.recall, one.rows, config.min_recall)
+        absent = one.sentiment in metrics.absent
+        yield _not_asked(one.sentiment, config.min_recall) if absent else _recall(one, config.min_recall)
     limit = config.max_calibration_error
     yield VerdictLine(
         name="calibration_error",
@@ -179,24 +185,35 @@ def _leaks_by_side(found: Leakage) -> Counter[tuple[str, Side]]:
     return Counter((leak.whose, leak.side) for leak in found.leaks)
 
 
-def _floor(name: str, value: float, floor: float, *, majority: float) -> VerdictLine:
+def _floor(name: str, value: float, floor: float, *, majority: float, said: str = "") -> VerdictLine:
     word = name.replace("_", "-").replace("f1", "F1")
     return VerdictLine(
         name=name,
         passed=value >= floor,
-        detail=f"{word} {value:.3f} ({_at_least(value, floor)} {floor:g}; commonest class {majority:.3f})",
+        detail=f"{word} {value:.3f} ({_at_least(value, floor)} {floor:g}; commonest class {majority:.3f}){said}",
         numbers={"value": value, "floor": floor, "majority": majority},
     )
 
 
-def _recall(sentiment: str, recall: float, rows: int, floor: float) -> VerdictLine:
+def _recall(one: ClassMetrics, floor: float) -> VerdictLine:
     # Without a row of this class its recall is unknown: that is no pass, unless nothing is asked of it.
-    found = f"recall of {sentiment} {recall:.3f}" if rows else f"recall of {sentiment} unknown"
+    recall = one.recall if one.rows else None
+    found = f"{'unknown' if recall is None else f'{recall:.3f}'} on {one.rows:,} rows"
+    passed = floor == 0 or (recall is not None and recall >= floor)
+    return VerdictLine(
+        name=f"recall_{one.sentiment}",
+        passed=passed,
+        detail=f"recall of {one.sentiment} {found} ({'at least' if passed else 'under'} {floor:g})",
+        numbers={"value": recall, "floor": floor, "rows": one.rows},
+    )
+
+
+def _not_asked(sentiment: str, floor: float) -> VerdictLine:
     return VerdictLine(
         name=f"recall_{sentiment}",
-        passed=floor == 0 or (rows > 0 and recall >= floor),
-        detail=f"{found} on {rows:,} rows ({_at_least(recall, floor)} {floor:g})",
-        numbers={"value": recall, "floor": floor, "rows": rows},
+        passed=True,
+        detail=f"recall of {sentiment} not asked: no test row is {sentiment}, and the model has learned from none",
+        numbers={"floor": floor, "rows": 0},
     )
 
 

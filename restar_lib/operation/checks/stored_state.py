@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, func, select, text
 
 from restar_lib.artifacts import pointer, release_log, sealed_folder
+from restar_lib.domain import SENTIMENTS
 from restar_lib.errors import ArtifactError, ConfigurationError, EmbeddedError, ProbeFailed, SourceError
 from restar_lib.ingest.tombstones import key_in_use
 from restar_lib.operation import databases
@@ -147,11 +148,13 @@ def _model(settings: Settings, version: str, *, role: str) -> Check:
     from restar_lib.artifacts.model_loading import load_verified
 
     try:
-        load_verified(sealed_folder.locate(settings.models_dir, version), threads=settings.scoring.threads)
+        model = load_verified(sealed_folder.locate(settings.models_dir, version), threads=settings.scoring.threads)
     except (ArtifactError, ProbeFailed) as error:
         what = "run `restar roll-back`, or restore the folder" if role == "champion" else "restore the folder"
         return fail(role, str(error), what)
-    return ok(role, f"{version} is as sealed and answers its probe")
+    learned = model.info.learned
+    classes = "" if len(learned) == len(SENTIMENTS) else f"; it has learned {' and '.join(learned)} alone"
+    return ok(role, f"{version} is as sealed and answers its probe{classes}")
 
 
 def _from_hub(name: str) -> Check:
