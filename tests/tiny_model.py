@@ -72,7 +72,7 @@ def make_tiny_model(
     _write_network(folder, table, np.asarray(bias, dtype=np.float32))
     description = _description(temperature, snapshot_hash, simulated, max_tokens)
     declared = {"languages": list(languages)} if languages is not None else {}
-    classes = {"learned": list(learned)} if learned else {}
+    classes = {"learned": list(learned), "rated": list(learned)} if learned else {}
     _write_json(folder / "model.json", description | {"reads_titles": reads_titles} | declared | classes)
     _write_json(folder / "probe.json", _probe(folder, temperature))
     write_reference(folder, _reference())

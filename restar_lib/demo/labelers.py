@@ -1,15 +1,16 @@
 """Demo labelers: programs that answer the queue as people would, so that the loop runs without people.
 
 They use `labeling.leases` alone, as the desk does. They answer what the review truly expresses (the simulator knows;
-on real reviews the stars are taken for it) and err at `labeling.demo_error_rate`, on the same reviews every time. Their
-labels stay marked `source = demo`. Started as a program of its own: `restar label-demo`.
+on real reviews the stars are taken for it) and err at `labeling.demo_error_rate`, on the same reviews every time. Where
+no stars are neutral they do not err towards it: a source of two classes would get a third one by made-up mistakes.
+Their labels stay marked `source = demo`. Started as a program of its own: `restar label-demo`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +20,7 @@ from sqlalchemy import Engine
 
 from restar_lib.domain import SENTIMENTS, LabelSource, Review, Sentiment, weak_label
 from restar_lib.errors import LeaseLost
-from restar_lib.ingest.stored_reviews import reviews_by_id
+from restar_lib.ingest.stored_reviews import has_stars, reviews_by_id
 from restar_lib.labeling import leases
 from restar_lib.labeling.leases import Claim
 from restar_lib.settings import Settings
@@ -44,9 +45,13 @@ def answer_all(
     """
     began = now()
     budget = LabelBudget(limit=limit, progress=progress)
+    sayable = _sayable(engine, settings)
     names = [f"demo-{number}" for number in range(1, settings.labeling.demo_labelers + 1)]
     with ThreadPoolExecutor(len(names)) as pool:
-        workers = [pool.submit(_work, engine, settings, labeler=name, now=now, budget=budget) for name in names]
+        workers = [
+            pool.submit(_work, engine, settings, labeler=name, now=now, budget=budget, sayable=sayable)
+            for name in names
+        ]
     for worker in workers:
         worker.result()
     seconds = (now() - began).total_seconds()
@@ -54,12 +59,15 @@ def answer_all(
     return budget.given
 
 
-def demo_answer(review: Review, settings: Settings) -> Sentiment | None:
-    """What a demo labeler says about this review, mistakes included; None where that is unknown (no stars)."""
+def demo_answer(review: Review, settings: Settings, *, sayable: Sequence[Sentiment] = SENTIMENTS) -> Sentiment | None:
+    """What a demo labeler says about this review, mistakes included; None where that is unknown (no stars).
+
+    A mistake is one of the `sayable` sentiments, of which there are two at least.
+    """
     truth = _truth(review, settings)
     if truth is None or _hash(review.review_id, "errs") >= settings.labeling.demo_error_rate * HASH_RANGE:
         return truth
-    others = [sentiment for sentiment in SENTIMENTS if sentiment is not truth]
+    others = [sentiment for sentiment in sayable if sentiment is not truth]
     return others[_hash(review.review_id, "which") % len(others)]
 
 
@@ -90,21 +98,43 @@ class LabelBudget:
                 self.progress(self.given)
 
 
+def _sayable(engine: Engine, settings: Settings) -> tuple[Sentiment, ...]:
+    """What these reviews may express, as far as their stars say."""
+    if settings.source.kind == "simulated" or has_stars(engine, 3):
+        return SENTIMENTS
+    return (Sentiment.NEGATIVE, Sentiment.POSITIVE)
+
+
 def _work(
-    engine: Engine, settings: Settings, *, labeler: str, now: Callable[[], datetime], budget: LabelBudget
+    engine: Engine,
+    settings: Settings,
+    *,
+    labeler: str,
+    now: Callable[[], datetime],
+    budget: LabelBudget,
+    sayable: Sequence[Sentiment],
 ) -> None:
     lease = settings.labeling.lease_seconds
     while budget.reserve():
         claim = leases.claim(engine, labeler=labeler, now=now(), lease_seconds=lease)
-        budget.record(labeled=claim is not None and _answer(engine, settings, claim=claim, labeler=labeler, now=now))
         if claim is None:
+            budget.record(labeled=False)
             return
+        with engine.connect() as connection:
+            review = reviews_by_id(connection, [claim.review_id])[claim.review_id]
+        said = demo_answer(review, settings, sayable=sayable)
+        budget.record(labeled=_answer(engine, settings, said, claim=claim, labeler=labeler, now=now))
 
 
-def _answer(engine: Engine, settings: Settings, *, claim: Claim, labeler: str, now: Callable[[], datetime]) -> bool:
-    with engine.connect() as connection:
-        review = reviews_by_id(connection, [claim.review_id])[claim.review_id]
-    sentiment = demo_answer(review, settings)
+def _answer(
+    engine: Engine,
+    settings: Settings,
+    sentiment: Sentiment | None,
+    *,
+    claim: Claim,
+    labeler: str,
+    now: Callable[[], datetime],
+) -> bool:
     held = {"task_id": claim.task_id, "token": claim.token}
     try:
         if sentiment is None:

@@ -1,9 +1,9 @@
-"""Classes that are left out of the figures, because neither the truth of the held-out rows nor the training has them.
+"""Classes that are left out of the figures: neither the truth of the held-out rows nor the training's stars have them.
 
 A source may know likes and dislikes alone. Nothing is asked of neutral then: macro-F1 is the mean of the classes that
 the truth has, no recall is demanded of the others, and no behaviour case that expects one is counted. As soon as one
-held-out review is neutral (people said so), or the training had one, the rules of three classes apply. Pure; the words
-stand wherever the figures do.
+held-out review is neutral, because people said so, the rules of three classes apply: with a few neutral labels among
+the training rows alone there is nothing to measure yet. Pure; the words stand wherever the figures do.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ ALL: Final = tuple(sentiment.value for sentiment in SENTIMENTS)
 NUMBERS: Final = {1: "one class", 2: "two classes"}
 
 
-def absent_classes(truth: NDArray[np.int64], learned: Collection[str]) -> tuple[str, ...]:
-    """The classes that no row of `truth` [n] has, and that are not among those `learned`."""
-    return tuple(name for place, name in enumerate(ALL) if name not in learned and place not in truth)
+def absent_classes(truth: NDArray[np.int64], rated: Collection[str]) -> tuple[str, ...]:
+    """The classes that no row of `truth` [n] has, and that are not among those `rated` by the training's stars."""
+    return tuple(name for place, name in enumerate(ALL) if name not in rated and place not in truth)
 
 
 def absent_in_words(absent: Sequence[str]) -> str:

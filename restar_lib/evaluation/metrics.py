@@ -67,19 +67,18 @@ class Metrics:
     """Accuracy on those; 0 where it always abstains."""
     log_loss: float
     absent: tuple[str, ...] = ()
-    """Classes that neither these rows nor the training has: nothing is asked of them (`absent_classes`)."""
+    """Classes that neither these rows nor the stars of the training have: nothing is asked of them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
 
 
-def evaluate(
-    truth: Integers, probabilities: Floats, *, abstain_below: float, learned: Collection[str] = ALL
-) -> Metrics:
-    """Every figure for `truth` [n] and calibrated `probabilities` [n, 3] of a model that has `learned` these classes.
+def evaluate(truth: Integers, probabilities: Floats, *, abstain_below: float, rated: Collection[str] = ALL) -> Metrics:
+    """Every figure for `truth` [n] and calibrated `probabilities` [n, 3].
 
-    Raises `ValueError` where there is no row.
+    `rated` are the classes that the stars of the model's training rows have (`absent_classes`). Raises `ValueError`
+    where there is no row.
     """
     if len(truth) == 0 or probabilities.shape != (len(truth), CLASSES):
         raise ValueError(
@@ -101,7 +100,7 @@ def evaluate(
         coverage=float(covered.mean()),
         accuracy_covered=float(right[covered].mean()) if covered.any() else 0.0,
         log_loss=log_loss(truth, probabilities),
-        absent=absent_classes(truth, learned),
+        absent=absent_classes(truth, rated),
     )
 
 

@@ -233,7 +233,7 @@ class EvaluationReport(ReportPart):
     notes: tuple[str, ...]
     """What was left out or capped, in words."""
     absent: tuple[str, ...] = ()
-    """Classes that neither the truth nor the training has (`evaluation.absent_classes`)."""
+    """Classes that neither the truth nor the stars of the training have (`evaluation.absent_classes`)."""
 
     @property
     def truth(self) -> TruthView:

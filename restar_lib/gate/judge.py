@@ -225,7 +225,7 @@ def _leakage(model: InferenceEngine, serving: InferenceEngine | None, side: _Tes
 
 
 def _evaluate(truth: Integers, answers: Floats, model: InferenceEngine) -> Metrics:
-    return evaluate(truth, answers, abstain_below=model.info.abstain_below, learned=model.info.learned)
+    return evaluate(truth, answers, abstain_below=model.info.abstain_below, rated=model.info.rated)
 
 
 def _answers(model: InferenceEngine, side: _TestSide) -> Floats:

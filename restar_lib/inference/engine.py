@@ -66,13 +66,15 @@ class ModelInfo:
     """ISO 639-1 codes of the languages that it reads, `*` for all; older models read English."""
     learned: tuple[str, ...] = tuple(sentiment.value for sentiment in SENTIMENTS)
     """The sentiments that its training rows had; the probability of any other one is practically 0."""
+    rated: tuple[str, ...] = tuple(sentiment.value for sentiment in SENTIMENTS)
+    """Those that the stars of its training rows had; where no row had stars, all that it learned."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The info of an artifact folder. Raises `ArtifactError` naming what is wrong."""
         content = _read_json(folder / INFO)
         try:
-            lists = ("labels", "class_stars", *(key for key in ("languages", "learned") if key in content))
+            lists = ("labels", "class_stars", *(key for key in ("languages", "learned", "rated") if key in content))
             info = cls(**content | {key: tuple(content[key]) for key in lists})
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{folder / INFO}: not a model description: {error}") from None

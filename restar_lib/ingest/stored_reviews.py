@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select, union_all
+from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, union_all
 
 from restar_lib.domain import Review
 from restar_lib.ingest import quarantine
@@ -83,6 +83,12 @@ def count_reviews(engine: Engine) -> ReviewCounts:
     with engine.connect() as connection:
         row = connection.execute(select(originals, copies, quarantine.number_of_rows())).one()
     return ReviewCounts(originals=row[0], copies=row[1], quarantined=row[2])
+
+
+def has_stars(engine: Engine, stars: int) -> bool:
+    """Whether any stored review has so many stars."""
+    with engine.connect() as connection:
+        return bool(connection.scalar(select(exists().where(ReviewRow.rating == stars))))
 
 
 def sources_read(engine: Engine) -> dict[str, int]:

@@ -104,7 +104,7 @@ class SideBySide:
     """McNemar's counts, and the difference that these rows could have shown."""
     behaviour: tuple[BehaviourChange, ...]
     absent: tuple[str, ...] = ()
-    """Classes that neither the rows nor either training has (`evaluation.absent_classes`)."""
+    """Classes that neither the rows nor the stars of either training have (`evaluation.absent_classes`)."""
 
 
 def side_by_side(
@@ -122,7 +122,7 @@ def side_by_side(
     rows = snapshot.examples(Side.TEST)
     before, now = (_answers(model, rows, settings) for model in models)
     truth, resamples = truth_of(rows), settings.evaluation.resamples
-    absent = absent_classes(truth, {name for model in models for name in model.info.learned})
+    absent = absent_classes(truth, {name for model in models for name in model.info.rated})
     return SideBySide(
         first=first,
         second=second,

@@ -21,6 +21,7 @@ from restar_lib.evaluation.ordinal import stars_of_classes
 from restar_lib.inference.engine import InferenceEngine, ModelInfo
 from restar_lib.settings import Settings
 from restar_lib.training.encoder import Encoder
+from restar_lib.training.parents import TrainedClasses
 from restar_lib.training.trained_model import TrainedModel
 
 METRICS, HISTORY = "metrics.json", "history.json"
@@ -50,7 +51,7 @@ def describe(
     temperature: float,
     class_stars: Sequence[float],
     simulated: bool,
-    learned: Sequence[Sentiment],
+    classes: TrainedClasses,
 ) -> ModelInfo:
     """The content of `model.json`."""
     return ModelInfo(
@@ -68,7 +69,8 @@ def describe(
         long_texts=settings.training.long_texts,
         reads_titles=snapshot.titles,
         languages=settings.training.languages,
-        learned=tuple(sentiment.value for sentiment in learned),
+        learned=tuple(sentiment.value for sentiment in classes.learned),
+        rated=tuple(sentiment.value for sentiment in classes.rated),
     )
 
 

@@ -7,11 +7,12 @@ is marked as simulated too. It neither averages (`ensemble`) nor moves a head (`
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from restar_lib.dataset.snapshot import Snapshot, load
-from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side
+from restar_lib.domain import SENTIMENTS, Example, Sentiment, Side, TruthSource
 from restar_lib.errors import ArtifactError, SnapshotError
 from restar_lib.inference.engine import ModelInfo
 from restar_lib.settings import Settings
@@ -62,11 +63,29 @@ def champion_training_rows(champion: Path | None, settings: Settings, snapshot: 
     return load(folder).examples(Side.TRAIN)
 
 
-def classes_learned(train: Sequence[Example], settings: Settings, champion: Path | None) -> tuple[Sentiment, ...]:
+@dataclass(frozen=True, kw_only=True)
+class TrainedClasses:
+    """Which sentiments a training has seen, in their order."""
+
+    learned: tuple[Sentiment, ...]
+    """All that its rows had."""
+    rated: tuple[Sentiment, ...]
+    """Those that the stars among them stand for; where there are no stars, all of them."""
+
+
+def classes_of_training(train: Sequence[Example], settings: Settings, champion: Path | None) -> TrainedClasses:
     """The classes that the challenger knows: those of its rows, and where it only moves a head the champion's too."""
-    of_champion = ModelInfo.read(champion).learned if champion and settings.training.mode == "increment" else ()
-    known = {row.truth for row in train} | {Sentiment(name) for name in of_champion}
-    return tuple(sentiment for sentiment in SENTIMENTS if sentiment in known)
+    before = ModelInfo.read(champion) if champion and settings.training.mode == "increment" else None
+    of_rows = {row.truth for row in train}
+    of_stars = {row.truth for row in train if row.truth_source is TruthSource.STARS} or of_rows
+    return TrainedClasses(
+        learned=_ordered(of_rows, before.learned if before else ()),
+        rated=_ordered(of_stars, before.rated if before else ()),
+    )
+
+
+def _ordered(known: Collection[Sentiment], also: Collection[str]) -> tuple[Sentiment, ...]:
+    return tuple(sentiment for sentiment in SENTIMENTS if sentiment in known or sentiment.value in also)
 
 
 def ensemble_members(

@@ -35,7 +35,7 @@ from restar_lib.training.learner import Learner, TrainingOutcome
 from restar_lib.training.network import Progress, SentimentModel, load_model, load_tokenizer, save_weights
 from restar_lib.training.parents import (
     champion_training_rows,
-    classes_learned,
+    classes_of_training,
     ensemble_members,
     load_champion_weights,
     starts_from_champion,
@@ -70,10 +70,10 @@ def train(
     encoder = find_encoder(config.encoder)
     model = load_model(encoder, pooled_layers=config.pooled_layers)
     tokenizer = load_tokenizer(encoder, max_tokens=config.max_tokens)
-    classes = classes_learned(rows[Side.TRAIN], settings, champion_folder)
-    if len(classes) < len(SENTIMENTS):
-        progress(f"no training row is neutral: it learns {' and '.join(classes)} alone")
-    older = ensemble_members(model, settings, snapshot, encoder=encoder, classes=classes, withdrawn=withdrawn)
+    classes = classes_of_training(rows[Side.TRAIN], settings, champion_folder)
+    if len(classes.learned) < len(SENTIMENTS):
+        progress(f"no training row is neutral: it learns {' and '.join(classes.learned)} alone")
+    older = ensemble_members(model, settings, snapshot, encoder=encoder, classes=classes.learned, withdrawn=withdrawn)
     built_on = [ModelInfo.read(folder) for folder in older]
     if champion_folder is not None and starts_from_champion(settings):
         built_on.append(load_champion_weights(model, champion_folder, encoder=encoder))
@@ -108,7 +108,7 @@ def train(
         temperature=temperature,
         class_stars=stars,
         simulated=simulated,
-        learned=classes,
+        classes=classes,
     )
     _write_network(out, model, tokenizer, info, progress=progress)
     watch.lap("export")
@@ -178,7 +178,7 @@ def _trained(
 
 
 def _measured(info: ModelInfo, truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Metrics:
-    return evaluate(truth, probabilities, abstain_below=info.abstain_below, learned=info.learned)
+    return evaluate(truth, probabilities, abstain_below=info.abstain_below, rated=info.rated)
 
 
 def _unjudged(settings: Settings, champion_folder: Path | None) -> str:

@@ -49,6 +49,18 @@ def test_the_queue_is_emptied_with_the_stars(engine: Engine, smoke: Settings) ->
     assert heard == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(("neutral", "said"), [(False, {"negative", "positive"}), (True, set(Sentiment))])
+def test_mistakes_about_likes_and_dislikes_are_the_other_one(
+    engine: Engine, smoke: Settings, neutral: bool, said: set[str]
+) -> None:
+    """Made-up mistakes bring no third class into a source of two; one review of three stars, and they may."""
+    add_tasks(engine, 60)
+    for number in range(60):
+        rate(engine, f"r{number}", 3 if neutral and number == 59 else 5 if number % 2 else 1)
+    answer_all(engine, answering(smoke, demo_error_rate=0.9), now=lambda: NOON)
+    assert {sentiment for _, _, sentiment, _ in labels(engine)} == said
+
+
 def test_simulated_reviews_are_answered_with_what_they_express(engine: Engine, smoke: Settings) -> None:
     """Not with the stars, which contradict some of them."""
     simulated = smoke.model_copy(update={"labeling": smoke.labeling.model_copy(update={"demo_error_rate": 0.0})})
@@ -65,6 +77,7 @@ def test_simulated_reviews_are_answered_with_what_they_express(engine: Engine, s
 def test_they_err_at_their_rate_on_the_same_reviews_every_time(engine: Engine, smoke: Settings) -> None:
     """A fifth of 200 answers is wrong, in both other classes, and a second pair of eyes errs on the same ones."""
     add_tasks(engine, 200)
+    add_reviews(engine, "text of three stars", rating=3, prefix="neutral-")
     both = answering(smoke, demo_error_rate=0.2, labels_per_task=2, demo_labelers=2)
     assert answer_all(engine, both, now=lambda: NOON) == 400
     by_labeler = {

@@ -113,7 +113,8 @@ def test_once_people_say_neutral_the_next_training_learns_it(
     write_folder(at_home.snapshots_dir, {side: two.examples(side) for side in Side}, now=NOON)
     newer = labeled_neutral(two, at_home.snapshots_dir)
     model, _ = trained(newer, with_training(at_home, mode=mode), tmp_path / "new", champion_folder=likes[0].folder)
-    assert model.info.learned == ("negative", "neutral", "positive")
+    assert (model.info.learned, model.info.rated) == (("negative", "neutral", "positive"), TWO)
+    assert model.validation.absent == ("neutral",)  # learned, and no held-out review to measure it on
     said = InferenceEngine.load(model.folder).predict([OKAY]).probabilities
     assert said[0, 1] > 0.2
 

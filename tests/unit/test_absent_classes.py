@@ -37,11 +37,11 @@ WORDS = "two classes: no review of the truth is neutral; macro-F1 is the mean of
 CONFIG = GateSettings()
 
 
-def measured(truth: list[int], said: list[int], *, learned: tuple[str, ...] = TWO) -> Metrics:
+def measured(truth: list[int], said: list[int], *, rated: tuple[str, ...] = TWO) -> Metrics:
     """Figures of a model that is sure of every answer."""
     probabilities = np.full((len(said), 3), 0.01)
     probabilities[np.arange(len(said)), said] = 0.98
-    return evaluate(np.array(truth), probabilities, abstain_below=0.65, learned=learned)
+    return evaluate(np.array(truth), probabilities, abstain_below=0.65, rated=rated)
 
 
 LIKES = measured([0] * 40 + [2] * 60, [0] * 36 + [2] * 64)
@@ -59,7 +59,7 @@ def test_an_absent_class_has_no_figures_and_the_others_have_theirs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "learned", "absent"),
+    ("truth", "rated", "absent"),
     [
         ([0, 2], TWO, ("neutral",)),
         ([0, 1, 2], TWO, ()),
@@ -68,10 +68,10 @@ def test_an_absent_class_has_no_figures_and_the_others_have_theirs() -> None:
     ],
 )
 def test_the_truth_and_the_training_decide_together(
-    truth: list[int], learned: tuple[str, ...], absent: tuple[str, ...]
+    truth: list[int], rated: tuple[str, ...], absent: tuple[str, ...]
 ) -> None:
-    """One neutral review in the truth, or in the training, and the rules of three classes apply again."""
-    assert measured(truth, truth, learned=learned).absent == absent
+    """One neutral review in the truth, or one of three stars in the training, and three classes count."""
+    assert measured(truth, truth, rated=rated).absent == absent
 
 
 def lines(found: Metrics) -> dict[str, VerdictLine]:
@@ -84,7 +84,7 @@ def test_the_gate_asks_nothing_of_an_absent_class_and_says_so() -> None:
     found = lines(LIKES)
     assert found["macro_f1"].detail.endswith(f"; {WORDS}")
     assert found["recall_neutral"].passed
-    assert "not asked: no test row is neutral, and the model has learned from none" in found["recall_neutral"].detail
+    assert "not asked: no test row is neutral, and no stars of the training are" in found["recall_neutral"].detail
     assert found["recall_neutral"].numbers.get("value") is None
     assert [name for name, line in found.items() if not line.passed] == []
 
@@ -97,9 +97,9 @@ def test_once_the_truth_has_a_neutral_review_its_recall_is_asked() -> None:
     assert "two classes" not in found["macro_f1"].detail
 
 
-def test_a_model_that_knows_neutral_is_not_excused() -> None:
-    """Where it has learned from neutral reviews and no test row is one, its recall is unknown, which is no pass."""
-    found = lines(measured([0, 2], [0, 2], learned=("negative", "neutral", "positive")))["recall_neutral"]
+def test_where_stars_are_neutral_nobody_is_excused() -> None:
+    """Where the stars of the training are and no test row is, the recall is unknown, which is no pass."""
+    found = lines(measured([0, 2], [0, 2], rated=("negative", "neutral", "positive")))["recall_neutral"]
     assert (found.passed, found.detail) == (False, "recall of neutral unknown on 0 rows (under 0.3)")
 
 

@@ -96,7 +96,7 @@ def evaluate_version(
     values = _slices(test.rows, sources)
     sliced = slices.slice_figures(_answered(test, model), values, resamples=config.resamples, rng=rng)
     watch.lap("figures")
-    absent = absent_classes(test.truth, model.info.learned)
+    absent = absent_classes(test.truth, model.info.rated)
     behaviour = summary.behaviour(model, absent=absent)
     watch.lap("behaviour")
     mistakes = _mistakes(test)

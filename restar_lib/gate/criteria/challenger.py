@@ -96,7 +96,7 @@ def leakage_line(found: Leakage) -> VerdictLine:
 def floor_lines(metrics: Metrics, config: GateSettings) -> Iterator[VerdictLine]:
     """What a model must reach whatever served before it; each line also gives the majority baseline.
 
-    Nothing is asked of a class that neither the truth of these rows nor the training has (`absent_classes`).
+    Nothing is asked of a class that neither the truth of these rows nor the stars of the training have.
     """
     yield _floor("accuracy", metrics.accuracy, config.min_accuracy, majority=metrics.majority_accuracy)
     words = f"; {absent_in_words(metrics.absent)}" if metrics.absent else ""
@@ -212,7 +212,7 @@ def _not_asked(sentiment: str, floor: float) -> VerdictLine:
     return VerdictLine(
         name=f"recall_{sentiment}",
         passed=True,
-        detail=f"recall of {sentiment} not asked: no test row is {sentiment}, and the model has learned from none",
+        detail=f"recall of {sentiment} not asked: no test row is {sentiment}, and no stars of the training are",
         numbers={"floor": floor, "rows": 0},
     )
 
