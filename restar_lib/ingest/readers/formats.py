@@ -25,7 +25,7 @@ from restar_lib.ingest.readers.cursor import HEAD_BYTES, FilePosition, digest, o
 from restar_lib.ingest.readers.encodings import UTF_8, as_utf_8, find_encoding, marked_encoding
 from restar_lib.ingest.readers.json_values import read_values
 from restar_lib.ingest.readers.lines import BLANK, BYTE_ORDER_MARK, TOO_LONG, Line, read_lines
-from restar_lib.ingest.readers.sampling import PassOver, Rows, by_lines, by_number
+from restar_lib.ingest.readers.sampling import PassOver, Rows, by_lines
 from restar_lib.ingest.readers.spreadsheet import SpreadsheetRows
 from restar_lib.ingest.readers.storage import StoredFile
 
@@ -220,7 +220,7 @@ def _parquet(
         start=_rows_read(known, footer),
         encoding=UTF_8,
         read=rows.read,
-        pass_over=by_number,
+        pass_over=None,
     )
 
 

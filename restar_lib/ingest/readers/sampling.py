@@ -18,7 +18,7 @@ from restar_lib.ingest.readers.cursor import FilePosition
 from restar_lib.ingest.readers.lines import MAX_LINE_BYTES
 
 FIRST_ROWS: Final = 2_000
-BLOCK_ROWS: Final = 200
+BLOCK_ROWS: Final = 20
 PASSED_OVER: Final = 9
 """So many times as much as a block holds; twice as much after each `MORE_AFTER` rows."""
 MORE_AFTER: Final = 20_000
@@ -37,11 +37,6 @@ def by_lines(content: Content) -> PassOver:
         return content.tell()
 
     return pass_over
-
-
-def by_number(place: int, distance: int) -> int:
-    """For formats whose place is a number of rows."""
-    return place + distance
 
 
 def spread_rows(read: Callable[[int], Rows], start: int, pass_over: PassOver) -> Rows:
