@@ -89,3 +89,63 @@ def test_a_file_is_read_in_portions_whatever_holds_its_rows(engine: Engine, smok
     portions = [run(engine, reading(smoke, tmp_path), max_rows=3).new for _ in range(5)]
     assert portions == [3, 3, 3, 1, 0]
     assert {stars for stars, _ in stored(engine).values()} == {4, 2}
+
+
+def rows_of(*ratings: object, start: int = 0, date: str = "2024-05-01") -> str:
+    """Lines of a CSV with these ratings."""
+    return "".join(f"{text(start + number)},{rating},{date}\n" for number, rating in enumerate(ratings))
+
+
+def test_a_file_that_is_read_in_portions_is_judged_once(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """Its bad rows may all lie at its end: they are a small share of the file, and a large one of the last portion."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,rating,date\n" + rows_of(*[5, 4] * 45) + rows_of(*["none"] * 10, start=100))
+    portions = [run(engine, reading(smoke, file), max_rows=50) for _ in range(3)]
+    assert [(one.new, one.quarantined, one.problem) for one in portions] == [(50, 0, ""), (40, 10, ""), (0, 0, "")]
+
+
+def test_appended_ratings_of_another_scale_are_named(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """They show that the rows before were on it, too; nothing of what was appended is read, until somebody decides."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,rating,date\n" + rows_of(5, 3, 4, 5))
+    assert run(engine, reading(smoke, file)).new == 4
+    with file.open("a") as grown:
+        grown.write(rows_of(10, 9, 5, 8, start=50))
+    problem = run(engine, reading(smoke, file)).problem
+    assert "not on the scale 1-5 that it was read by so far" in problem
+    assert run(engine, reading(smoke, file, rating_scale="1-10")).new == 4
+
+
+def test_one_appended_row_stops_no_known_file(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """Without a date it goes to quarantine like any other."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,rating,date\n" + rows_of(5, 3, 4, 5))
+    run(engine, reading(smoke, file))
+    with file.open("a") as grown:
+        grown.write(rows_of(5, start=50, date=""))
+    counts = run(engine, reading(smoke, file))
+    assert (counts.quarantined, counts.problem) == (1, "")
+
+
+def test_appended_dates_that_need_an_order_are_asked_about(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """The rows before had dates of another form."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,rating,date\n" + rows_of(5, 3, 4, 5))
+    run(engine, reading(smoke, file))
+    with file.open("a") as grown:
+        grown.write(rows_of(5, 1, start=50, date="1/6/2024"))
+    assert "RESTAR_SOURCE__DATE_ORDER=day" in run(engine, reading(smoke, file)).problem
+    assert run(engine, reading(smoke, file, date_order="day")).new == 2
+
+
+def test_an_ascii_file_may_go_on_in_windows_1252(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """Its first accent shows what it is written in."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,rating,date\n" + rows_of(5, 3, 4, 5))
+    run(engine, reading(smoke, file))
+    line = "C\u2019est tr\u00e8s bien \u00e9clair\u00e9 et la lampe ne chauffe pas et nous en sommes tr\u00e8s contents,5,2024-05-02\n"
+    with file.open("ab") as grown:
+        grown.write((line * 2).encode("cp1252"))
+    counts = run(engine, reading(smoke, file))
+    assert (counts.quarantined, counts.problem) == (0, "")
+    assert line.partition(",5,")[0].replace("\u2019", "'") in {one.replace("\u2019", "'") for one in stored(engine)}
