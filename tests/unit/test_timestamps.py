@@ -47,3 +47,9 @@ def test_milliseconds_are_kept() -> None:
 def test_no_moment_is_guessed(written: object) -> None:
     """Missing, impossible, ambiguous and absurd ones are none, and none of them raises."""
     assert parse_timestamp(written) is None
+
+
+def test_milliseconds_before_2001_are_no_written_date() -> None:
+    """They have twelve digits, like a date with hours and minutes."""
+    assert parse_timestamp(893721600000) == parse_timestamp("893721600000") == datetime(1998, 4, 28, tzinfo=UTC)
+    assert parse_timestamp("199804280000") == datetime(1998, 4, 28, tzinfo=UTC)

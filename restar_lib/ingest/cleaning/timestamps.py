@@ -20,7 +20,7 @@ EPOCH_UNITS = ((8 * 10**17, 1e9), (8 * 10**14, 1e6), (10**11, 1e3))
 MOST_SECONDS: Final = 2 * 10**9
 """In 2033. Ten digits from here on are rather year, month, day and hour written together, and mean nothing certain."""
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-"""How dates are written without signs between, by their number of digits."""
+"""How dates are written without signs between, by their number of digits, from 19 or 20 on: as ms it would be 1976."""
 MAX_CHARS: Final = 120
 """Longer ones are texts."""
 PIVOT: Final = 69
@@ -146,8 +146,9 @@ def is_relative(value: Any) -> bool:
 
 
 def _from_number(value: float) -> datetime:
-    if isinstance(value, int) and len(str(value)) in _DIGITS:
-        return datetime.strptime(str(value), _DIGITS[len(str(value))]).replace(tzinfo=UTC)
+    digits = str(value) if isinstance(value, int) else ""
+    if len(digits) in _DIGITS and digits[:2] in {"19", "20"}:
+        return datetime.strptime(digits, _DIGITS[len(digits)]).replace(tzinfo=UTC)
     divisor = next((divisor for least, divisor in EPOCH_UNITS if abs(value) >= least), 1)
     if divisor == 1 and value >= MOST_SECONDS:
         raise ValueError(value)
