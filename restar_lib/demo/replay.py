@@ -28,7 +28,7 @@ from restar_lib.errors import SourceError
 from restar_lib.ingest.cleaning.timestamps import parse_timestamp
 from restar_lib.ingest.file_rows import read_file
 from restar_lib.ingest.inspection.shape import FileOptions
-from restar_lib.ingest.raw_rows import FieldMapping, RawRow
+from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.readers.storage import StoredFile, find_files
 
 log = logging.getLogger(__name__)
@@ -166,18 +166,22 @@ def _timed_lines(files: Iterable[StoredFile], options: FileOptions) -> Iterator[
     for file in files:
         for _, row in read_file(file, None, options):
             moment = parse_timestamp((row.fields or {}).get("reviewed_at"))
-            yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, options.mapping)
+            yield TIMELESS if moment is None else round(moment.timestamp() * 1000), _line(row, options)
 
 
-def _line(row: RawRow, mapping: FieldMapping) -> bytes:
-    """The row as one line, which a reading of its own understands alone.
+def _line(row: RawRow, options: FileOptions) -> bytes:
+    """The row as one line, which is read in one way whatever the settings say of the files that it came from.
 
     A JSON line that says everything itself stays as it is, and so does a malformed row except for its line ends.
     """
     is_json = row.raw[:1] + row.raw[-1:] == b"{}" and b"\n" not in row.raw
-    if row.fields is None or (is_json and not row.is_resolved):
+    is_changed = row.is_resolved or options.encoding
+    if row.fields is None or (is_json and not is_changed):
         return row.raw.replace(b"\n", b" ")
-    named = {mapping.spellings[name][0]: value for name, value in row.fields.items() if name in mapping.spellings}
+    spellings = options.mapping.spellings
+    named = {spellings[name][0]: value for name, value in row.fields.items() if name in spellings}
+    if row.is_resolved and isinstance(row.fields.get("rating"), int):
+        named[spellings["rating"][0]] = f"{row.fields['rating']}/5"  # stars, where the settings name another scale
     return json.dumps(named).encode()
 
 

@@ -11,8 +11,11 @@ import pytest
 
 from restar_lib.demo.replay import HISTORY, PLAN_FILE, ReplayPlan, deliver, next_held, plan
 from restar_lib.errors import SourceError
+from restar_lib.ingest.cleaning.ratings import parse_rating
+from restar_lib.ingest.cleaning.timestamps import DateOrder
 from restar_lib.ingest.inspection.shape import FileOptions
 from restar_lib.ingest.raw_rows import FieldMapping
+from restar_lib.ingest.sources.files import FilesSource
 from restar_lib.settings import load
 from tests.review_files import FORMS, review, write_rows
 
@@ -167,3 +170,29 @@ def test_files_are_delivered_one_by_one_and_only_once(tmp_path: Path) -> None:
     assert tuple(arrived) == made.names
     with pytest.raises(SourceError, match="no such slice"):
         deliver(folder, "slice-0099.jsonl.gz")
+
+
+def test_what_arrives_is_read_as_it_was_planned_whatever_the_settings_say(tmp_path: Path) -> None:
+    """They speak of the files that were planned: on the scale of 100, in Windows-1252, the day first."""
+    fields = load(environment={}).settings.source.fields
+    told = FileOptions(
+        mapping=FieldMapping.from_config(fields),
+        encoding="cp1252",
+        rating_scale="0-100",
+        date_order=DateOrder.DAY,
+        reviewed_at="reading",
+    )
+    file = tmp_path / "a.csv"
+    rows = [f"Very good n\u00b0 {number} \u2013 I like it,{25 * number},{number + 1}/3/2024" for number in range(5)]
+    file.write_bytes("\n".join(["text,rating,date", *rows, ""]).encode("cp1252"))
+    made = plan(str(file), folder=tmp_path / "out", options=told, history_share=0.6, slices=1)
+    for name in made.names:
+        deliver(tmp_path / "out", name)
+    arrived = [
+        row.fields for row in FilesSource(name="shop", path=str(tmp_path / "out" / "inbox"), options=told).rows(None)
+    ]
+    assert [parse_rating(row["rating"]) for row in arrived if row] == [1, 2, 3, 4, 5]
+    assert [row["reviewed_at"][:10] for row in arrived if row] == [f"2024-03-0{day}" for day in range(1, 6)]
+    assert [row["text"] for row in arrived if row] == [
+        f"Very good n\u00b0 {number} \u2013 I like it" for number in range(5)
+    ]
