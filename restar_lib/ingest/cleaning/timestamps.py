@@ -140,6 +140,12 @@ def is_dotted(value: str) -> bool:
     return found is not None and found["sign"] == "." and int(found["first"]) <= 12
 
 
+def has_day_before_month(value: Any) -> bool:
+    """Whether a date that begins with the year has the day next: "2024-13-05"."""
+    found = _YEAR_FIRST.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= MAX_CHARS else None
+    return found is not None and int(found["month"]) > 12 and 1 <= int(found["day"]) <= 12
+
+
 def is_relative(value: Any) -> bool:
     """Whether a time counts from the day of reading: "6 months ago"."""
     return isinstance(value, str) and len(value) <= MAX_CHARS and _RELATIVE.search(value) is not None

@@ -37,6 +37,8 @@ REPEATED: Final = 0.5
 """... of which so few are different, where the titles are longer and nearly all different: then those are the texts."""
 CONTRADICTING: Final = 3
 """So many appended ratings that are not on the scale of the file are no mistakes, where they are a large share."""
+YEAR_DAY_MONTH: Final = 0.01
+"""A smaller share of dates such as 2024-13-05 are mistakes."""
 GROWN_REFUSED: Final = 5
 """Of the rows that were appended to a known file: one bad row of the two that came last says nothing of the file."""
 SHOWN_CHARS: Final = 160
@@ -60,6 +62,13 @@ def decide(
         return _decide_again(found, options, known, address=address)
     names = found.names() if columns is None else list(columns)
     _require_fields(found, options, names, has_columns=columns is not None, address=address)
+    if found.days_before_months > YEAR_DAY_MONTH * found.rows:
+        example = _value(found.examples[UNREADABLE][0], "reviewed_at")
+        raise SourceError(
+            f"{address}: {found.days_before_months:,} of its dates have the day before the month behind the year, as "
+            f"{example}; the others would be read exchanged. Write them as year, month, day. Nothing of this file was "
+            "read"
+        )
     found_scale = options.rating_scale or find_scale(found.ratings, column=rating_column(names, options.mapping))
     order = options.date_order or _order(found)
     time = _time_question(found, options, names, has_columns=columns is not None)

@@ -15,7 +15,14 @@ from itertools import islice
 from typing import Any, Final
 
 from restar_lib.domain import QuarantineReason
-from restar_lib.ingest.cleaning.timestamps import DateOrder, is_dotted, is_relative, order_of, parse_timestamp
+from restar_lib.ingest.cleaning.timestamps import (
+    DateOrder,
+    has_day_before_month,
+    is_dotted,
+    is_relative,
+    order_of,
+    parse_timestamp,
+)
 from restar_lib.ingest.raw_rows import NEEDED, RawRow
 
 EVERY_ROW: Final = 20_000_000
@@ -46,6 +53,8 @@ class Survey:
     """By what is wrong, in the words of `QuarantineReason` or of what a time can be."""
     seen: set[str] = field(default_factory=set)
     """Our names of fields that some row has."""
+    days_before_months: int = 0
+    """Dates such as 2024-13-05."""
     text_chars: int = 0
     title_chars: int = 0
 
@@ -130,6 +139,7 @@ def _time(found: Survey, fields: Mapping[str, Any], row: RawRow) -> str:
             return NEEDS_ORDER
     if parse_timestamp(value) is not None:
         return READ
+    found.days_before_months += has_day_before_month(value)
     kind = RELATIVE if is_relative(value) else UNREADABLE
     _keep(found, kind, row)
     return kind
