@@ -144,6 +144,14 @@ def test_more_times_are_read(tmp_path: Path, written: Any) -> None:
     assert days(read(put(tmp_path, "a.jsonl", lines(*rows))))[0] == "2024-05-01"
 
 
+def test_a_file_of_years_days_and_months_is_named(tmp_path: Path) -> None:
+    """The few dates that show it are refused anyway; the others would be read exchanged."""
+    dates = [*[f"2024-05-{number:02}" for number in range(1, 12)], "2024-13-05"]
+    rows = [(f"{TEXTS[0]} {number}", 5, date) for number, date in enumerate(dates)]
+    failure = str(read(put(tmp_path, "a.csv", table(["text", "rating", "date"], rows))).failure)
+    assert "have the day before the month behind the year, as 2024-13-05" in failure
+
+
 def test_a_file_of_two_encodings_is_named(tmp_path: Path) -> None:
     """Reading all of it as one of them would spoil the rest."""
     rows = "".join(f"très bon {text},5,2024-05-01\n" for text in TEXTS)
