@@ -117,6 +117,19 @@ def test_a_rating_that_was_not_on_its_files_scale_does_not_become_stars(
     assert again(engine, settings).refused == {QuarantineReason.BAD_RATING: 1}
 
 
+def test_the_scale_of_today_is_the_one_that_counts(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """Set since the row was refused: a thumb up is five stars."""
+    settings = reading(smoke, write_rows(tmp_path / "a.jsonl", [review(1, rating="up")]))
+    as_stars, thumbs = (
+        settings.model_copy(update={"source": settings.source.model_copy(update={"rating_scale": scale})})
+        for scale in ("1-5", "thumbs")
+    )
+    assert read(engine, as_stars).reasons == {"bad_rating": 1}
+    assert again(engine, thumbs).outcomes == {Outcome.NEW: 1}
+    with engine.connect() as connection:
+        assert connection.scalars(select(ReviewRow.rating)).all() == [5]
+
+
 def test_a_time_that_stood_in_for_a_missing_one_gives_way_to_the_rows_own(
     engine: Engine, smoke: Settings, tmp_path: Path
 ) -> None:

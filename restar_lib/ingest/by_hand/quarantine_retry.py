@@ -27,7 +27,8 @@ from restar_lib.ingest import quarantine
 from restar_lib.ingest.chunks import MAX_CHUNK_BYTES
 from restar_lib.ingest.cleaning.clean import UNDATED, Rejection
 from restar_lib.ingest.cleaning.copy_lines import CleanedRow, CleaningOptions, CopyLine, clean_rows
-from restar_lib.ingest.inspection.shape import NOT_ON_SCALE
+from restar_lib.ingest.cleaning.timestamps import DateOrder, parse_timestamp
+from restar_lib.ingest.inspection.shape import NOT_ON_SCALE, stars_of
 from restar_lib.ingest.load import LOCK, RunOfSource, begin_run, finish_run, store_rows
 from restar_lib.ingest.quarantine import QuarantinedRow
 from restar_lib.ingest.raw_rows import FieldMapping, RawRow, parse_line
@@ -135,12 +136,24 @@ class _Retry:
         self.counts = _sum(self.counts, counts, unreadable=len(rows) - len(readable))
 
     def _cleaned(self, rows: Sequence[QuarantinedRow]) -> list[_Readable]:
-        found = [(one, fields) for one in rows if (fields := _fields(one, self._mapping)) is not None]
+        read = [(one, _fields(one, self._mapping)) for one in rows]
+        found = [(one, self._as_told(one, fields)) for one, fields in read if fields is not None]
         results = clean_rows([fields for _, fields in found], self._options)
         return [
             _Readable(stored=one, row=RawRow(raw=one.raw.encode(), fields=fields), cleaned=result)
             for (one, fields), result in zip(found, results, strict=True)
         ]
+
+    def _as_told(self, stored: QuarantinedRow, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields, by the scale and the order that the settings name, where the row was refused for lack of them."""
+        source, told = self._settings.source, dict(fields)
+        rating, time = told.get("rating"), told.get("reviewed_at")
+        if stored.reason is QuarantineReason.BAD_RATING and source.rating_scale:
+            told["rating"] = stars_of(rating, source.rating_scale) or f"{rating} {NOT_ON_SCALE}"
+        if stored.reason is QuarantineReason.BAD_TIMESTAMP and source.date_order:
+            moment = parse_timestamp(time, DateOrder(source.date_order))
+            told["reviewed_at"] = time if moment is None else moment.isoformat()
+        return told
 
     def _store(self, connection: Connection, readable: Sequence[_Readable]) -> tuple[RetryCounts, RunOfSource | None]:
         rows, cleaned = [one.row for one in readable], [one.cleaned for one in readable]
