@@ -117,7 +117,9 @@ def test_state_of_another_source_is_refused(installation: Installation, second: 
     """Reviews from a file on the state of the simulator: exit code 3, and the message names the way out."""
     assert second.returncode == 0
     reviews = tmp_path / "reviews.jsonl"
-    reviews.write_text('{"text": "fine", "rating": 5}\n')
+    reviews.write_text(
+        '{"text": "fine", "rating": 5, "date": "2024-05-01"}\n{"text": "bad", "rating": 1, "date": "2024-05-02"}\n'
+    )
     refused = installation.call("run", "--once", "--reviews", str(reviews), timeout=60)
     assert refused.returncode == 3
     assert "make reset" in refused.stderr
