@@ -94,10 +94,11 @@ def find_encoding(content: Content, *, address: str) -> str:
     if seen.is_utf_8:
         return UTF_8
     sample = b"\n".join(seen.evidence)
-    certain, guess = ("", "") if seen.good else _guess(sample)
+    is_mixed = seen.good > BROKEN * seen.bad  # a few such lines are UTF-8 by chance
+    certain, guess = ("", "") if is_mixed else _guess(sample)
     if certain or seen.bad <= BROKEN * seen.lines:
         return certain or UTF_8
-    if seen.good:
+    if is_mixed:
         raise SourceError(
             f"{address}: {seen.good:,} of its lines are UTF-8 and {seen.bad:,} are not: it is put together of two "
             "encodings. Take it apart, or set source.encoding: utf-8 to refuse the others row by row. Nothing of this "
