@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from restar_lib.demo import replay
 from restar_lib.errors import SourceError
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 REPLAY = "replay"
 """In the state folder: the files of `REVIEWS`, split by time."""
+AS_DELIVERED: Final = {
+    "encoding": "utf-8",
+    "rating_scale": "1-5",
+    "date_order": "",
+    "reviewed_at": "",
+    "max_refused": 1.0,
+}
+"""How `source` reads what a replay delivers. How the files of `REVIEWS` are read is decided where they are planned, and
+a slice may hold all bad rows of a month."""
 HUB = "hub"
 """`REVIEWS=hub` means the data set of section `hub`, not a file of that name."""
 
@@ -101,8 +110,8 @@ class ReplayFeed:
         )  # a path without files is refused before anything starts
         digest = hashlib.sha256(self.path.encode()).hexdigest()[:8]
         name = f"{Path(self.path).name[:60]}-{digest}"
-        # Whether the files can be read is decided where they are planned; a slice may hold all bad rows of a month.
-        return {"source": {"kind": "files", "name": name, "path": str(self.folder / replay.INBOX), "max_refused": 1.0}}
+        source = {"kind": "files", "name": name, "path": str(self.folder / replay.INBOX)}
+        return {"source": source | AS_DELIVERED}
 
     def prepare(self) -> str:
         """Split the files by time, once."""

@@ -18,9 +18,9 @@ from typing import Self
 import yaml
 
 from restar_lib.atomic_files import write_text
-from restar_lib.embedded.feeds import Configuration
+from restar_lib.embedded.feeds import AS_DELIVERED, Configuration
 from restar_lib.embedded.supervisor import Service
-from restar_lib.settings import PROJECT_ROOT, Settings, load, process_environment
+from restar_lib.settings import EMBEDDED, ENV_PREFIX, PROJECT_ROOT, Settings, load, process_environment
 from restar_lib.state_folder import Identity, Secrets, load_secrets
 from restar_lib.store.embedded_postgres import AIRFLOW_DATABASE, DATABASE, MLFLOW_DATABASE, EmbeddedPostgres
 
@@ -77,6 +77,10 @@ class EmbeddedInstallation:
         """The HTTP API."""
         return f"http://127.0.0.1:{self.settings.serving.port}"
 
+    @property
+    def _overlay(self) -> Path:
+        return self.settings.home / EMBEDDED
+
     def write_overlay(self, identity: Identity, configuration: Configuration) -> None:
         """Write `embedded.yaml`, the configuration layer that every process of this installation reads."""
         overlay = {
@@ -93,7 +97,7 @@ class EmbeddedInstallation:
             "serving": {"url": self.serving_url, "port": self.settings.serving.port},
             "orchestration": {"airflow_url": self.airflow_url, "start_date": identity.since.isoformat()},
         }
-        write_text(self.settings.home / "embedded.yaml", yaml.safe_dump(overlay | configuration))
+        write_text(self._overlay, yaml.safe_dump(overlay | configuration))
 
     def write_airflow_passwords(self) -> None:
         """Write the file that Airflow's SimpleAuthManager reads; it would otherwise print passwords of its own."""
@@ -133,7 +137,7 @@ class EmbeddedInstallation:
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
         }
         return (
-            process_environment()
+            self._inherited()
             | QUIET
             | {f"AIRFLOW__{key}": value for key, value in airflow.items()}
             | {
@@ -147,6 +151,14 @@ class EmbeddedInstallation:
                 "OMP_WAIT_POLICY": "PASSIVE",
             }
         )
+
+    def _inherited(self) -> dict[str, str]:
+        """The environment, without what it says of the files of `REVIEWS` where a replay delivers them."""
+        written = self._overlay
+        overlay = yaml.safe_load(written.read_text(encoding="utf-8")) if written.exists() else {}
+        replayed = AS_DELIVERED.keys() & overlay.get("source", {}).keys()
+        of_the_input = {f"{ENV_PREFIX}SOURCE__{key.upper()}" for key in replayed}
+        return {name: value for name, value in process_environment().items() if name not in of_the_input}
 
     def _smtp_connection(self) -> dict[str, object]:
         return {

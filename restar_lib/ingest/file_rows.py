@@ -23,6 +23,7 @@ from restar_lib.ingest.inspection.undecided import Undecided
 from restar_lib.ingest.raw_rows import FieldMapping, FileState, RawRow
 from restar_lib.ingest.readers.compression import DAMAGED, open_content
 from restar_lib.ingest.readers.cursor import FileHead, is_read, state_at
+from restar_lib.ingest.readers.encodings import UTF_8
 from restar_lib.ingest.readers.formats import Table, open_table
 from restar_lib.ingest.readers.sampling import Rows, some_rows, spread_rows
 from restar_lib.ingest.readers.storage import StoredFile
@@ -75,8 +76,11 @@ def opened_table(file: StoredFile, known: FileState | None, options: FileOptions
     """The file, its rows looked through from where reading goes on; None where it is empty."""
     with open_content(file) as content:
         before = FileShape.from_state(known.get("shape", {})) if known is not None else None
-        # One that was ASCII so far may go on in another encoding.
-        encoding = options.encoding or (before.encoding if before and before.encoding != "utf-8" else "")
+        # A file that is read in portions was looked at as a whole when it was new.
+        is_looked_at = known is not None and known.get("looked_at") == file.signature
+        # One that has grown, and was ASCII so far, may go on in another encoding.
+        is_known = before is not None and (is_looked_at or before.encoding != UTF_8)
+        encoding = options.encoding or (before.encoding if before is not None and is_known else "")
         table = open_table(file, content, known, encoding=encoding, mapping=options.mapping)
         if table is not None and known is not None and table.start == 0:  # another file under its name
             content.content.seek(0)
@@ -86,9 +90,7 @@ def opened_table(file: StoredFile, known: FileState | None, options: FileOptions
             log.warning("%s is empty", file.address)
             yield None
             return
-        # A file that is read in portions was looked at as a whole when it was new.
-        is_looked_at = before is not None and known is not None and known.get("looked_at") == file.signature
-        seen = Survey() if is_looked_at else survey(_sample(table), at_most=EVERY_ROW)
+        seen = Survey() if before is not None and is_looked_at else survey(_sample(table), at_most=EVERY_ROW)
         yield OpenedTable(table=table, survey=seen, known=before)
 
 
@@ -165,4 +167,4 @@ def inspect_file(file: StoredFile, options: FileOptions, config: IngestSettings)
 
 def usual_options(mapping: FieldMapping) -> FileOptions:
     """For files of our own making: stars from 1 to 5, UTF-8, and no row is refused with others."""
-    return FileOptions(mapping=mapping, encoding="utf-8", rating_scale="1-5")
+    return FileOptions(mapping=mapping, encoding=UTF_8, rating_scale=STARS)

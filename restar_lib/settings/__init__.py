@@ -15,7 +15,7 @@ a process keeps the settings that it started with.
 """
 
 from restar_lib.settings.configuration import PROJECT_ROOT, Settings
-from restar_lib.settings.loading import ENV_PREFIX, Loaded, load, process_environment, settings
+from restar_lib.settings.loading import EMBEDDED, ENV_PREFIX, Loaded, load, process_environment, settings
 from restar_lib.settings.sections import (
     DatabaseSettings,
     DatasetSettings,
@@ -42,6 +42,7 @@ from restar_lib.settings.service_sections import (
 )
 
 __all__ = [
+    "EMBEDDED",
     "ENV_PREFIX",
     "PROJECT_ROOT",
     "DatabaseSettings",

@@ -149,3 +149,13 @@ def test_an_ascii_file_may_go_on_in_windows_1252(engine: Engine, smoke: Settings
     counts = run(engine, reading(smoke, file))
     assert (counts.quarantined, counts.problem) == (0, "")
     assert line.partition(",5,")[0].replace("\u2019", "'") in {one.replace("\u2019", "'") for one in stored(engine)}
+
+
+def test_a_setting_that_changes_between_two_portions_counts(engine: Engine, smoke: Settings, tmp_path: Path) -> None:
+    """The file is not looked through again, and what is configured goes before what was found in it."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,rating,date\n" + rows_of(5, 3, 4, 2, 5, 2))
+    assert run(engine, reading(smoke, file), max_rows=3).new == 3
+    assert run(engine, reading(smoke, file, rating_scale="1-10")).new == 3
+    found = stored(engine)
+    assert [found[text(number)][0] for number in (0, 3, 4)] == [5, 1, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,14 @@ import yaml
 
 from restar_lib.cli.embedded import settings_for
 from restar_lib.embedded.feeds import Feed, HubFeed, ReplayFeed, SimulatedFeed, SnapshotFeed, open_feed
+from restar_lib.embedded.services import EmbeddedInstallation
 from restar_lib.errors import SourceError
 from restar_lib.settings import Settings, load
+from restar_lib.state_folder import claim_identity, load_secrets
+from restar_lib.store.embedded_postgres import EmbeddedPostgres
 from tests.hub_stand_in import Trouble, hub_stand_in
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def configured(**environment: str) -> Settings:
@@ -89,3 +95,29 @@ def test_a_published_set_must_be_named(tmp_path: Path) -> None:
     assert SnapshotFeed(settings=named).configuration["source"]["path"] == str(tmp_path)
     with pytest.raises(SourceError, match=r"snapshot\.json: No such file"):
         SnapshotFeed(settings=named).prepare()
+
+
+def test_what_is_said_of_the_files_does_not_reach_those_that_are_delivered(
+    smoke: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The services read what a replay delivers as it is, whatever their environment says of its input."""
+    reviews = tmp_path / "a.csv"
+    reviews.write_text("text,rating,date\n")
+    said = {
+        "ENCODING": "utf-16-le",
+        "RATING_SCALE": "0-100",
+        "DATE_ORDER": "day",
+        "MAX_REFUSED": "0",
+        "STABLE_IDS": "true",
+    }
+    for key, value in said.items():
+        monkeypatch.setenv(f"RESTAR_SOURCE__{key}", value)
+    feed = ReplayFeed(settings=smoke, reviews=str(reviews))
+    secrets = load_secrets(smoke.home)
+    postgres = EmbeddedPostgres(home=smoke.home, password=secrets.postgres_password)
+    installation = EmbeddedInstallation(settings=smoke, secrets=secrets, postgres=postgres)
+    installation.write_overlay(claim_identity(smoke.home, source="files:a", now=NOW), feed.configuration)
+    seen = load(environment=installation.environment()).settings.source
+    assert (seen.encoding, seen.rating_scale, seen.date_order, seen.max_refused) == ("utf-8", "1-5", "", 1.0)
+    assert seen.stable_ids
+    assert seen.path == str(smoke.home / "replay" / "inbox")

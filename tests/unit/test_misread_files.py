@@ -10,10 +10,14 @@ import openpyxl
 import pytest
 
 from restar_lib.domain import Outcome
-from restar_lib.errors import ConfigurationError
+from restar_lib.errors import ConfigurationError, SourceError
+from restar_lib.ingest.inspection.survey import survey
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow
+from restar_lib.ingest.readers.containers import find_container
 from restar_lib.settings import load
 from tests.unit.test_any_file import FLAT, TEXTS, days, lines, new, put, read, stars, table
 
+MAPPING = FieldMapping.from_config(load(environment={}).settings.source.fields)
 GOOD = [row | {"rating": 5} for row in FLAT[:2]]
 BAD = [row | {"rating": 1} for row in FLAT[2:]]
 
@@ -56,6 +60,21 @@ def test_a_product_is_no_review_of_itself(tmp_path: Path, form: str) -> None:
 def test_one_line_that_is_no_review_is_an_error(tmp_path: Path, content: str) -> None:
     """It ends without a newline, as programs write it, and is not taken for the half of a row."""
     assert read(put(tmp_path, "a.json", content)).failure is not None
+
+
+def test_large_rows_are_not_all_kept(tmp_path: Path) -> None:
+    """Two hundred of them would be held for their names and as examples."""
+    picture = "x" * 500_000
+    file = put(tmp_path, "a.jsonl", "".join(json.dumps(row | {"picture": picture}) + "\n" for row in FLAT * 20))
+    found = survey((RawRow(raw=line, fields={"text": "a"}) for line in file.read_bytes().splitlines()), at_most=200)
+    assert (found.rows, len(found.first) < 12) == (120, True)
+
+
+def test_rows_in_too_many_places_are_named(tmp_path: Path) -> None:
+    """None of them is left out silently."""
+    file = put(tmp_path, "a.json", json.dumps({f"k{number}": {"text": "a", "rating": 5} for number in range(20)}))
+    with file.open("rb") as content, pytest.raises(SourceError, match="in more than 10 different places"):
+        find_container(content, MAPPING, address="a.json", most_places=10)
 
 
 def test_columns_are_joined_by_their_keys(tmp_path: Path) -> None:

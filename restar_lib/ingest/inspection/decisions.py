@@ -29,7 +29,7 @@ from restar_lib.ingest.inspection.survey import (
     missing_fields,
 )
 from restar_lib.ingest.inspection.undecided import Choice, Question, Undecided
-from restar_lib.ingest.raw_rows import NEEDED, FieldMapping, RawRow, plain_name, refuse_columns
+from restar_lib.ingest.raw_rows import NEEDED, SHOWN_NAMES, FieldMapping, RawRow, plain_name, refuse_columns
 
 SHORT_TEXT_CHARS: Final = 20
 """On average, in the column of texts, ..."""
@@ -42,7 +42,6 @@ YEAR_DAY_MONTH: Final = 0.01
 GROWN_REFUSED: Final = 5
 """Of the rows that were appended to a known file: one bad row of the two that came last says nothing of the file."""
 SHOWN_CHARS: Final = 160
-SHOWN_NAMES: Final = 25
 TIMES: Final = (
     Choice("file", "all such reviews get the time at which the file was written"),
     Choice("reading", "the time of the reading"),
@@ -56,10 +55,10 @@ def decide(
 
     Raises `Undecided` where it can be read in several ways, `SourceError` where it cannot be read.
     """
-    if not found.rows:
-        return known or FileShape(rating_scale=options.rating_scale or STARS, date_order=options.date_order)
     if known is not None:
         return _decide_again(found, options, known, address=address)
+    if not found.rows:
+        return FileShape(rating_scale=options.rating_scale or STARS, date_order=options.date_order)
     names = found.names() if columns is None else list(columns)
     _require_fields(found, options, names, has_columns=columns is not None, address=address)
     if found.days_before_months > YEAR_DAY_MONTH * found.rows:
@@ -72,8 +71,8 @@ def decide(
     found_scale = options.rating_scale or find_scale(found.ratings, column=rating_column(names, options.mapping))
     order = options.date_order or _order(found)
     time = _time_question(found, options, names, has_columns=columns is not None)
-    questions = [one for one in (found_scale, order, time) if isinstance(one, Question)]
-    if questions or isinstance(found_scale, Question) or isinstance(order, Question):
+    if isinstance(found_scale, Question) or isinstance(order, Question) or time is not None:
+        questions = [one for one in (found_scale, order, time) if isinstance(one, Question)]
         raise Undecided(address=address, questions=questions)
     shape = FileShape(rating_scale=found_scale, date_order=order, swapped=_is_swapped(found))
     _refuse_in_bulk(found, shape, options, at_least=1, address=address)

@@ -29,7 +29,9 @@ EVERY_ROW: Final = 20_000_000
 """No more are looked at, however large the file is."""
 DISTINCT_RATINGS: Final = 1000
 KEPT_ROWS: Final = 200
-"""The first rows are kept, for examples and for the names in them."""
+"""The first rows are kept, for examples and for the names in them, ..."""
+KEPT_BYTES: Final = 4 << 20
+"""... as far as they are not larger together: a row may hold pictures."""
 EXAMPLES: Final = 3
 OTHER = "other values"
 
@@ -43,6 +45,7 @@ class Survey:
 
     rows: int = 0
     first: list[RawRow] = field(default_factory=list)
+    kept_bytes: int = 0
     malformed: int = 0
     missing_text: int = 0
     ratings_and_times: Counter[tuple[Any, str]] = field(default_factory=Counter)
@@ -99,8 +102,10 @@ def survey(rows: Iterable[RawRow], *, at_most: int) -> Survey:
 
 def _add(found: Survey, row: RawRow) -> None:
     found.rows += 1
-    if len(found.first) < KEPT_ROWS:
+    if len(found.first) < KEPT_ROWS and found.kept_bytes < KEPT_BYTES:
         found.first.append(row)
+        found.kept_bytes += len(row.raw)
+    if found.rows <= KEPT_ROWS:
         found.seen |= set(row.fields or ())
     fields = row.fields
     if fields is None:

@@ -23,10 +23,8 @@ from restar_lib.ingest.raw_rows import FieldMapping, RawRow
 from restar_lib.ingest.readers.compression import DAMAGED, Content
 from restar_lib.ingest.readers.cursor import FilePosition
 
-LOOKED_AT_EVENTS: Final = 5_000_000
-"""Of ijson: about 100 MB of reviews. What a file has only behind that is not found."""
-MAX_PLACES: Final = 200_000
-"""Different places with an object in them."""
+MAX_PLACES: Final = 500_000
+"""Different places with an object in them, held in memory; rows by key have one each."""
 NESTED_NAMES: Final = 3
 """`author.name.label` is a name of the object that has the author."""
 MAX_COLUMNS_BYTES: Final = 256 << 20
@@ -75,9 +73,19 @@ class _Seen:
     """... and whether it has ended."""
 
 
-def find_container(content: Content, mapping: FieldMapping) -> Container | None:
-    """What the rows of this JSON lie in; None where the values themselves are rows, or no row is found."""
-    seen = _look_through(content)
+def find_container(
+    content: Content, mapping: FieldMapping, *, address: str, most_places: int = MAX_PLACES
+) -> Container | None:
+    """What the rows of this JSON lie in; None where the values themselves are rows, or no row is found.
+
+    Raises `SourceError` where they lie in too many places to remember.
+    """
+    seen = _look_through(content, most_places)
+    if len(seen.names) >= most_places:
+        raise SourceError(
+            f"{address}: its objects lie in more than {most_places:,} different places, as rows by key do; write the "
+            "rows as a list, or one a line. Nothing of this file was read"
+        )
     places = _rows_among(seen, mapping)
     if places:
         return None if places in ({""}, {ITEM}) else Container(kind=RowsKind.PLACES, places=frozenset(places))
@@ -135,14 +143,14 @@ def _depth(line: bytes) -> int:
     return max(line.count(b"["), line.count(b"("), line.count(b"{")) if len(line) > 2000 else 0
 
 
-def _look_through(content: Content) -> _Seen:
+def _look_through(content: Content, most_places: int) -> _Seen:
     import ijson
 
     seen = _Seen()
     content.seek(0)
     with suppress(ijson.JSONError, UnicodeDecodeError, *DAMAGED):  # what was seen before counts
         events = ijson.parse(content, multiple_values=True, use_float=True)
-        for number, (place, event, value) in enumerate(events):
+        for place, event, value in events:
             if event == "map_key":
                 if place == "":
                     seen.top[value] = None
@@ -150,7 +158,7 @@ def _look_through(content: Content) -> _Seen:
                 _note(seen, place, value)
             elif event == "end_array" and place in {ITEM, "columns"}:
                 seen.list_ended = True
-            if number >= LOOKED_AT_EVENTS or len(seen.names) >= MAX_PLACES:
+            if len(seen.names) >= most_places:
                 break
     return seen
 

@@ -141,7 +141,9 @@ def _text_table(
     if first is None and (literal := literal_row(line)) is not None and mapping.ours(literal):
         return table(Format.LITERALS.value, lambda start: _literal_rows(content, start, mapping))
     is_row = isinstance(first, dict) and isinstance(mapping.ours(first).get("text"), str)
-    if (not is_row or has_rows_inside(first, mapping)) and (container := find_container(content, mapping)) is not None:
+    if (not is_row or has_rows_inside(first, mapping)) and (
+        container := find_container(content, mapping, address=file.address)
+    ) is not None:
         return Table(
             in_words=f"JSON, {container}{words}",
             columns=None,
