@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning.copy_lines import FieldsOrProblem
+from restar_lib.ingest.cleaning.clean import FieldsOrProblem
 from restar_lib.ingest.raw_rows import RawRow
 from restar_lib.ingest.source_progress import file_states, read_progress
 from restar_lib.ingest.sources.base import Source
@@ -35,8 +35,8 @@ class Chunk:
 
     @property
     def for_cleaning(self) -> list[FieldsOrProblem]:
-        """What cleaning needs of the rows: no cursor, which can be large, and no raw bytes."""
-        return [row.problem if row.fields is None else row.fields for row in self.rows]
+        """What cleaning needs of the rows."""
+        return [row.for_cleaning for row in self.rows]
 
 
 def read_chunks(engine: Engine, source: Source, *, chunk_rows: int, limit: int) -> Iterator[Chunk]:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from restar_lib.ingest.cleaning.copy_lines import CleanedRow, CleaningOptions, FieldsOrProblem, clean_rows
+from restar_lib.ingest.cleaning.clean import FieldsOrProblem
+from restar_lib.ingest.cleaning.copy_lines import CleanedRow, CleaningOptions, clean_rows
 
 if TYPE_CHECKING:  # a process starts without the database's modules
     from restar_lib.ingest.chunks import Chunk

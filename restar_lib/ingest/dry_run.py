@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from restar_lib.domain import Outcome, QuarantineReason, Review
 from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning.clean import Rejection, clean
+from restar_lib.ingest.cleaning.clean import Rejection, clean_row
 from restar_lib.ingest.cleaning.copy_lines import brought_id
 from restar_lib.ingest.identity import BroughtId, SourceIds, outcome_of, repeated_in_words
 from restar_lib.ingest.quarantine import readable_text
@@ -170,7 +170,5 @@ class _Seen:
 
 
 def _cleaned(row: RawRow, config: IngestSettings, *, source: str) -> tuple[Review, BroughtId] | Rejection:
-    if row.fields is None:
-        return Rejection(reason=QuarantineReason.MALFORMED, detail=row.problem)
-    review = clean(row.fields, config, source=source)
-    return review if isinstance(review, Rejection) else (review, brought_id(review, row.fields))
+    review = clean_row(row.for_cleaning, config, source=source)
+    return review if isinstance(review, Rejection) else (review, brought_id(review, row.fields or {}))

@@ -67,6 +67,11 @@ class RawRow:
     is_resolved: bool = False
     """Whether the fields say more than the row itself: it was on another scale, within another object, ..."""
 
+    @property
+    def for_cleaning(self) -> Mapping[str, Any] | str:
+        """What cleaning needs of it: no cursor, which can be large, and no raw bytes."""
+        return self.problem if self.fields is None else self.fields
+
     def with_cursor(self, cursor_after: Cursor) -> RawRow:
         """This row with its cursor. Called for every row, and `dataclasses.replace` takes twice as long."""
         return RawRow(
@@ -198,6 +203,11 @@ def refuse_columns(columns: Iterable[str], mapping: FieldMapping, *, address: st
         f"RESTAR_SOURCE__FIELDS='{{{ways}}}'; in YAML source.fields. Known spellings: {known}. Nothing of this file "
         "was read"
     )
+
+
+def as_line(values: Mapping[str, Any]) -> bytes:
+    """A row that is no text in its file, as a line of JSON for the quarantine."""
+    return json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
 
 
 def parse_line(line: bytes, mapping: FieldMapping) -> tuple[dict[str, Any] | None, str]:

@@ -43,6 +43,17 @@ class Rejection:
     detail: str
 
 
+FieldsOrProblem = Mapping[str, Any] | str
+"""The fields of a row by our names, or what is wrong with a malformed one."""
+
+
+def clean_row(row: FieldsOrProblem, config: IngestSettings, *, source: str) -> Review | Rejection:
+    """The review in a row, or why it is not taken: malformed, or the first reason of `clean`."""
+    if isinstance(row, str):
+        return Rejection(reason=QuarantineReason.MALFORMED, detail=row)
+    return clean(row, config, source=source)
+
+
 def clean(fields: Mapping[str, Any], config: IngestSettings, *, source: str) -> Review | Rejection:
     """The review in `fields` (our names), or the first reason not to take it."""
     if _far_too_long(fields.get("text"), MAX_CHARS):

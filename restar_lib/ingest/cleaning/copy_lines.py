@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from restar_lib.domain import QuarantineReason, Review
-from restar_lib.ingest.cleaning.clean import Rejection, clean, identifier
+from restar_lib.domain import Review
+from restar_lib.ingest.cleaning.clean import FieldsOrProblem, Rejection, clean_row, identifier
 from restar_lib.ingest.identity import BroughtId
 from restar_lib.settings import DatasetSettings, IngestSettings
 from restar_lib.splits import side_of
@@ -20,9 +20,6 @@ from restar_lib.splits import side_of
 COLUMNS: Final = (*(name for name in Review.__dataclass_fields__ if name != "review_id"), "side")
 """Of table `review`, in the order of a line; which `review_id` it gets is decided later."""
 NULL: Final = r"\N"
-
-FieldsOrProblem = Mapping[str, Any] | str
-"""The fields of a row by our names, or what is wrong with a malformed one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +73,12 @@ def brought_id(review: Review, fields: Mapping[str, Any]) -> BroughtId:
 
 
 def _cleaned(row: FieldsOrProblem, options: CleaningOptions) -> CleanedRow:
-    if isinstance(row, str):
-        return Rejection(reason=QuarantineReason.MALFORMED, detail=row)
-    review = clean(row, options.ingest, source=options.source)
+    review = clean_row(row, options.ingest, source=options.source)
     if isinstance(review, Rejection):
         return review
     values = vars(review) | {"side": side_of(review.text_hash, options.dataset).value}
     return CopyLine(
-        *brought_id(review, row),
+        *brought_id(review, {} if isinstance(row, str) else row),
         user_id=review.user_id,
         line="\t".join([copy_value(values[column]) for column in COLUMNS]).encode(),
     )

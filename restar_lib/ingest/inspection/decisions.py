@@ -16,18 +16,10 @@ from typing import Any, Final
 
 from restar_lib.domain import QuarantineReason
 from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning.timestamps import DateOrder, parse_timestamp
+from restar_lib.ingest.cleaning.timestamps import DateOrder, has_day_before_month, parse_timestamp
 from restar_lib.ingest.inspection.rating_scales import find_scale
 from restar_lib.ingest.inspection.shape import STARS, FileOptions, FileShape, stars_of
-from restar_lib.ingest.inspection.survey import (
-    MISSING,
-    NEEDS_ORDER,
-    READ,
-    RELATIVE,
-    UNREADABLE,
-    Survey,
-    missing_fields,
-)
+from restar_lib.ingest.inspection.survey import Survey, TimeKind, missing_fields
 from restar_lib.ingest.inspection.undecided import Choice, Question, Undecided
 from restar_lib.ingest.raw_rows import NEEDED, SHOWN_NAMES, FieldMapping, RawRow, plain_name, refuse_columns
 
@@ -62,7 +54,8 @@ def decide(
     names = found.names() if columns is None else list(columns)
     _require_fields(found, options, names, has_columns=columns is not None, address=address)
     if found.days_before_months > YEAR_DAY_MONTH * found.rows:
-        example = _value(found.examples[UNREADABLE][0], "reviewed_at")
+        values = [_value(row, "reviewed_at") for row in found.examples[TimeKind.UNREADABLE]]
+        example = next(filter(has_day_before_month, values), values[0])
         raise SourceError(
             f"{address}: {found.days_before_months:,} of its dates have the day before the month behind the year, as "
             f"{example}; the others would be read exchanged. Write them as year, month, day. Nothing of this file was "
@@ -152,11 +145,11 @@ def _time_question(found: Survey, options: FileOptions, names: Sequence[str], *,
     if options.reviewed_at or (options.max_refused >= 1 and not has_columns):
         return None
     times = found.times
-    if times[RELATIVE] > options.max_refused * found.rows:
-        example = _value(found.examples[RELATIVE][0], "reviewed_at")
+    if times[TimeKind.RELATIVE] > options.max_refused * found.rows:
+        example = _value(found.examples[TimeKind.RELATIVE][0], "reviewed_at")
         what = f"its times count from the day of reading ({example!r}), so they say nothing later"
         return Question(found=what, key="reviewed_at", choices=TIMES)
-    if not times or times[MISSING] < times.total():
+    if not times or times[TimeKind.MISSING] < times.total():
         return None
     shown = ", ".join(name[:40] for name in names[:SHOWN_NAMES] if name)
     what = f"no column for the time. Found are: {shown}. If it is one of them, name it in source.fields.reviewed_at"
@@ -189,15 +182,15 @@ def _way_out(reasons: Counter[QuarantineReason]) -> str:
     }.get(commonest, "")
 
 
-def _readable(shape: FileShape, options: FileOptions) -> set[str]:
+def _readable(shape: FileShape, options: FileOptions) -> set[TimeKind]:
     if options.reviewed_at:
-        return {READ, NEEDS_ORDER, RELATIVE, UNREADABLE, MISSING}
-    return {READ, NEEDS_ORDER} if shape.date_order else {READ}
+        return set(TimeKind)
+    return {TimeKind.READ, TimeKind.NEEDS_ORDER} if shape.date_order else {TimeKind.READ}
 
 
 def _order(found: Survey) -> DateOrder | Question | None:
     """The order of the dates; None where each says it itself."""
-    needed = found.times[NEEDS_ORDER]
+    needed = found.times[TimeKind.NEEDS_ORDER]
     if len(found.orders) == 1 and (needed or DateOrder.MONTH in found.orders):
         return next(iter(found.orders))
     if not needed and not found.orders.keys() >= set(DateOrder):
@@ -206,7 +199,7 @@ def _order(found: Survey) -> DateOrder | Question | None:
     if found.orders:
         day, month = found.orders[DateOrder.DAY], found.orders[DateOrder.MONTH]
         what = f"{day:,} of its dates have the day first, {month:,} the month, and {needed:,} do not say it"
-    unsure = found.examples.get(NEEDS_ORDER)
+    unsure = found.examples.get(TimeKind.NEEDS_ORDER)
     example = _value(unsure[0], "reviewed_at") if unsure else "5/6/2024"
     choices = [Choice("day", f"{example} has the day first"), Choice("month", f"{example} has the month first")]
     return Question(found=what, key="date_order", choices=choices)

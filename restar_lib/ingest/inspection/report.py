@@ -16,7 +16,7 @@ import yaml
 
 from restar_lib.domain import QuarantineReason, Review
 from restar_lib.errors import SourceError
-from restar_lib.ingest.cleaning.clean import Rejection, clean
+from restar_lib.ingest.cleaning.clean import Rejection, clean_row
 from restar_lib.ingest.inspection.shape import STARS, FileOptions, FileShape, stars_of
 from restar_lib.ingest.inspection.survey import OTHER, Survey
 from restar_lib.ingest.quarantine import readable_text
@@ -153,7 +153,7 @@ def add_cleaned(report: Inspection, rows: Sequence[RawRow], config: IngestSettin
     """Clean these resolved rows, and add what would become of them."""
     for row in rows:
         report.cleaned += 1
-        result = _cleaned(row, config)
+        result = clean_row(row.for_cleaning, config, source="")
         if isinstance(result, Rejection):
             report.refused[result.reason] += 1
             report.refused_examples.setdefault(result.reason, f"{result.detail}: {_short(readable_text(row.raw))}")
@@ -163,12 +163,6 @@ def add_cleaned(report: Inspection, rows: Sequence[RawRow], config: IngestSettin
         report.newest = max(report.newest or result.reviewed_at, result.reviewed_at)
         if len(report.reviews) < EXAMPLES:
             report.reviews.append(result)
-
-
-def _cleaned(row: RawRow, config: IngestSettings) -> Review | Rejection:
-    if row.fields is None:
-        return Rejection(reason=QuarantineReason.MALFORMED, detail=row.problem)
-    return clean(row.fields, config, source="")
 
 
 def _short(value: Any) -> str:

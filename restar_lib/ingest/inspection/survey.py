@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
@@ -35,8 +36,15 @@ KEPT_BYTES: Final = 4 << 20
 EXAMPLES: Final = 3
 OTHER = "other values"
 
-READ, NEEDS_ORDER, RELATIVE, UNREADABLE, MISSING = "read", "needs an order", "relative", "unreadable", "missing"
-"""What a time can be."""
+
+class TimeKind(StrEnum):
+    """What the time of a row can be."""
+
+    READ = "read"
+    NEEDS_ORDER = "needs an order"
+    RELATIVE = "relative"
+    UNREADABLE = "unreadable"
+    MISSING = "missing"
 
 
 @dataclass(kw_only=True)
@@ -48,7 +56,7 @@ class Survey:
     kept_bytes: int = 0
     malformed: int = 0
     missing_text: int = 0
-    ratings_and_times: Counter[tuple[Any, str]] = field(default_factory=Counter)
+    ratings_and_times: Counter[tuple[Any, TimeKind]] = field(default_factory=Counter)
     """Rows with a text, by their rating as it is written (None where there is none) and what their time is."""
     orders: Counter[DateOrder] = field(default_factory=Counter)
     """Dates that can be read in this order alone."""
@@ -70,9 +78,9 @@ class Survey:
         return found
 
     @property
-    def times(self) -> Counter[str]:
+    def times(self) -> Counter[TimeKind]:
         """Rows by what their time is."""
-        found: Counter[str] = Counter()
+        found: Counter[TimeKind] = Counter()
         for (_, time), number in self.ratings_and_times.items():
             found[time] += number
         return found
@@ -131,21 +139,21 @@ def _rating(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else repr(value)[:80]
 
 
-def _time(found: Survey, fields: Mapping[str, Any], row: RawRow) -> str:
+def _time(found: Survey, fields: Mapping[str, Any], row: RawRow) -> TimeKind:
     value = fields.get("reviewed_at")
     if value is None:
-        return MISSING
+        return TimeKind.MISSING
     if isinstance(value, str) and (orders := order_of(value)):
         if len(orders) == 1:
             found.orders.update(orders)
-            return READ
+            return TimeKind.READ
         if not is_dotted(value):
-            _keep(found, NEEDS_ORDER, row)
-            return NEEDS_ORDER
+            _keep(found, TimeKind.NEEDS_ORDER, row)
+            return TimeKind.NEEDS_ORDER
     if parse_timestamp(value) is not None:
-        return READ
+        return TimeKind.READ
     found.days_before_months += has_day_before_month(value)
-    kind = RELATIVE if is_relative(value) else UNREADABLE
+    kind = TimeKind.RELATIVE if is_relative(value) else TimeKind.UNREADABLE
     _keep(found, kind, row)
     return kind
 

@@ -158,44 +158,74 @@ class _Raw(io.RawIOBase):
         return self._file.tell()
 
 
-class _Zstd(io.RawIOBase):
-    """What a zstd file holds, over all its frames; a file that ends inside a frame is an `EOFError`.
+class MadeContent(io.RawIOBase):
+    """Content that is made of other content, from its beginning on: going back means making it again."""
 
-    Not `zstandard`'s own `stream_reader`: that one takes a file that was cut off for a whole one, and cannot go back.
-    """
+    def __init__(self, made_of: Content) -> None:
+        self._made_of = made_of
+        self._begin()
 
-    def __init__(self, packed: io.BufferedReader) -> None:
-        self._packed = packed
-        self._rewind()
-
-    def _rewind(self) -> None:
-        self._packed.seek(0)
-        self._frame: zstandard.ZstdDecompressionObj | None = None
+    def _begin(self) -> None:
+        self._made_of.seek(0)
         self._ready = memoryview(b"")
         self._position = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was made so far."""
+        raise NotImplementedError
+
+    def make(self) -> bytes:
+        """The next bytes; b"" at the end."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         """Always."""
         return True
 
     def seekable(self) -> bool:
-        """Forward by reading, backward by reading again."""
+        """Forward by reading on, backward from the beginning."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Some bytes more; 0 at the end."""
         if not self._ready:
-            self._ready = memoryview(self._unpack())
+            self._ready = memoryview(self.make())
         taken = self._ready[: len(buffer)]
         buffer[: len(taken)] = taken
         self._ready = self._ready[len(taken) :]
         self._position += len(taken)
         return len(taken)
 
-    def _unpack(self) -> bytes:
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position that counts from the beginning, or from the current one."""
+        target = offset + (self._position if whence == io.SEEK_CUR else 0)
+        if target < self._position:
+            self._begin()
+        scratch = memoryview(bytearray(BUFFER_BYTES))
+        while self._position < target and self.readinto(scratch[: target - self._position]):
+            pass
+        return self._position
+
+    def tell(self) -> int:
+        """How many bytes were returned."""
+        return self._position
+
+
+class _Zstd(MadeContent):
+    """What a zstd file holds, over all its frames; a file that ends inside a frame is an `EOFError`.
+
+    Not `zstandard`'s own `stream_reader`: that one takes a file that was cut off for a whole one, and cannot go back.
+    """
+
+    def begin(self) -> None:
+        """No frame is open."""
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def make(self) -> bytes:
         """The next bytes, b"" at the end of the last frame."""
         unpacked = b""
-        while not unpacked and (packed := self._packed.read(ZSTD_INPUT_BYTES)):
+        while not unpacked and (packed := self._made_of.read(ZSTD_INPUT_BYTES)):
             parts = []
             while packed:
                 self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
@@ -206,17 +236,3 @@ class _Zstd(io.RawIOBase):
         if not unpacked and self._frame is not None:
             raise EOFError("the file ends inside a zstd frame")
         return unpacked
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a position that counts from the beginning, or from the current one."""
-        target = offset + (self._position if whence == io.SEEK_CUR else 0)
-        if target < self._position:
-            self._rewind()
-        scratch = memoryview(bytearray(BUFFER_BYTES))
-        while self._position < target and self.readinto(scratch[: target - self._position]):
-            pass
-        return self._position
-
-    def tell(self) -> int:
-        """How many unpacked bytes were returned."""
-        return self._position

@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Any, Final
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import FieldMapping, RawRow
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow, as_line
 from restar_lib.ingest.readers.compression import DAMAGED, Content
 from restar_lib.ingest.readers.cursor import FilePosition
 
@@ -133,8 +133,7 @@ def literal_row(line: bytes) -> dict[str, Any] | None:
 
 
 def _row(value: dict[str, Any], number: int, mapping: FieldMapping, *, last: bool) -> tuple[RawRow, FilePosition]:
-    raw = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
-    row = RawRow(raw=raw, fields=mapping.ours(value), is_resolved=True)
+    row = RawRow(raw=as_line(value), fields=mapping.ours(value), is_resolved=True)
     return row, FilePosition(end=number, reread_from=None, last=last, tail=b"")
 
 

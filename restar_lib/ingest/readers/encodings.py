@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.readers.compression import BUFFER_BYTES, DAMAGED, Content
+from restar_lib.ingest.readers.compression import BUFFER_BYTES, DAMAGED, Content, MadeContent
 from restar_lib.languages.identify import likeliest
 
 UTF_8: Final = "utf-8"
@@ -118,55 +118,24 @@ def as_utf_8(content: Content, encoding: str, *, cr_ends_lines: bool = False) ->
     return io.BufferedReader(_Transcoded(content, encoding, cr_ends_lines=cr_ends_lines), BUFFER_BYTES)
 
 
-class _Transcoded(io.RawIOBase):
+class _Transcoded(MadeContent):
     """Bytes of another encoding, as UTF-8; one that the encoding does not know becomes U+FFFD."""
 
     def __init__(self, content: Content, encoding: str, *, cr_ends_lines: bool) -> None:
-        self._content, self._encoding, self._cr_ends_lines = content, encoding, cr_ends_lines
-        self._rewind()
+        self._encoding, self._cr_ends_lines = encoding, cr_ends_lines
+        super().__init__(content)
 
-    def _rewind(self) -> None:
-        self._content.seek(0)
+    def begin(self) -> None:
+        """No character is half there."""
         self._decoder = codecs.getincrementaldecoder(self._encoding)("replace")
-        self._ready, self._position = memoryview(b""), 0
 
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Forward by reading on, backward from the beginning."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Some bytes more; 0 at the end."""
-        while not self._ready:
-            piece = self._content.read(BUFFER_BYTES)
+    def make(self) -> bytes:
+        """The next characters; a piece may hold less than one."""
+        text, piece = "", b"-"
+        while not text and piece:
+            piece = self._made_of.read(BUFFER_BYTES)
             text = self._decoder.decode(piece, final=not piece)
-            if self._cr_ends_lines:
-                text = text.replace("\r", "\n")
-            self._ready = memoryview(text.encode("utf-8", "surrogatepass"))
-            if not piece:
-                break
-        taken = self._ready[: len(buffer)]
-        buffer[: len(taken)] = taken
-        self._ready = self._ready[len(taken) :]
-        self._position += len(taken)
-        return len(taken)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a position that counts from the beginning, or from the current one."""
-        target = offset + (self._position if whence == io.SEEK_CUR else 0)
-        if target < self._position:
-            self._rewind()
-        scratch = memoryview(bytearray(BUFFER_BYTES))
-        while self._position < target and self.readinto(scratch[: target - self._position]):
-            pass
-        return self._position
-
-    def tell(self) -> int:
-        """How many bytes of UTF-8 were returned."""
-        return self._position
+        return (text.replace("\r", "\n") if self._cr_ends_lines else text).encode("utf-8", "surrogatepass")
 
 
 def _without_mark(head: bytes) -> str:
@@ -243,9 +212,9 @@ def _is_utf_8(line: bytes) -> bool:
 def _guess(sample: bytes) -> tuple[str, str]:
     """The encoding that is certain, and the one that is likely; empty where there is none."""
     fitting = [name for name in (*CANDIDATES, *SCRIPTS) if _fits(sample, name)]
-    # Several that give the same text are one: most accents of German and French have the same bytes in many.
     if WINDOWS in fitting and LATIN_9 in fitting:  # signs that only one of them has are odd in the other
         fitting.remove(LATIN_9)
+    # Several that give the same text are one: most accents of German and French have the same bytes in many.
     if fitting and len({sample.decode(name, "replace") for name in fitting}) == 1:
         return fitting[0], fitting[0]
     if fitting:

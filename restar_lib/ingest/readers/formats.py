@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from restar_lib.errors import SourceError
@@ -55,9 +56,7 @@ class Format(Enum):
 
     LINES = "JSON Lines"
     VALUES = "JSON"
-    CONTAINER = "JSON around the rows"
     LITERALS = "lines of Python objects"
-    DELIMITED = "CSV or TSV"
     PARQUET = "Parquet"
     SPREADSHEET = "Excel"
 
@@ -121,7 +120,9 @@ def _text_table(
     head = sample[:HEAD_BYTES]
     words = "" if encoding == UTF_8 else f", {encoding}"
 
-    def table(what: str, read: Callable[[int], Rows], columns: Sequence[str] | None = None) -> Table:
+    def table(
+        what: str, read: Callable[[int], Rows], *, columns: Sequence[str] | None = None, begin_lines: bool = True
+    ) -> Table:
         start = offset_to_go_on(file, content, known, head)
         return Table(
             in_words=what + words,
@@ -130,12 +131,12 @@ def _text_table(
             start=start,
             encoding=encoding,
             read=read,
-            pass_over=None if what == Format.VALUES.value else by_lines(content),
+            pass_over=by_lines(content) if begin_lines else None,
         )
 
     if _is_delimited(name, sample):
         delimited = DelimitedRows(content, mapping, address=file.address)
-        return table(delimited.in_words, delimited.read, delimited.columns or None)
+        return table(delimited.in_words, delimited.read, columns=delimited.columns or None)
     first, by_line = _first_value(content, sample)
     line = sample.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK).split(b"\n", 1)[0].strip(BLANK)
     if first is None and (literal := literal_row(line)) is not None and mapping.ours(literal):
@@ -153,9 +154,9 @@ def _text_table(
             read=lambda start: read_container(content, container, mapping, start, address=file.address),
             pass_over=None,
         )
-    if by_line:
-        return table(Format.LINES.value, lambda start: _json_rows(content, start, mapping, by_line=True))
-    return table(Format.VALUES.value, lambda start: _json_rows(content, start, mapping, by_line=False))
+    form = Format.LINES if by_line else Format.VALUES
+    rows = partial(_json_rows, content, mapping=mapping, by_line=by_line)
+    return table(form.value, rows, begin_lines=by_line)
 
 
 def _is_delimited(name: str, sample: bytes) -> bool:
@@ -182,7 +183,7 @@ def _first_value(content: Content, sample: bytes) -> tuple[Any, bool]:
     return None, not text.startswith(b"[")
 
 
-def _json_rows(content: Content, start: int, mapping: FieldMapping, *, by_line: bool) -> Rows:
+def _json_rows(content: Content, start: int, *, mapping: FieldMapping, by_line: bool) -> Rows:
     content.seek(start)
     return (_json_row(line, mapping) for line in (read_lines(content) if by_line else read_values(content)))
 

@@ -7,7 +7,6 @@ JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -15,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import FieldMapping, RawRow
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow, as_line
 from restar_lib.ingest.readers.compression import Content
 from restar_lib.ingest.readers.cursor import FilePosition
 from restar_lib.ingest.readers.storage import StoredFile
@@ -54,9 +53,8 @@ class ParquetRows:
         known = {place[0] for _, places in self._mapping.places(self.columns) for place in places}
         wanted = [name for name in self.columns if name in known]
         for number, values in enumerate(_values(self._file, self._parquet, wanted, start), start=start + 1):
-            raw = json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
             position = FilePosition(end=number, reread_from=None, last=number == self._total, tail=b"")
-            yield RawRow(raw=raw, fields=self._mapping.ours(values)), position
+            yield RawRow(raw=as_line(values), fields=self._mapping.ours(values)), position
 
 
 def _values(file: StoredFile, parquet: ParquetFile, wanted: list[str], start: int) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ rows. Of a row that is not taken, the quarantine gets its values as JSON.
 
 from __future__ import annotations
 
-import json
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from itertools import islice
 from typing import Any, Final
 
 from restar_lib.errors import SourceError
-from restar_lib.ingest.raw_rows import FieldMapping, RawRow, refuse_columns
+from restar_lib.ingest.raw_rows import FieldMapping, RawRow, as_line, refuse_columns
 from restar_lib.ingest.readers.compression import Content
 from restar_lib.ingest.readers.cursor import FilePosition
 
@@ -108,8 +107,7 @@ class SpreadsheetRows:
         return {name: _plain(value) for name, value in named if name and value is not None}
 
     def _row(self, values: dict[str, Any], number: int, *, last: bool) -> tuple[RawRow, FilePosition]:
-        raw = json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
-        row = RawRow(raw=raw, fields=self._mapping.ours(values))
+        row = RawRow(raw=as_line(values), fields=self._mapping.ours(values))
         return row, FilePosition(end=number, reread_from=None, last=last, tail=b"")
 
     @contextmanager
